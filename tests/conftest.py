@@ -1,0 +1,46 @@
+"""Settings and fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+from hypothesis import settings
+
+# A float64 constant or an implicit promotion that slips into a kernel is an error here.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Compilation makes the first example of a property test slow; a deadline would only measure that.
+settings.register_profile("serjax", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("serjax")
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)
+
+
+def corpus_directory(name: str) -> Path:
+    """Directory of a real corpus, or skip: SERJAX_DATA, then ../shared/data."""
+    root = Path(
+        os.environ.get("SERJAX_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+    )
+    path = root / name
+    if not path.is_dir():
+        pytest.skip(f"real recordings of {name} not found at {path}; set SERJAX_DATA to their parent")
+    return path
+
+
+@pytest.fixture
+def emodb_directory() -> Path:
+    return corpus_directory("emodb")
+
+
+@pytest.fixture
+def ravdess_directory() -> Path:
+    return corpus_directory("ravdess")
+
+
+@pytest.fixture
+def fsdd_directory() -> Path:
+    return corpus_directory("fsdd")
