@@ -1,0 +1,47 @@
+"""EMO-DB, the Berlin database of emotional speech.
+
+F. Burkhardt, A. Paeschke, M. Rolfes, W. Sendlmeier and B. Weiss, "A database of German emotional
+speech", Interspeech 2005. Ten actors speak ten sentences: 535 recordings of 1.2 to 9.0 s at 16 kHz.
+"""
+
+import re
+from pathlib import Path
+
+from serjax.data.corpora import files
+from serjax.data.corpus import Corpus, Utterance, file_reader
+
+LAYOUT = files.Layout(
+    name="EMO-DB",
+    stem=re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])"),
+    expected="wav/SSTTTEv.wav (speaker, text, emotion letter, version), such as wav/03a01Wa.wav",
+    source="http://emodb.bilderbar.info",
+)
+
+# The letters abbreviate the German words: Wut, Langeweile, Ekel, Angst, Freude, Trauer.
+EMOTIONS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "N": "neutral",
+    "T": "sadness",
+}
+
+
+def load(data_dir: str | Path | None = None) -> Corpus:
+    """Reads EMO-DB's table: emotion, speaker ("03") and text ("a01").
+
+    Args:
+        data_dir: The corpus's folder; recordings are found anywhere below it.
+
+    Raises:
+        CorpusError: Nothing is found there, or a name holds an unknown emotion letter.
+    """
+    recordings = files.find(data_dir, LAYOUT)
+    utterances = []
+    for path, match in recordings.matches:
+        speaker, text, letter, _ = match.groups()
+        emotion = files.decode(LAYOUT, path, "emotion letter", letter, EMOTIONS)
+        utterances.append(Utterance(path, emotion=emotion, speaker=speaker, text=text))
+    return Corpus("emodb", tuple(utterances), file_reader(recordings.root), recordings.notes)
