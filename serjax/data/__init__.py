@@ -1,0 +1,44 @@
+"""Corpora, the splits of them, and the batches made of those."""
+
+import difflib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from serjax.data import splits
+from serjax.data.corpora import LOADERS
+from serjax.data.corpus import Corpus, CorpusError, Utterance, waveforms
+
+__all__ = ["Corpus", "CorpusError", "Utterance", "load", "names", "splits", "waveforms"]
+
+
+def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpus:
+    """Reads a corpus's table. No recording is opened.
+
+    Args:
+        name: One of `names()`.
+        data_dir: The folder the corpus lies in; None for one that is generated.
+        **options: The corpus's own, described at its loader.
+
+    Raises:
+        CorpusError: The name or an option is unknown, or the folder does not hold the corpus.
+    """
+    if name not in LOADERS:
+        near = difflib.get_close_matches(name.lower(), names())
+        suggestion = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise CorpusError(f"no corpus {name!r};{suggestion} there are {', '.join(names())}")
+    loader = LOADERS[name]
+    known = inspect.signature(loader).parameters
+    if data_dir is not None and "data_dir" not in known:
+        raise CorpusError(f"{name} is generated and has no data directory; found {data_dir}")
+    for option in options:
+        if option not in known:
+            raise CorpusError(f"{name} has no option {option!r}; it has {', '.join(known)}")
+    if "data_dir" in known:
+        options["data_dir"] = data_dir
+    return loader(**options)
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of the corpora, sorted."""
+    return tuple(sorted(LOADERS))
