@@ -262,13 +262,17 @@ def test_sample_rate_is_positive(tmp_path):
 
 @pytest.mark.corpus
 def test_real_recordings(emodb_directory):
-    for path in sorted(emodb_directory.rglob("*.wav"))[:20]:
+    paths = sorted(emodb_directory.rglob("*.wav"))[:20]
+    assert paths
+    for path in paths:
         samples, rate = soundfile.read(path)
         np.testing.assert_array_equal(audio.load(path, rate), samples.astype(np.float32))
 
 
 @pytest.mark.corpus
-def test_real_recordings_with_a_filler_chunk(ravdess_directory):
-    for path in sorted(ravdess_directory.rglob("*.wav"))[:20]:
+def test_real_recordings_at_another_rate(ravdess_directory):
+    paths = sorted(path for path in ravdess_directory.rglob("03-*") if path.is_file())[:20]
+    assert paths
+    for path in paths:
         seconds = soundfile.info(path).duration
         assert abs(len(audio.load(path)) - round(16_000 * seconds)) <= 1
