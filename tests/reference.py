@@ -51,3 +51,26 @@ def mel_filters(
             elif centre < frequency < right:
                 filters[i, j] = (right - frequency) / (right - centre)
     return filters
+
+
+# --- SpecAugment (serjax.augment) ----------------------------------------------------------------
+
+
+def stripe_patterns(places: int, widest: int, stripes: int) -> dict[tuple[bool, ...], float]:
+    """Probability of every pattern that random stripes leave on a number of places.
+
+    A stripe's width is uniform on {0, ..., widest} and its start on {0, ..., places - width}
+    (Padi et al., 2021, section 3.4, with both ends in the range); all combinations are enumerated.
+    """
+    patterns = {(False,) * places: 1.0}
+    for _ in range(stripes):
+        longer: dict[tuple[bool, ...], float] = {}
+        for pattern, probability in patterns.items():
+            for width in range(widest + 1):
+                starts = range(places - width + 1)
+                for start in starts:
+                    union = tuple(p or start <= i < start + width for i, p in enumerate(pattern))
+                    share = probability / (widest + 1) / len(starts)
+                    longer[union] = longer.get(union, 0.0) + share
+        patterns = longer
+    return patterns
