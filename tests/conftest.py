@@ -27,7 +27,9 @@ def corpus_directory(name: str) -> Path:
     )
     path = root / name
     if not path.is_dir():
-        pytest.skip(f"real recordings of {name} not found at {path}; set SERJAX_DATA to their parent")
+        pytest.skip(
+            f"real recordings of {name} not found at {path}; set SERJAX_DATA to their parent"
+        )
     return path
 
 

@@ -1,0 +1,191 @@
+"""Random changes to training examples, on the device and independent for each example."""
+
+import dataclasses
+import difflib
+from fractions import Fraction
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from serjax.fourier import at_least_float32
+
+
+@dataclasses.dataclass(frozen=True)
+class SpecAugmentPolicy:
+    """How much of a spectrogram SpecAugment may mask.
+
+    Attributes:
+        frequency_width: largest width of a frequency mask in bins, F in the paper.
+        time_width: largest width of a time mask in frames, W in the paper.
+        time_fraction: largest width of a time mask as a share of the utterance's own frames, p in
+            the paper; in [0, 1]. Taken as the nearest fraction with a denominator up to 1000, so
+            that 0.2 of 5 frames is exactly one.
+        frequency_masks: number of frequency masks, which may overlap.
+        time_masks: number of time masks, which may overlap.
+
+    Raises:
+        ValueError: a value is negative, or `time_fraction` above 1.
+    """
+
+    frequency_width: int
+    time_width: int
+    time_fraction: float
+    frequency_masks: int = 2
+    time_masks: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not value >= 0:
+                raise ValueError(f"{name} must not be negative, found {value}")
+        if self.time_fraction > 1:
+            raise ValueError(f"time_fraction must not exceed 1, found {self.time_fraction}")
+
+
+# Padi et al., "Improved Speech Emotion Recognition using Transfer Learning and Spectrogram
+# Augmentation" (ICMI 2021), Table 1.
+POLICIES = {
+    "none": SpecAugmentPolicy(0, 0, 0.0, 0, 0),
+    "conservative": SpecAugmentPolicy(frequency_width=15, time_width=50, time_fraction=0.2),
+    "aggressive": SpecAugmentPolicy(frequency_width=27, time_width=70, time_fraction=0.2),
+}
+
+
+def spec_augment(
+    key: jax.Array,
+    spectrogram: jax.Array | np.ndarray,
+    policy: str | SpecAugmentPolicy = "conservative",
+    *,
+    mask: jax.Array | np.ndarray | None = None,
+    fill: Literal["mean", "min"] | float = "mean",
+) -> jax.Array:
+    """Masks random bands of frequencies and stretches of time (SpecAugment).
+
+    Args:
+        key: random key; each example gets its own masks from it.
+        spectrogram: floating `[..., frames, bins]`.
+        policy: "none", "conservative", "aggressive" (Padi et al., 2021, Table 1), or one's own.
+        mask: bool `[..., frames]`, True for real frames; all when None. Padded frames stay as they
+            are, and do not change what happens to the real ones.
+        fill: what masked values become: the mean or the minimum of the example's real frames, or a
+            number. Zero is silence in a magnitude, but a moderate level in decibels.
+
+    Returns:
+        Array of the same shape and dtype.
+
+    Raises:
+        ValueError: an argument is out of range, or shapes do not match.
+
+    References:
+        Park et al., "SpecAugment" (Interspeech 2019); Padi et al. (ICMI 2021), section 3.4.
+    """
+    spectrogram = jnp.asarray(spectrogram)
+    if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
+        raise ValueError(
+            "spectrogram must be floating [..., frames, bins], "
+            f"found {spectrogram.dtype} of shape {spectrogram.shape}"
+        )
+    if isinstance(fill, str) and fill not in ("mean", "min"):
+        raise ValueError(f'fill must be "mean", "min" or a number, found {fill!r}')
+    real = jnp.ones(spectrogram.shape[:-1], bool) if mask is None else jnp.asarray(mask)
+    if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
+        raise ValueError(
+            f"mask must be bool of shape {spectrogram.shape[:-1]}, "
+            f"found {real.dtype} of shape {real.shape}"
+        )
+    masked = spec_augment_mask(key, real, spectrogram.shape[-1], policy)
+    return jnp.where(masked, _fill_value(spectrogram, real, fill), spectrogram)
+
+
+def spec_augment_mask(
+    key: jax.Array,
+    mask: jax.Array | np.ndarray,
+    bins: int,
+    policy: str | SpecAugmentPolicy = "conservative",
+) -> jax.Array:
+    """Marks what `spec_augment` masks, given the same key.
+
+    A frequency mask covers `[f0, f0 + f)`, with `f` uniform on {0, ..., F} and `f0` uniform on
+    {0, ..., bins - f}. A time mask covers `[t0, t0 + t)` of an utterance's T real frames, with `t`
+    uniform on {0, ..., min(W, floor(p T))} and `t0` uniform on {0, ..., T - t}. The paper leaves
+    open whether the ends belong to the ranges; here they do, so the full width occurs.
+
+    Args:
+        key: random key.
+        mask: bool `[..., frames]`, True for real frames.
+        bins: number of bins.
+        policy: as in `spec_augment`.
+
+    Returns:
+        bool `[..., frames, bins]`, True where a value is masked; False in padded frames.
+
+    Raises:
+        ValueError: the policy is unknown, or its frequency masks are wider than the spectrogram.
+    """
+    policy = _policy(policy)
+    if policy.frequency_width > bins:
+        # Clipping the width instead would mask whole utterances without a word.
+        raise ValueError(
+            f"policy.frequency_width must not exceed the {bins} bins of the spectrogram, "
+            f"found {policy.frequency_width}"
+        )
+    mask = jnp.asarray(mask)
+    frequency_key, time_key = jax.random.split(key)
+
+    size = jnp.full(mask.shape[:-1], bins, jnp.int32)
+    limit = jnp.full(mask.shape[:-1], policy.frequency_width, jnp.int32)
+    bin_index = jnp.broadcast_to(jnp.arange(bins, dtype=jnp.int32), (*mask.shape[:-1], bins))
+    in_band = _stripes(frequency_key, bin_index, size, limit, policy.frequency_masks)
+
+    size = mask.sum(axis=-1, dtype=jnp.int32)
+    fraction = Fraction(policy.time_fraction).limit_denominator(1000)
+    limit = jnp.minimum(size * fraction.numerator // fraction.denominator, policy.time_width)
+    # Counting real frames makes gaps in the mask harmless: T frames, in order.
+    frame_index = jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1
+    in_stretch = _stripes(time_key, frame_index, size, limit, policy.time_masks)
+
+    return (in_band[..., None, :] | in_stretch[..., :, None]) & mask[..., None]
+
+
+def _stripes(
+    key: jax.Array, index: jax.Array, size: jax.Array, limit: jax.Array, count: int
+) -> jax.Array:
+    """Marks the indices `[..., n]` that `count` random stripes cover.
+
+    `size` and `limit` `[...]` are the number of places and the largest width. Both draws are
+    `randint` with bounds for each example: scaling and flooring a float32 uniform instead is
+    biased, and can round up to the excluded bound.
+    """
+    width_key, start_key = jax.random.split(key)
+    shape = (*size.shape, count)
+    width = jax.random.randint(width_key, shape, 0, limit[..., None] + 1, jnp.int32)
+    start = jax.random.randint(start_key, shape, 0, size[..., None] - width + 1, jnp.int32)
+    position, start, width = index[..., None, :], start[..., None], width[..., None]
+    return ((position >= start) & (position < start + width)).any(axis=-2)
+
+
+def _fill_value(spectrogram: jax.Array, real: jax.Array, fill: str | float) -> jax.Array:
+    """What masked values become, `[..., 1, 1]` in the spectrogram's dtype."""
+    if not isinstance(fill, str):
+        return jnp.full((1,) * spectrogram.ndim, fill, spectrogram.dtype)
+    real = real[..., None]
+    axes = (-2, -1)
+    if fill == "min":
+        largest = jnp.finfo(spectrogram.dtype).max
+        return jnp.where(real, spectrogram, largest).min(axis=axes, keepdims=True)
+    values = jnp.where(real, at_least_float32(spectrogram), 0)
+    count = real.sum(axis=axes, keepdims=True, dtype=jnp.int32) * spectrogram.shape[-1]
+    mean = values.sum(axis=axes, keepdims=True) / jnp.maximum(count, 1).astype(values.dtype)
+    return mean.astype(spectrogram.dtype)
+
+
+def _policy(policy: str | SpecAugmentPolicy) -> SpecAugmentPolicy:
+    if isinstance(policy, SpecAugmentPolicy):
+        return policy
+    if policy in POLICIES:
+        return POLICIES[policy]
+    close = difflib.get_close_matches(str(policy), POLICIES, n=1)
+    hint = f'; did you mean "{close[0]}"?' if close else ""
+    names = ", ".join(f'"{name}"' for name in POLICIES)
+    raise ValueError(f"policy must be {names} or a SpecAugmentPolicy, found {policy!r}{hint}")

@@ -1,0 +1,434 @@
+"""The report page: one file that shows a run, opens anywhere and asks the network for nothing."""
+
+import base64
+import dataclasses
+import importlib.resources
+import shlex
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serjax.files import PathLike, write_text_atomic
+from serjax.report.figures import DPI, plot_confusion, plot_curves, png, spectrogram_png
+from serjax.report.records import (
+    Predictions,
+    read_config,
+    read_history,
+    read_metrics,
+    read_predictions,
+)
+from serjax.report.summary import utterance_losses
+
+_METRICS = (
+    ("ua", "UA", "mean recall of the classes"),
+    ("wa", "WA", "share of utterances right"),
+    ("f1_macro", "F1", "mean F1 of the classes"),
+)
+_MOST_SPEAKERS = 12
+_MOST_BARS = 5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HardUtterance:
+    """A wrong answer to look at, and to listen to.
+
+    Attributes:
+        path: Name of the audio file.
+        speaker: Name of the speaker.
+        true: The true class's name.
+        predicted: The predicted class's name.
+        probabilities: Probability of each class, by its name.
+        spectrogram: `[frames, bins]` in dB, or None to show none.
+        seconds: Duration, for the spectrogram's time axis; needed only with one.
+        max_hz: Frequency of the last bin, for the spectrogram's frequency axis; needed only with
+            one.
+        audio_wav: Content of a WAV file to listen to, or None.
+    """
+
+    path: str
+    speaker: str
+    true: str
+    predicted: str
+    probabilities: Mapping[str, float]
+    spectrogram: np.ndarray | None = None
+    seconds: float = 0.0
+    max_hz: float = 0.0
+    audio_wav: bytes | None = None
+
+
+def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtterance]:
+    """The wrong answers to whose true class the model gave the lowest probability.
+
+    Add spectrograms and audio with `dataclasses.replace`.
+
+    Args:
+        predictions: Utterances, of which the test part is searched.
+        count: The most to return.
+
+    Returns:
+        The hardest first; of equally hard ones, the first in the file.
+    """
+    test = predictions.of_part("test")
+    losses = utterance_losses(test)
+    wrong = np.flatnonzero(test.true != test.predicted)
+    return [
+        HardUtterance(
+            path=test.paths[i],
+            speaker=test.speakers[i],
+            true=test.classes[test.true[i]],
+            predicted=test.classes[test.predicted[i]],
+            probabilities=dict(zip(test.classes, test.probabilities[i].tolist(), strict=True)),
+        )
+        for i in wrong[np.argsort(-losses[wrong], kind="stable")][:count]
+    ]
+
+
+def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = None) -> Path:
+    """Writes `report.html`, and the figures `curves.png`, `confusion.png` and `confusion.pdf`.
+
+    The page holds its style and its images, and runs no script. It follows the reader's light or
+    dark scheme and prints. The same files give the same page.
+
+    Args:
+        run_dir: A run folder (see `serjax.report.records`).
+        hardest: The utterances to show, `hardest_utterances` with their spectrograms and audio; by
+            default those without.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        ValueError: A file of the folder is missing or malformed.
+    """
+    run_dir = Path(run_dir)
+    config = read_config(run_dir / "config.json")
+    history = read_history(run_dir / "history.csv")
+    metrics = read_metrics(run_dir / "metrics.json")
+    predictions = read_predictions(run_dir / "predictions.csv")
+    if hardest is None:
+        hardest = hardest_utterances(predictions)
+
+    best_epoch = metrics.get("best_epoch")
+    confusion, classes = metrics["confusion"], metrics["classes"]
+    figures = {
+        "curves": (
+            plot_curves(history, run_dir / "curves.png", best_epoch),
+            plot_curves(history, None, best_epoch, dark=True),
+        ),
+        "confusion": (
+            plot_confusion(
+                confusion, classes, [run_dir / "confusion.png", run_dir / "confusion.pdf"]
+            ),
+            plot_confusion(confusion, classes, dark=True),
+        ),
+    }
+    title = f"{config['model']} on {config['dataset']}"
+    body = [
+        _header(title, config, metrics),
+        _headline(metrics),
+        _section(
+            "Training",
+            _picture(*figures["curves"], "Loss, WA and UA over the epochs"),
+            _epochs(history, best_epoch),
+        ),
+        _section(
+            "Confusion",
+            _picture(*figures["confusion"], "Confusion matrix of the test utterances"),
+        ),
+        _section("Classes", _per_class(metrics)),
+        _speakers(predictions.of_part("test")),
+        _section("Hardest utterances", _hardest(hardest)),
+        _section("Configuration", _configuration(config)),
+        _notes(config.get("notes", [])),
+        _time(metrics.get("seconds", {})),
+        _command(config.get("command")),
+    ]
+    style = importlib.resources.files("serjax.report").joinpath("page.css").read_text("utf-8")
+    # The policy makes the browser hold the page to its word: nothing is loaded, nothing runs.
+    page = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+img-src data:; media-src data:; style-src 'unsafe-inline'">
+<title>{escape(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+{"".join(body)}</main>
+</body>
+</html>
+"""
+    path = run_dir / "report.html"
+    write_text_atomic(path, page)
+    return path
+
+
+def _header(title: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    facts = [f"{config['split']} split"]
+    if "parameters" in metrics:
+        facts.append(f"{metrics['parameters']:,} parameters")
+    if "seed" in config:
+        facts.append(f"seed {config['seed']}")
+    if "device" in config:
+        facts.append(str(config["device"]))
+    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    return f"<header>\n<h1>{escape(title)}</h1>\n<ul class='facts'>{listed}</ul>\n</header>\n"
+
+
+def _headline(metrics: Mapping[str, Any]) -> str:
+    """The test part's metrics, each above its interval on a scale from 0 to 100 %."""
+    test = metrics["test"]
+    supports = [metrics["per_class"][name]["support"] for name in metrics["classes"]]
+    present = sum(support > 0 for support in supports)
+    chance = {
+        "ua": 1 / present if present else 0.0,
+        "wa": max(supports, default=0) / max(sum(supports), 1),
+    }
+    tiles = []
+    for key, name, meaning in _METRICS:
+        value, low, high = (test[key][end] for end in ("value", "low", "high"))
+        mark = (
+            f"<i class='chance' style='left:{100 * chance[key]:.2f}%'></i>" if key in chance else ""
+        )
+        tiles.append(
+            f"<div class='tile'><h3>{name} <small>{meaning}</small></h3>"
+            f"<p class='value'>{_percent(value)}<span>%</span></p>"
+            f"<p class='interval'>{_percent(low)} – {_percent(high)}</p>"
+            f"<div class='scale' aria-hidden='true'>{mark}"
+            f"<i class='range' style='left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%'></i>"
+            f"<i class='point' style='left:{100 * value:.2f}%'></i></div></div>"
+        )
+    about = [f"{test['utterances']:,} test utterances"]
+    if "speakers" in test:
+        about[0] += f" of {_count(test['speakers'], 'speaker')}"
+    if "loss" in test:
+        about.append(f"loss {test['loss']:.3f} nats")
+    about.append(
+        f"chance, the grey mark: UA {_percent(chance['ua'])} % ({present} classes), "
+        f"WA {_percent(chance['wa'])} % (always the most frequent class)"
+    )
+    interval = metrics.get("interval", {})
+    over = f" over {interval['over']}" if "over" in interval else ""
+    about.append(f"ranges are {100 * interval.get('level', 0.95):g} % bootstrap intervals{over}")
+    validation = ""
+    if "validation" in metrics:
+        part = metrics["validation"]
+        values = ", ".join(
+            f"<span class='whole'>{name} {_percent(part[key]['value'])} % "
+            f"({_percent(part[key]['low'])} – {_percent(part[key]['high'])})</span>"
+            for key, name, _ in _METRICS
+        )
+        validation = f"<p>Validation, {part['utterances']:,} utterances: {values}.</p>"
+    sentences = "; ".join(about)
+    return (
+        f"<section class='headline'>\n<div class='tiles'>{''.join(tiles)}</div>\n"
+        f"<div class='note'><p>{escape(sentences[0].upper() + sentences[1:])}.</p>{validation}"
+        "</div>\n</section>\n"
+    )
+
+
+def _epochs(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> str:
+    seconds = [row["seconds"] for row in history]
+    rates = [row["examples_per_second"] for row in history]
+    text = f"{_count(len(history), 'epoch')}; {_duration(float(np.median(seconds)))} an epoch, "
+    text += f"{np.median(rates):,.0f} examples per second (medians)."
+    if best_epoch is not None:
+        text += f" The weights of epoch {best_epoch} were kept."
+    return f"<p class='note'>{escape(text)}</p>"
+
+
+def _per_class(metrics: Mapping[str, Any]) -> str:
+    rows = []
+    for name in metrics["classes"]:
+        row = metrics["per_class"][name]
+        # A class without utterances has no recall; 0 would look like a failure.
+        recall = _percent(row["recall"]) if row["support"] else "–"
+        shares = (_percent(row["precision"]), recall, _percent(row["f1"]))
+        rows.append((name, *shares, f"{row['support']:,}"))
+    return _table(("class", "precision %", "recall %", "F1 %", "utterances"), rows)
+
+
+def _speakers(test: Predictions) -> str:
+    """The speakers whom the model understands worst, which a mean over all of them hides."""
+    right = test.true == test.predicted
+    rows = []
+    for name in sorted(set(test.speakers)):
+        chosen = np.array([speaker == name for speaker in test.speakers])
+        rows.append((name, float(right[chosen].mean()), int(chosen.sum())))
+    if len(rows) < 2:
+        return ""
+    rows.sort(key=lambda row: row[1])
+    cells = [(name, _percent(share), f"{size:,}") for name, share, size in rows[:_MOST_SPEAKERS]]
+    shown = f"the {_MOST_SPEAKERS} lowest of {len(rows)}" if len(rows) > len(cells) else "all"
+    return _section(
+        "Speakers",
+        f"<p class='note'>Lowest first, {shown}.</p>",
+        _table(("speaker", "WA %", "utterances"), cells),
+    )
+
+
+def _hardest(hardest: Sequence[HardUtterance]) -> str:
+    if not hardest:
+        return "<p>No test utterance was mistaken.</p>"
+    cards = []
+    for each in hardest:
+        parts = [
+            f"<h3 class='path'>{escape(each.path)}</h3>",
+            f"<p class='note'>speaker {escape(each.speaker)}</p>",
+            f"<p><b>{escape(each.true)}</b> taken for <b>{escape(each.predicted)}</b></p>",
+        ]
+        if each.spectrogram is not None:
+            image = spectrogram_png(each.spectrogram, each.seconds, each.max_hz)
+            parts.append(_image(image, f"Spectrogram of {each.path}"))
+        if each.audio_wav is not None:
+            parts.append(f"<audio controls src='{_data_uri('audio/wav', each.audio_wav)}'></audio>")
+        parts.append(_bars(each))
+        cards.append(f"<article>{''.join(parts)}</article>")
+    return (
+        "<p class='note'>The wrong answers to whose true class the model gave the lowest "
+        f"probability.</p>\n<div class='cards'>{''.join(cards)}</div>"
+    )
+
+
+def _bars(utterance: HardUtterance) -> str:
+    """The most probable classes, and the true one wherever it stands."""
+    ranked = sorted(utterance.probabilities.items(), key=lambda item: -item[1])
+    shown = ranked[:_MOST_BARS]
+    shown += [item for item in ranked[_MOST_BARS:] if item[0] == utterance.true]
+    rows = "".join(
+        f"<tr{' class=true' if name == utterance.true else ''}><th scope='row'>{escape(name)}</th>"
+        f"<td class='bar'><i style='width:{100 * probability:.2f}%'></i></td>"
+        f"<td>{_percent(probability)}</td></tr>"
+        for name, probability in shown
+    )
+    return f"<table class='bars'><caption>probability %</caption>{rows}</table>"
+
+
+def _configuration(config: Mapping[str, Any]) -> str:
+    shown = {name: value for name, value in config.items() if name not in ("command", "notes")}
+    items = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in _flattened(shown)
+    )
+    return f"<dl class='config'>{items}</dl>"
+
+
+def _flattened(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Each setting with its dotted name, as text."""
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple):
+            yield f"{prefix}{name}", ", ".join(str(each) for each in value) or "none"
+        else:
+            yield f"{prefix}{name}", "none" if value is None else str(value)
+
+
+def _notes(notes: Sequence[str]) -> str:
+    if not notes:
+        return ""
+    return _section(
+        "Notes", f"<ul>{''.join(f'<li>{escape(str(note))}</li>' for note in notes)}</ul>"
+    )
+
+
+def _time(seconds: Mapping[str, float]) -> str:
+    """How the run's time divides; what the total has beyond the parts is shown as other."""
+    parts = {name: value for name, value in seconds.items() if name != "total"}
+    total = max(seconds.get("total", 0.0), sum(parts.values()))
+    if total <= 0:
+        return ""
+    other = total - sum(parts.values())
+    if other > 0.005 * total:
+        parts["other"] = other
+    segments = "".join(
+        f"<i class='s{i % 6}' style='width:{100 * value / total:.2f}%'></i>"
+        for i, value in enumerate(parts.values())
+    )
+    rows = "".join(
+        f"<tr><th scope='row'><i class='key s{i % 6}'></i>{escape(name)}</th>"
+        f"<td>{_duration(value)}</td><td>{_percent(value / total)}</td></tr>"
+        for i, (name, value) in enumerate(parts.items())
+    )
+    return _section(
+        "Time",
+        f"<div class='stack' aria-hidden='true'>{segments}</div>",
+        "<table><thead><tr><th scope='col'>part</th><th scope='col'>time</th>"
+        f"<th scope='col'>%</th></tr></thead><tbody>{rows}</tbody><tfoot><tr><th scope='row'>total"
+        f"</th><td>{_duration(total)}</td><td>100.0</td></tr></tfoot></table>",
+    )
+
+
+def _command(command: str | Sequence[str] | None) -> str:
+    if not command:
+        return ""
+    line = command if isinstance(command, str) else shlex.join(str(each) for each in command)
+    return _section("To reproduce", f"<pre><code>{escape(line)}</code></pre>")
+
+
+def _section(title: str, *content: str) -> str:
+    inner = "\n".join(content)
+    return f"<section>\n<h2>{escape(title)}</h2>\n{inner}\n</section>\n"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of text whose first column names the row."""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
+    body = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for name, *cells in rows
+    )
+    return (
+        f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        "</table></div>"
+    )
+
+
+def _picture(light: Any, dark: Any, description: str) -> str:
+    """A figure for each colour scheme; paper is light whatever the screen."""
+    source = _data_uri("image/png", png(dark))
+    return (
+        "<div class='scroll'><picture><source media='screen and (prefers-color-scheme: dark)' "
+        f"srcset='{source}'>{_image(png(light), description)}</picture></div>"
+    )
+
+
+def _image(content: bytes, description: str) -> str:
+    # The size in the PNG's header, in CSS pixels (1/96 inch), keeps the page from jumping.
+    width, height = (round(dots / DPI * 96) for dots in struct.unpack(">II", content[16:24]))
+    return (
+        f"<img alt='{escape(description)}' width='{width}' height='{height}' "
+        f"src='{_data_uri('image/png', content)}'>"
+    )
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,134 @@
+"""A run's metrics: measured from its predictions, and printed as the closing table."""
+
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from serjax import metrics
+from serjax.report.records import Predictions
+
+
+def measure(
+    predictions: Predictions, *, over: str = "utterances", resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """The part of `metrics.json` that follows from the predictions.
+
+    Args:
+        predictions: Utterances of the test part, and perhaps of the validation part.
+        over: What the bootstrap resamples: "utterances" or "speakers" (see `metrics.bootstrap`).
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
+
+    Returns:
+        `test` and, where there are utterances of it, `validation` (`wa`, `ua`, `f1_macro` with 95 %
+        intervals, `loss` in nats, `utterances`, `speakers`); `per_class`, `confusion`, `classes` of
+        the test part; `interval`. `serjax.report.records` describes them.
+
+    Raises:
+        ValueError: There are no test utterances, `over` is unknown, or the intervals are to be over
+            speakers and there is only one.
+    """
+    if over not in ("utterances", "speakers"):
+        raise ValueError(f"over must be utterances or speakers, got {over!r}")
+    test = predictions.of_part("test")
+    if not len(test):
+        raise ValueError(f"expected utterances of part test, found parts {set(predictions.parts)}")
+    classes = list(predictions.classes)
+    measured: dict[str, Any] = {}
+    for name in ("test", "validation"):
+        part = predictions.of_part(name)
+        if not len(part):
+            continue
+        intervals = metrics.bootstrap(
+            part.true,
+            part.predicted,
+            len(classes),
+            resamples=resamples,
+            seed=seed,
+            groups=np.asarray(part.speakers) if over == "speakers" else None,
+        )
+        measured[name] = {
+            **{key: interval._asdict() for key, interval in intervals.items()},
+            "loss": float(utterance_losses(part).mean()),
+            "utterances": len(part),
+            "speakers": len(set(part.speakers)),
+        }
+    confusion = np.zeros((len(classes), len(classes)), int)
+    np.add.at(confusion, (test.true, test.predicted), 1)
+    columns = {
+        "precision": metrics.precision(confusion).tolist(),
+        "recall": metrics.recall(confusion).tolist(),
+        "f1": metrics.f1(confusion).tolist(),
+        "support": confusion.sum(axis=1).tolist(),
+    }
+    return {
+        **measured,
+        "per_class": {
+            name: {key: values[i] for key, values in columns.items()}
+            for i, name in enumerate(classes)
+        },
+        "confusion": confusion.tolist(),
+        "classes": classes,
+        "interval": {"level": 0.95, "over": over, "resamples": resamples, "seed": seed},
+    }
+
+
+def utterance_losses(predictions: Predictions) -> np.ndarray:
+    """Cross-entropy of each utterance.
+
+    Args:
+        predictions: The utterances.
+
+    Returns:
+        float64 `[utterances]` in nats. A probability that float32 rounded to 0 counts as its
+        smallest normal number, so the loss is at most 87.3.
+    """
+    of_true = predictions.probabilities[np.arange(len(predictions)), predictions.true]
+    return -np.log(np.maximum(of_true.astype(float), np.finfo(np.float32).tiny))
+
+
+def print_summary(console: Console, metrics: dict[str, Any]) -> None:
+    """Prints a run's results: the parts' WA, UA and F1 with their intervals, then each class.
+
+    On a terminal the tables have rules and bold heads; in a file or a pipe they are bare columns.
+
+    Args:
+        console: Where to print.
+        metrics: The content of `metrics.json`.
+    """
+    style = box.SIMPLE_HEAD if console.is_terminal else None
+    level = metrics.get("interval", {}).get("level", 0.95)
+    shown = [name for name in ("test", "validation") if name in metrics]
+    overall = Table(box=style, pad_edge=False)
+    overall.add_column("")
+    for part in shown:
+        overall.add_column(f"{part} %", justify="right", no_wrap=True)
+        overall.add_column(f"{100 * level:g} % interval", justify="right", no_wrap=True)
+    for key, name in (("wa", "WA"), ("ua", "UA"), ("f1_macro", "F1")):
+        cells = []
+        for part in shown:
+            interval = metrics[part][key]
+            cells.append(_percent(interval["value"]))
+            cells.append(f"{_percent(interval['low'])} – {_percent(interval['high'])}")
+        overall.add_row(name, *cells)
+    classes = Table(box=style, pad_edge=False)
+    classes.add_column("class", overflow="fold")
+    for column in ("precision %", "recall %", "F1 %", "utterances"):
+        classes.add_column(column, justify="right", no_wrap=True)
+    for name in metrics["classes"]:
+        row = metrics["per_class"][name]
+        shares = [_percent(row[key]) for key in ("precision", "recall", "f1")]
+        # Text, not a string, which rich would search for markup: a class may be called "[red]".
+        classes.add_row(Text(name), *shares, str(row["support"]))
+    for table in (overall, classes):
+        console.print(table)
+        if style is None:
+            console.print()
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"

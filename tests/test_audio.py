@@ -1,0 +1,278 @@
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serjax import audio
+
+# Format, subtype, file ending, and the error of quantisation or coding at an amplitude of one half.
+FORMATS = [
+    ("WAV", "PCM_U8", "wav", 2**-7),
+    ("WAV", "PCM_16", "wav", 2**-15),
+    ("WAV", "PCM_24", "wav", 2**-23),
+    ("WAV", "PCM_32", "wav", 2**-23),
+    ("WAV", "FLOAT", "wav", 0.0),
+    ("WAV", "DOUBLE", "wav", 2**-24),
+    ("WAV", "ALAW", "wav", 0.02),
+    ("AIFF", "PCM_16", "aiff", 2**-15),
+    ("FLAC", "PCM_16", "flac", 2**-15),
+    ("FLAC", "PCM_24", "flac", 2**-23),
+    ("OGG", "VORBIS", "ogg", 0.05),
+    ("MP3", "MPEG_LAYER_III", "mp3", 0.05),
+    ("AU", "PCM_16", "au", 2**-15),
+    ("W64", "PCM_16", "w64", 2**-15),
+    ("NIST", "PCM_16", "sph", 2**-15),
+]
+
+
+def sine(samples: int, sample_rate: int, hz: float = 1000.0) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(samples) / sample_rate)).astype(np.float32)
+
+
+def wav_bytes(samples: np.ndarray, *, data_bytes: int | None = None, before: bytes = b"") -> bytes:
+    """A 16 kHz mono int16 WAV file, written by hand, with chunks before its samples."""
+    data = samples.astype("<i2").tobytes()
+    head = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + before
+    body = b"WAVE" + head + b"data"
+    body += struct.pack("<I", len(data) if data_bytes is None else data_bytes) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def reason(path: Path, **part: float) -> str:
+    """The reason that load gives for refusing a file, checked to be one line behind its name."""
+    with pytest.raises(audio.AudioError) as caught:
+        audio.load(path, **part)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(("format_", "subtype", "ending", "tolerance"), FORMATS)
+def test_every_format_gives_the_same_waveform(tmp_path, format_, subtype, ending, tolerance):
+    if subtype not in soundfile.available_subtypes(format_):
+        pytest.skip(f"this libsndfile does not write {format_} {subtype}")
+    expected = sine(4800, 16_000, hz=440.0)
+    path = tmp_path / f"x.{ending}"
+    soundfile.write(path, expected, 16_000, format=format_, subtype=subtype)
+
+    waveform = audio.load(path)
+
+    assert waveform.dtype == np.float32
+    assert waveform.shape == expected.shape
+    np.testing.assert_allclose(waveform, expected, rtol=0, atol=tolerance)
+
+
+@given(samples=st.lists(st.integers(-32768, 32767), min_size=1, max_size=50))
+def test_int16_is_exactly_k_over_32768(tmp_path_factory, samples):
+    path = tmp_path_factory.mktemp("int16") / "x.wav"
+    path.write_bytes(wav_bytes(np.array(samples)))
+    np.testing.assert_array_equal(audio.load(path), np.array(samples) / 32768)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+def test_channels_are_averaged(tmp_path, channels):
+    samples = np.random.default_rng(0).uniform(-1, 1, (300, channels)).astype(np.float32)
+    soundfile.write(tmp_path / "x.wav", samples, 16_000, subtype="FLOAT")
+    np.testing.assert_allclose(
+        audio.load(tmp_path / "x.wav"), samples.astype(np.float64).mean(axis=1), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("source_rate", [8_000, 11_025, 22_050, 24_414, 44_100, 48_000, 96_000])
+def test_resampling_keeps_pitch_amplitude_and_duration(tmp_path, source_rate):
+    soundfile.write(
+        tmp_path / "x.wav", sine(source_rate, source_rate), source_rate, subtype="FLOAT"
+    )
+    waveform = audio.load(tmp_path / "x.wav", 16_000)
+    assert abs(len(waveform) - 16_000) <= 1
+    inner = slice(1600, 14_400)  # away from the ends, where the filter sees the silence around
+    expected = sine(16_000, 16_000)
+    np.testing.assert_allclose(waveform[inner], expected[inner], atol=1e-3)
+
+
+def test_target_rate_may_be_higher(tmp_path):
+    soundfile.write(tmp_path / "x.wav", sine(999, 8_000), 8_000)
+    assert abs(len(audio.load(tmp_path / "x.wav", 22_050)) - round(999 * 22_050 / 8_000)) <= 1
+
+
+def test_overshoot_of_resampling_is_clipped(tmp_path):
+    square = np.where(np.arange(4800) // 24 % 2, 1.0, -1.0)
+    soundfile.write(tmp_path / "x.wav", square, 48_000, subtype="FLOAT")
+    assert np.abs(audio.load(tmp_path / "x.wav")).max() == 1.0
+
+
+def test_float_overshoot_is_clipped_and_another_scale_refused(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.array([0.5, 1.25, -1.5]), 16_000, subtype="FLOAT")
+    np.testing.assert_array_equal(audio.load(path), [0.5, 1.0, -1.0])
+    soundfile.write(path, np.array([0.5, 1200.0]), 16_000, subtype="FLOAT")
+    assert reason(path) == "samples reach 1200, expected [-1, 1]; rescale the file"
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
+def test_part_equals_the_same_part_of_the_whole(tmp_path, ending):
+    path = tmp_path / f"x.{ending}"
+    soundfile.write(path, sine(48_000, 16_000, hz=440.0) * np.linspace(0, 1, 48_000), 16_000)
+    whole = audio.load(path)
+    for start, end, first, last in [
+        (0.5, 1.25, 8_000, 20_000),
+        (None, 1.0, 0, 16_000),
+        (2.5, None, 40_000, 48_000),
+        (2.5, 3.0004, 40_000, 48_000),  # an annotation rounded past the end
+    ]:
+        part = audio.load(path, start=start, end=end)
+        np.testing.assert_allclose(part, whole[first:last], atol=1e-6)
+
+
+def test_part_is_read_by_seeking(tmp_path, monkeypatch):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, sine(160_000, 16_000), 16_000)
+    asked = []
+    read = soundfile.SoundFile.read
+
+    def spy(self, frames=-1, **options):
+        asked.append(frames)
+        return read(self, frames, **options)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", spy)
+    audio.load(path, start=9.0, end=9.5)
+    assert asked == [8_000]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(-0.1, 0.5), (0.5, 0.5), (0.6, 0.5), (0.0, 1.1), (1.5, 2.0), (float("nan"), 0.5)],
+)
+def test_part_outside_the_recording(tmp_path, start, end):
+    soundfile.write(tmp_path / "x.wav", sine(16_000, 16_000), 16_000)
+    expected = f"no part from {start:g} s to {end:g} s, the recording lasts 1 s"
+    assert reason(tmp_path / "x.wav", start=start, end=end) == expected
+
+
+def test_part_shorter_than_a_sample(tmp_path):
+    soundfile.write(tmp_path / "x.wav", sine(16_000, 16_000), 16_000)
+    message = reason(tmp_path / "x.wav", start=0.5, end=0.50001)
+    assert message == "the part from 0.5 s to 0.50001 s has no samples"
+
+
+def test_chunks_before_the_samples(tmp_path):
+    """RAVDESS has a filler chunk; an odd length is padded by a byte that is not counted."""
+    samples = np.arange(100) - 50
+    chunks = (
+        b"FLLR" + struct.pack("<I", 4044) + bytes(4044) + b"note" + struct.pack("<I", 3) + bytes(4)
+    )
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav_bytes(samples, before=chunks))
+    np.testing.assert_array_equal(audio.load(path), samples / 32768)
+    path.write_bytes(wav_bytes(samples, before=chunks)[:-10])
+    assert reason(path).startswith(
+        "is truncated: its header promises 200 bytes of samples, has 190"
+    )
+
+
+@pytest.mark.parametrize("data_bytes", [0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_streamed_wav_is_read_to_its_end(tmp_path, data_bytes):
+    """A writer that could not seek back to its header left a placeholder there."""
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav_bytes(np.arange(100), data_bytes=data_bytes))
+    np.testing.assert_array_equal(audio.load(path), np.arange(100) / 32768)
+
+
+def test_missing_file(tmp_path):
+    assert reason(tmp_path / "x.wav") == "no such file"
+
+
+def test_directory(tmp_path):
+    assert reason(tmp_path) == "is a directory, expected an audio file"
+
+
+def test_empty_file(tmp_path):
+    (tmp_path / "x.wav").touch()
+    assert reason(tmp_path / "x.wav") == "is empty (0 bytes)"
+
+
+@pytest.mark.parametrize("ending", ["wav", "aiff", "au"])
+def test_header_without_samples(tmp_path, ending):
+    soundfile.write(tmp_path / f"x.{ending}", np.zeros(0), 16_000)
+    assert reason(tmp_path / f"x.{ending}") == "has no samples"
+
+
+def test_wav_that_was_never_finished(tmp_path):
+    (tmp_path / "x.wav").write_bytes(wav_bytes(np.arange(100), data_bytes=0))
+    assert reason(tmp_path / "x.wav") == "has no samples"
+
+
+@pytest.mark.parametrize("ending", ["wav", "aiff", "flac", "mp3"])
+def test_truncated(tmp_path, ending):
+    path = tmp_path / f"x.{ending}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 32_000), 16_000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    assert reason(path).startswith("is truncated")
+
+
+@pytest.mark.parametrize("name", ["x.wav", "x.mp3", "x.raw", "x"])
+def test_not_audio(tmp_path, name):
+    (tmp_path / name).write_bytes(b"path,emotion\n" * 100)
+    assert reason(tmp_path / name).startswith("is not audio that libsndfile reads (")
+
+
+def test_git_lfs_pointer(tmp_path):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 70764\n"
+    (tmp_path / "1001_DFA_ANG_XX.wav").write_bytes(pointer)
+    message = reason(tmp_path / "1001_DFA_ANG_XX.wav")
+    assert "git-lfs pointer" in message
+    assert "`git lfs pull`" in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_finite(tmp_path, value):
+    samples = np.zeros((100, 2), np.float32)
+    samples[70, 1] = value
+    soundfile.write(tmp_path / "x.wav", samples, 16_000, subtype="FLOAT")
+    assert reason(tmp_path / "x.wav") == f"sample 70 is {value}, expected finite samples"
+
+
+def test_too_short_for_the_rate(tmp_path):
+    soundfile.write(tmp_path / "x.wav", np.zeros(1), 48_000)
+    assert reason(tmp_path / "x.wav") == "1 samples at 48000 Hz are none at 16000 Hz"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are POSIX")
+def test_unreadable_file(tmp_path, monkeypatch):
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav_bytes(np.arange(3)))
+
+    def refuse(*_args, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert reason(path) == "cannot be read (Permission denied)"
+
+
+def test_sample_rate_is_positive(tmp_path):
+    with pytest.raises(ValueError, match="sample_rate must be positive, found 0"):
+        audio.load(tmp_path / "x.wav", 0)
+
+
+@pytest.mark.corpus
+def test_real_recordings(emodb_directory):
+    paths = sorted(emodb_directory.rglob("*.wav"))[:20]
+    assert paths
+    for path in paths:
+        samples, rate = soundfile.read(path)
+        np.testing.assert_array_equal(audio.load(path, rate), samples.astype(np.float32))
+
+
+@pytest.mark.corpus
+def test_real_recordings_at_another_rate(ravdess_directory):
+    paths = sorted(path for path in ravdess_directory.rglob("03-*") if path.is_file())[:20]
+    assert paths
+    for path in paths:
+        seconds = soundfile.info(path).duration
+        assert abs(len(audio.load(path)) - round(16_000 * seconds)) <= 1
