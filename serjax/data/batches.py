@@ -1,0 +1,155 @@
+"""Utterances on the device, and the segments of them that make batches."""
+
+from collections.abc import Iterator, Sequence
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from serjax.errors import InputError
+
+
+@flax.struct.dataclass
+class Examples:
+    """Waveforms end to end as 16-bit integers, and the stretches of them that are examples.
+
+    Attributes:
+        samples: `[total]` int16, followed by zeros so that a cut never runs past the end.
+        start: `[examples]` int32, first sample of an example in `samples`.
+        length: `[examples]` int32, samples of it.
+        label: `[examples]` int32, its class.
+        utterance: `[examples]` int32, the utterance that it is a stretch of.
+    """
+
+    samples: jax.Array
+    start: jax.Array
+    length: jax.Array
+    label: jax.Array
+    utterance: jax.Array
+
+    def __len__(self) -> int:
+        return self.start.shape[0]
+
+
+def segment_starts(length: int, longest: int) -> list[int]:
+    """First samples of the segments that cover an utterance.
+
+    As few segments of `longest` samples as cover it, spread evenly: neighbours overlap a little
+    where the length is no multiple, instead of leaving a short rest that says nothing.
+
+    >>> segment_starts(250, 100)
+    [0, 75, 150]
+    """
+    count = max(-(-length // longest), 1)
+    if count == 1:
+        return [0]
+    return [round(i * (length - longest) / (count - 1)) for i in range(count)]
+
+
+def pack(
+    waveforms: Sequence[np.ndarray], labels: Sequence[int], longest: int, room: int
+) -> Examples:
+    """Lays waveforms end to end and cuts each into segments, on the host.
+
+    Args:
+        waveforms: float32 `[samples]` in [-1, 1]; stored with 16 bits.
+        labels: Class of each waveform.
+        longest: Samples of the longest segment.
+        room: Samples of the longest cut that will be asked for.
+
+    Returns:
+        Examples of NumPy arrays; `jax.device_put` moves them to a device.
+
+    Raises:
+        InputError: More than 2^31 samples, which int32 positions cannot address.
+    """
+    lengths = [len(w) for w in waveforms]
+    # Whole mebisamples, so that corpora of like size share a compiled program.
+    total = -(-(sum(lengths) + room) // 2**20) * 2**20
+    if total >= 2**31:
+        raise InputError(
+            f"corpus: expected fewer than 2^31 samples in one part, found {total}; "
+            "use a part of the corpus"
+        )
+    samples = np.zeros(total, np.int16)
+    table: list[tuple[int, int, int, int]] = []
+    position = 0
+    for index, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
+        scaled = np.clip(np.rint(waveform * 32768.0), -32768, 32767)
+        samples[position : position + len(waveform)] = scaled
+        for start in segment_starts(len(waveform), longest):
+            length = min(longest, len(waveform) - start)
+            table.append((position + start, length, label, index))
+        position += len(waveform)
+    start, length, label, utterance = np.array(table, np.int32).reshape(-1, 4).T
+    return Examples(samples, start, length, label, utterance)
+
+
+def cut(samples: jax.Array, start: jax.Array, length: jax.Array, size: int) -> jax.Array:
+    """Waveforms `[batch, size]` float32 from their places in `samples`, zero past their length."""
+    waveforms = jax.vmap(lambda first: jax.lax.dynamic_slice(samples, (first,), (size,)))(start)
+    waveforms = waveforms.astype(jnp.float32) / 32768.0
+    return jnp.where(jnp.arange(size) < length[:, None], waveforms, 0.0)
+
+
+def select(examples: Examples, indices: jax.Array) -> tuple[jax.Array, ...]:
+    """Start, length, label of the examples at `indices` `[batch]`; -1 is an empty entry.
+
+    Returns:
+        start, length (0 if empty), label, and weight: 1.0, or 0.0 if empty.
+    """
+    real = indices >= 0
+    at = jnp.maximum(indices, 0)
+    length = jnp.where(real, examples.length[at], 0)
+    return examples.start[at], length, examples.label[at], real.astype(jnp.float32)
+
+
+def epoch_order(key: jax.Array, members: np.ndarray, batch_size: int) -> np.ndarray:
+    """A random order of examples in batches.
+
+    Args:
+        key: Of the order.
+        members: `[n]` indices of the examples.
+        batch_size: Entries of a batch.
+
+    Returns:
+        `[batches, batch_size]` int32, every member once, filled up with -1.
+    """
+    order = members[np.asarray(jax.random.permutation(key, len(members)))]
+    batches = -(-len(members) // batch_size)
+    filled = np.full(batches * batch_size, -1, np.int32)
+    filled[: len(members)] = order
+    return filled.reshape(batches, batch_size)
+
+
+def evaluation_batches(
+    lengths: np.ndarray, members: np.ndarray, batch_size: int, sizes: Sequence[int]
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Batches of similar length, so that few sizes are ever compiled.
+
+    Args:
+        lengths: `[examples]`, samples of each.
+        members: `[n]` indices of the examples to evaluate.
+        batch_size: Entries of a batch.
+        sizes: Ascending sizes to which examples are padded; the last holds the longest.
+
+    Yields:
+        Indices `[batch_size]` int32, filled up with -1, and their size.
+    """
+    slots = np.searchsorted(np.asarray(sizes), lengths[members])
+    for slot, size in enumerate(sizes):
+        same = members[slots == slot].astype(np.int32)
+        for first in range(0, len(same), batch_size):
+            batch = same[first : first + batch_size]
+            yield np.pad(batch, (0, batch_size - len(batch)), constant_values=-1), size
+
+
+def length_sizes(longest: int, shortest: int) -> list[int]:
+    """Ascending sizes in samples, each half as large again as the one before, up to `longest`."""
+    sizes = []
+    size = shortest
+    while size < longest:
+        sizes.append(size)
+        size = size * 3 // 2
+    return [*sizes, longest]

@@ -1,0 +1,128 @@
+"""From waveforms to what a model hears, on the device."""
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from serjax import features
+
+
+@dataclasses.dataclass(frozen=True)
+class FrontEnd:
+    """What a model hears.
+
+    Attributes:
+        spectrogram: "magnitude", linear and without the Nyquist bin, or "log_mel", in dB.
+        bins: Frequency bins.
+        frames: Frames of the input; a segment that has fewer is padded with zeros.
+        segment_seconds: Longest stretch that is one input. Longer utterances are cut into equally
+            spaced segments of this length, whose predictions are averaged.
+        normalization: "unit_range" or "standard", per segment over its real frames.
+        window: As in `scipy.signal.get_window`.
+        window_samples: Length of the analysis window.
+        hop_samples: Samples from frame to frame.
+        fft_size: Length of the transform; the window is centred in it.
+        variable_length: Whether the model takes any number of frames. Then training cuts chunks
+            and evaluation sees whole segments; `frames` is the longest training chunk.
+        sample_rate: Hz.
+    """
+
+    spectrogram: Literal["magnitude", "log_mel"]
+    bins: int
+    frames: int
+    segment_seconds: float
+    normalization: Literal["unit_range", "standard"]
+    window: str
+    window_samples: int
+    hop_samples: int
+    fft_size: int
+    variable_length: bool = False
+    sample_rate: int = 16000
+
+    @property
+    def segment_samples(self) -> int:
+        """Samples of the longest stretch that is one input."""
+        return round(self.segment_seconds * self.sample_rate)
+
+    def samples(self, frames: int) -> int:
+        """Fewest samples that make so many frames."""
+        return (frames - 1) * self.hop_samples
+
+    def __call__(self, waveform: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Spectrograms of a batch and the mask of their real frames.
+
+        Args:
+            waveform: `[batch, samples]` float32; what lies past an utterance's end is ignored.
+            lengths: `[batch]` int32, real samples; 0 for an entry that only fills up the batch.
+
+        Returns:
+            Input `[batch, frames, bins, 1]` float32, zero past the end, and mask
+            `[batch, frames]` bool. Frames are padded to `self.frames` unless the length varies.
+        """
+        framing = {
+            "window": self.window,
+            "window_samples": self.window_samples,
+            "hop_samples": self.hop_samples,
+            "fft_size": self.fft_size,
+        }
+        if self.spectrogram == "magnitude":
+            x = features.magnitude_spectrogram(waveform, lengths=lengths, **framing)
+            x = x[..., : self.bins]
+        else:
+            x = features.log_mel_spectrogram(
+                waveform, self.sample_rate, mel_bins=self.bins, lengths=lengths, **framing
+            )
+        mask = features.frame_mask(lengths, x.shape[-2], self.hop_samples, fft_size=self.fft_size)
+        x = features.normalize(x, mask, method=self.normalization)
+        missing = max(self.frames - x.shape[-2], 0)
+        if missing and not self.variable_length:
+            x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, missing), (0, 0)])
+            mask = jnp.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, missing)])
+        return x[..., None], mask
+
+
+# Section 3.1 of Guizzo et al. 2023: 4 s, 16 ms Hamming windows, half overlap, padded to 512 x 128;
+# [0, 1] for quaternion networks, as RH-emo requires, standardized for real ones.
+GUIZZO_QUATERNION = FrontEnd(
+    spectrogram="magnitude",
+    bins=128,
+    frames=512,
+    segment_seconds=4.0,
+    normalization="unit_range",
+    window="hamming",
+    window_samples=256,
+    hop_samples=128,
+    fft_size=256,
+)
+GUIZZO_REAL = dataclasses.replace(GUIZZO_QUATERNION, normalization="standard")
+
+# Deepika & Kuchibhotla 2025 give 128 x 128 spectrograms of whole files and no analysis settings;
+# here 4 s make 126 frames of 64 ms every 32 ms, and the 128 bins are mel bands.
+DEEPIKA = FrontEnd(
+    spectrogram="log_mel",
+    bins=128,
+    frames=128,
+    segment_seconds=4.0,
+    normalization="standard",
+    window="hann",
+    window_samples=1024,
+    hop_samples=512,
+    fft_size=1024,
+)
+
+# Section 4.2 of Padi et al. 2021: 128 log-mel bands, 25 ms every 10 ms, mean and variance of the
+# segment; chunks of up to 300 frames in training, whole utterances at test (up to half a minute).
+PADI = FrontEnd(
+    spectrogram="log_mel",
+    bins=128,
+    frames=300,
+    segment_seconds=30.0,
+    normalization="standard",
+    window="hann",
+    window_samples=400,
+    hop_samples=160,
+    fft_size=512,
+    variable_length=True,
+)

@@ -1,0 +1,23 @@
+"""Quaternion algebra on arrays whose channels are four equal blocks: r, i, j, k.
+
+A quaternion layer multiplies each input quaternion by a weight quaternion from the left,
+`w * x` (Hamilton product), and sums.
+"""
+
+from serjax.quaternion.algebra import check_channels, conjugate, hamilton_product, modulus
+from serjax.quaternion.initializers import polar_initializer
+from serjax.quaternion.linear import Padding, conv, conv_transpose, dense
+from serjax.quaternion.products import block_matrix
+
+__all__ = [
+    "Padding",
+    "block_matrix",
+    "check_channels",
+    "conjugate",
+    "conv",
+    "conv_transpose",
+    "dense",
+    "hamilton_product",
+    "modulus",
+    "polar_initializer",
+]

@@ -1,0 +1,28 @@
+"""Training: the main job as functions, from a corpus to a folder of results."""
+
+from serjax.training.checkpoint import Checkpoints
+from serjax.training.evaluate import Evaluator
+from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
+from serjax.training.recognizer import Recognizer
+from serjax.training.run import run
+from serjax.training.state import TrainState, create_state
+from serjax.training.step import make_evaluation_step, make_train_step
+from serjax.training.task import RunConfig, Task, prepare
+
+__all__ = [
+    "Checkpoints",
+    "DivergedError",
+    "Evaluator",
+    "InterruptedRunError",
+    "Recognizer",
+    "RunConfig",
+    "StopRequest",
+    "Task",
+    "TrainState",
+    "create_state",
+    "make_evaluation_step",
+    "make_train_step",
+    "prepare",
+    "run",
+    "train",
+]

@@ -1,0 +1,216 @@
+"""The training loop: epochs of steps, validation, early stopping, checkpoints, interruption."""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from serjax import metrics
+from serjax.data.batches import Examples
+from serjax.training.checkpoint import Checkpoints
+from serjax.training.state import TrainState, Variables
+from serjax.training.step import StepResult, TrainStep
+
+# A long epoch is saved in between, so that a kill costs minutes and not hours.
+_SAVE_SECONDS = 300.0
+
+
+class DivergedError(RuntimeError):
+    """The loss is no longer a finite number; the message names the step and the likely cause."""
+
+
+class InterruptedRunError(RuntimeError):
+    """A signal asked the run to stop; it was saved and can be resumed.
+
+    Attributes:
+        signal_number: The signal.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+class StopRequest:
+    """Notes SIGINT and SIGTERM instead of dying, so that the loop can save first.
+
+    A second signal of the kind has its ordinary effect.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator["StopRequest"]:
+        """Handles the signals within the context."""
+        before = {}
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self.signal_number = number
+            signal.signal(number, before[number])
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@dataclasses.dataclass
+class LoopState:
+    """Where the loop stands; with a `TrainState` it is all that a resumed run needs.
+
+    Attributes:
+        epoch: The running epoch, from 1.
+        batch: Batches of it that are done.
+        loss: Sum of the losses of its examples so far.
+        weight: Their number.
+        confusion: Their confusion matrix.
+        seconds: Time spent on it.
+        history: A row per finished epoch.
+        best_epoch: Epoch of the lowest validation loss, 0 before the first.
+        best_step: Step at its end.
+        best_loss: That loss.
+    """
+
+    epoch: int = 1
+    batch: int = 0
+    loss: float = 0.0
+    weight: float = 0.0
+    confusion: list[list[float]] | None = None
+    seconds: float = 0.0
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    best_epoch: int = 0
+    best_step: int = 0
+    best_loss: float | None = None
+
+    def add(self, result: StepResult) -> None:
+        """Adds a batch to the running epoch."""
+        so_far = 0.0 if self.confusion is None else np.asarray(self.confusion)
+        self.loss += float(result.loss)
+        self.weight += float(result.weight)
+        self.confusion = (so_far + np.asarray(result.confusion, np.float64)).tolist()
+        self.batch += 1
+
+    def finish_epoch(self, validation: dict[str, float]) -> dict[str, float]:
+        """Closes the running epoch and returns its row of the history."""
+        confusion = np.asarray(self.confusion)
+        row = {
+            "epoch": self.epoch,
+            "train_loss": self.loss / self.weight,
+            "train_wa": float(metrics.weighted_accuracy(confusion)),
+            "train_ua": float(metrics.unweighted_accuracy(confusion)),
+            "validation_loss": validation["loss"],
+            "validation_wa": validation["wa"],
+            "validation_ua": validation["ua"],
+            "examples_per_second": self.weight / self.seconds,
+            "seconds": self.seconds,
+        }
+        self.history.append(row)
+        self.epoch += 1
+        self.batch, self.loss, self.weight, self.confusion, self.seconds = 0, 0.0, 0.0, None, 0.0
+        return row
+
+
+class Display(Protocol):
+    """What the loop tells while it runs."""
+
+    def batch(self, loop: LoopState, batches: int, epochs: int) -> None:
+        """After a batch."""
+
+    def epoch(self, row: dict[str, float], best: bool) -> None:
+        """After an epoch."""
+
+
+def _diverged(step: int, result: StepResult, norm_before: float) -> DivergedError:
+    if not result.input_finite:
+        cause = "the features of this batch are not finite"
+    elif not math.isfinite(norm_before) or norm_before > 1e3:
+        cause = f"the gradient grew to a norm of {norm_before:.3g}: lower the learning rate"
+    else:
+        cause = "lower the learning rate, or use float32 if this is bfloat16"
+    return DivergedError(f"loss is {float(result.loss)} at step {step}; likely cause: {cause}")
+
+
+def train(
+    state: TrainState,
+    loop: LoopState,
+    *,
+    step: TrainStep,
+    examples: Examples,
+    order: Callable[[int], np.ndarray],
+    evaluate: Callable[[Variables], dict[str, float]],
+    checkpoints: Checkpoints,
+    epochs: int,
+    patience: int,
+    display: Display,
+    stop: StopRequest,
+) -> tuple[TrainState, LoopState]:
+    """Trains until the epochs are done or the validation loss has stopped falling.
+
+    Args:
+        state: Where to start; donated.
+        loop: Where to start; changed in place.
+        step: From `make_train_step`, which may be compiled ahead.
+        examples: Training part, on the device.
+        order: Epoch number -> indices `[batches, batch_size]`, -1 where empty.
+        evaluate: Variables -> "loss", "wa" and "ua" of the validation part.
+        checkpoints: Where last and best go.
+        epochs: Most epochs.
+        patience: Epochs without a lower validation loss after which training stops.
+        display: Told of batches and epochs.
+        stop: Asked after every batch.
+
+    Returns:
+        Last state and loop state. The best variables are in `checkpoints`.
+
+    Raises:
+        DivergedError: The loss is not finite. The last checkpoint is from before.
+        InterruptedRunError: `stop` was requested; the run is saved.
+    """
+    saved_at = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved_at
+        checkpoints.save_last(state, dataclasses.asdict(loop))
+        saved_at = time.monotonic()
+
+    while loop.epoch <= epochs and loop.epoch - 1 - loop.best_epoch < patience:
+        indices = order(loop.epoch)
+        gradient_norm = 0.0
+        # What crosses between host and device here is named, or it is a mistake.
+        with jax.transfer_guard("disallow"):
+            while loop.batch < len(indices):
+                started = time.monotonic()
+                state, result = step(state, examples, jax.device_put(indices[loop.batch]))
+                result = jax.device_get(result)
+                loop.seconds += time.monotonic() - started
+                if not np.isfinite(result.loss):
+                    done = (loop.epoch - 1) * len(indices) + loop.batch + 1
+                    raise _diverged(done, result, gradient_norm)
+                gradient_norm = float(result.gradient_norm)
+                loop.add(result)
+                display.batch(loop, len(indices), epochs)
+                if stop.signal_number is not None:
+                    save()
+                    raise InterruptedRunError(stop.signal_number)
+                if time.monotonic() - saved_at > _SAVE_SECONDS:
+                    save()
+        row = loop.finish_epoch(evaluate(state.variables))
+        best = loop.best_loss is None or row["validation_loss"] < loop.best_loss
+        if best:
+            loop.best_epoch, loop.best_loss = int(row["epoch"]), row["validation_loss"]
+            loop.best_step = int(state.step)
+            checkpoints.save_best(state)
+        save()
+        display.epoch(row, best)
+    return state, loop

@@ -1,0 +1,79 @@
+"""A trained model, taken from its run folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from serjax import models, report
+from serjax.data import batches
+from serjax.errors import InputError
+from serjax.training.checkpoint import Checkpoints
+from serjax.training.evaluate import Evaluator
+from serjax.training.task import RunConfig, abstract_variables, build_model
+
+
+class Recognizer:
+    """Recognizes emotions in recordings with the best weights of a run.
+
+    Args:
+        folder: A finished run folder.
+        batch_size: Segments at a time.
+
+    Attributes:
+        classes: Names, in the order of the probabilities.
+        sample_rate: Hz that waveforms must have.
+        shortest: Fewest samples that can be judged, one analysis window.
+
+    Raises:
+        InputError: The folder holds no finished run, or one whose checkpoint does not fit.
+    """
+
+    def __init__(self, folder: Path, batch_size: int = 20) -> None:
+        for name in ("config.json", "metrics.json"):
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"{folder}: expected a finished run folder with {name}, found "
+                    + ("none" if folder.is_dir() else "no such folder")
+                )
+        described = report.read_config(folder / "config.json")
+        metrics = report.read_metrics(folder / "metrics.json")
+        self.classes: list[str] = described["classes"]
+        config = RunConfig(
+            model=described["model"],
+            dtype=described["dtype"],
+            model_options=described["model_options"],
+        )
+        self._front_end = models.front_end(config.model)
+        self.sample_rate = self._front_end.sample_rate
+        self.shortest = self._front_end.window_samples
+        model = build_model(config, len(self.classes))
+        checkpoints = Checkpoints(folder / "checkpoints")
+        like = abstract_variables(model, self._front_end)
+        like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
+        self._variables = checkpoints.restore_best(like, metrics["best_step"])
+        self._evaluate = Evaluator(model, self._front_end, batch_size)
+
+    def __call__(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
+        """Class probabilities of waveforms of any length.
+
+        Args:
+            waveforms: float32 `[samples]` in [-1, 1] at `sample_rate`.
+
+        Returns:
+            `[waveforms, classes]` float64.
+
+        Raises:
+            InputError: A waveform is shorter than `shortest`.
+        """
+        for index, waveform in enumerate(waveforms):
+            if len(waveform) < self.shortest:
+                raise InputError(
+                    f"waveform {index}: expected at least {self.shortest} samples at "
+                    f"{self.sample_rate} Hz, found {len(waveform)}"
+                )
+        longest = self._front_end.segment_samples
+        examples = batches.pack(waveforms, [0] * len(waveforms), longest, room=longest)
+        everything = np.arange(len(waveforms))
+        return self._evaluate(self._variables, jax.device_put(examples), everything)

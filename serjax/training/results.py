@@ -1,0 +1,104 @@
+"""The files that a run leaves behind, made from its predictions."""
+
+import dataclasses
+import io
+import wave
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serjax import features, report
+from serjax.data.batches import Examples
+from serjax.training.evaluate import Evaluator
+from serjax.training.loop import LoopState
+from serjax.training.state import Variables
+
+if TYPE_CHECKING:
+    from serjax.training.task import Task
+
+# Pictures for people: 25 ms windows every 5 ms resolve syllables and most voices' harmonics.
+_PICTURE = {"window_samples": 400, "hop_samples": 80, "fft_size": 512}
+
+
+def predict_parts(
+    evaluator: Evaluator, variables: Variables, examples: Examples, task: "Task"
+) -> report.Predictions:
+    """Predictions of the validation and the test part."""
+    rows = np.concatenate([task.split.validation, task.split.test])
+    parts = ["validation"] * len(task.split.validation) + ["test"] * len(task.split.test)
+    probabilities = np.concatenate(
+        [evaluator(variables, examples, part) for part in (task.split.validation, task.split.test)]
+    )
+    utterances = [task.corpus.utterances[i] for i in rows]
+    return report.Predictions(
+        classes=task.classes,
+        paths=[u.path for u in utterances],
+        speakers=[u.speaker or "" for u in utterances],
+        true=task.labels[rows],
+        predicted=probabilities.argmax(-1),
+        probabilities=probabilities,
+        parts=parts,
+    )
+
+
+def write_results(
+    folder: Path, predictions: report.Predictions, loop: LoopState, parameters: int
+) -> dict[str, Any]:
+    """Writes `history.csv`, `predictions.csv` and `metrics.json`; returns the last's content.
+
+    The metrics hold no times, so that equal runs leave equal files.
+    """
+    report.write_history(folder / "history.csv", loop.history)
+    report.write_predictions(folder / "predictions.csv", predictions)
+    metrics = {
+        **report.measure(predictions),
+        "best_epoch": loop.best_epoch,
+        "best_step": loop.best_step,
+        "epochs": len(loop.history),
+        "parameters": parameters,
+    }
+    report.write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def hardest_with_sound(
+    predictions: report.Predictions, task: "Task", sample_rate: int
+) -> list[report.HardUtterance]:
+    """The hardest utterances of the test part, with spectrogram and sound."""
+    place = {utterance.path: i for i, utterance in enumerate(task.corpus.utterances)}
+    hardest = []
+    for utterance in report.hardest_utterances(predictions):
+        waveform = _waveform(task.examples, place[utterance.path])
+        power = features.magnitude_spectrogram(
+            waveform.astype(np.float32) / 32768, power=2.0, **_PICTURE
+        )
+        hardest.append(
+            dataclasses.replace(
+                utterance,
+                spectrogram=np.asarray(features.log_power(power, top_db=80.0)),
+                seconds=len(waveform) / sample_rate,
+                max_hz=sample_rate / 2,
+                audio_wav=_wav(waveform, sample_rate),
+            )
+        )
+    return hardest
+
+
+def _waveform(examples: Examples, utterance: int) -> np.ndarray:
+    """An utterance's samples, int16, from its first segment to its last."""
+    segments = np.flatnonzero(examples.utterance == utterance)
+    first, last = segments[0], segments[-1]
+    end = examples.start[last] + examples.length[last]
+    return np.asarray(examples.samples[examples.start[first] : end])
+
+
+def _wav(waveform: np.ndarray, sample_rate: int) -> bytes:
+    """A mono 16-bit WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(sample_rate)
+        writer.writeframes(waveform.astype("<i2").tobytes())
+    return file.getvalue()

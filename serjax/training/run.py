@@ -1,0 +1,186 @@
+"""One run, from a corpus to a folder of results: the main job as a function."""
+
+import dataclasses
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from rich.console import Console
+
+import serjax
+from serjax import models, report
+from serjax.data import batches
+from serjax.frontend import FrontEnd
+from serjax.training import results
+from serjax.training.checkpoint import Checkpoints
+from serjax.training.display import RunDisplay, timed
+from serjax.training.evaluate import Evaluator, scores
+from serjax.training.folder import open_folder
+from serjax.training.loop import LoopState, StopRequest, train
+from serjax.training.state import create_state, parameter_count
+from serjax.training.step import make_train_step
+from serjax.training.task import (
+    RunConfig,
+    Task,
+    abstract_variables,
+    build_model,
+    input_shape,
+    prepare,
+)
+
+
+def _optimizer(config: RunConfig, learning_rate: float) -> optax.GradientTransformation:
+    if config.weight_decay:
+        return optax.adamw(learning_rate, weight_decay=config.weight_decay)
+    return optax.adam(learning_rate)
+
+
+def _device() -> str:
+    device = jax.devices()[0]
+    return f"{jax.device_count()} x {device.device_kind} ({device.platform})"
+
+
+def _described(
+    config: RunConfig, task: Task, front_end: FrontEnd, parameters: int, command: list[str]
+) -> dict[str, Any]:
+    """Content of `config.json`: the configuration, and what it came to."""
+    split = task.split
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {
+        **dataclasses.asdict(config),
+        "classes": task.classes,
+        "parameters": parameters,
+        "utterances": {name: len(indices) for name, indices in parts.items()},
+        "front_end": dataclasses.asdict(front_end),
+        "device": _device(),
+        "versions": {
+            "serjax": serjax.__version__,
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "numpy": np.__version__,
+        },
+        "command": command,
+        "notes": list(task.corpus.notes),
+    }
+
+
+def run(
+    config: RunConfig,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+    command: list[str] | None = None,
+) -> Path:
+    """Trains, tests and reports.
+
+    Args:
+        config: What to run.
+        out: Run folder; None: the first free name below `runs/`.
+        resume: Go on with the run in the folder, to the numbers it would have had.
+        console: Where to tell of it; None: standard output.
+        command: As it is to be shown in the report.
+
+    Returns:
+        The run folder, filled with `config.json`, `history.csv`, `metrics.json`,
+        `predictions.csv`, `timing.json`, `checkpoints/`, `curves.png`, `confusion.png`,
+        `confusion.pdf` and `report.html`.
+
+    Raises:
+        InputError: Something that the user can mend, found before anything is compiled.
+        DivergedError: The loss became infinite or no number.
+        InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
+    """
+    console = console or Console()
+    started = time.monotonic()
+    seconds: dict[str, float] = {}
+    config.check()
+    learning_rate = config.learning_rate or models.learning_rate(config.model)
+    config = dataclasses.replace(config, learning_rate=learning_rate)
+    front_end = models.front_end(config.model)
+    with timed(seconds, "data"):
+        task = prepare(config, front_end, console)
+    model = build_model(config, len(task.classes))
+    parameters = parameter_count(abstract_variables(model, front_end)["params"])
+    described = _described(config, task, front_end, parameters, command or [])
+    fixed = [f.name for f in dataclasses.fields(config) if f.name not in ("epochs", "patience")]
+    folder = open_folder(out, resume, described, fixed, console)
+    console.print(
+        f"[bold]{config.model}[/bold], {parameters:,} parameters, on {config.dataset}: "
+        f"{described['utterances']} utterances, {len(task.classes)} classes; {_device()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for note in task.corpus.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+
+    init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
+    optimizer = _optimizer(config, learning_rate)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    evaluator = Evaluator(model, front_end, config.batch_size)
+    owners = np.asarray(task.examples.utterance)
+    members = np.flatnonzero(np.isin(owners, task.split.train)).astype(np.int32)
+    if front_end.variable_length:
+        # An epoch takes one random chunk of each utterance, however long it is.
+        members = members[np.unique(owners[members], return_index=True)[1]]
+    examples = jax.device_put(task.examples)
+
+    with console.status("compiling"), timed(seconds, "compile"):
+        state = create_state(model, optimizer, init_key, input_shape(front_end))
+        step = make_train_step(
+            model, front_end, optimizer, step_key, len(task.classes), config.augmentation
+        )
+        indices = jax.ShapeDtypeStruct((config.batch_size,), np.int32)
+        compiled = step.lower(state, examples, indices).compile()
+        evaluator.compile(state.variables, examples)
+
+    def order(epoch: int) -> np.ndarray:
+        return batches.epoch_order(jax.random.fold_in(order_key, epoch), members, config.batch_size)
+
+    def evaluate(variables: Any) -> dict[str, float]:
+        with timed(seconds, "evaluate"):
+            probabilities = evaluator(variables, examples, task.split.validation)
+            return scores(probabilities, task.labels[task.split.validation])
+
+    loop = LoopState()
+    saved = checkpoints.restore_last(state) if resume else None
+    if saved is not None:
+        state, loop = saved[0], LoopState(**saved[1])
+        console.print(f"resumed at epoch {loop.epoch}, batch {loop.batch}", highlight=False)
+    with (
+        timed(seconds, "train"),
+        RunDisplay(console) as display,
+        StopRequest().installed() as stop,
+    ):
+        state, loop = train(
+            state,
+            loop,
+            step=compiled,
+            examples=examples,
+            order=order,
+            evaluate=evaluate,
+            checkpoints=checkpoints,
+            epochs=config.epochs,
+            patience=config.patience,
+            display=display,
+            stop=stop,
+        )
+    seconds["train"] -= seconds.get("evaluate", 0.0)
+    with timed(seconds, "evaluate"):
+        best = checkpoints.restore_best(state.variables, loop.best_step)
+        predictions = results.predict_parts(evaluator, best, examples, task)
+    with console.status("writing the report"), timed(seconds, "report"):
+        metrics = results.write_results(folder, predictions, loop, parameters)
+        report.write_json(folder / "timing.json", seconds)  # the page shows them
+        hardest = results.hardest_with_sound(predictions, task, front_end.sample_rate)
+        page = report.write_page(folder, hardest=hardest)
+    seconds["total"] = time.monotonic() - started
+    report.write_json(folder / "timing.json", seconds)
+    report.print_summary(console, metrics)
+    spent = "  ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    console.print(f"{spent}\nreport {page}", highlight=False, soft_wrap=True)
+    return folder

@@ -1,0 +1,62 @@
+"""What a training run carries from step to step."""
+
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+Variables = dict[str, Any]
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that a step changes.
+
+    Attributes:
+        step: int32, steps done so far; the random numbers of a step follow from it.
+        params: The model's parameters.
+        batch_stats: Running statistics; empty for models without any.
+        opt_state: The optimizer's moments.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: optax.OptState
+
+    @property
+    def variables(self) -> Variables:
+        """As `model.apply` takes them."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def create_state(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    input_shape: tuple[int, ...],
+) -> TrainState:
+    """Initial state, compiled as one program.
+
+    Args:
+        model: From `serjax.models.create`.
+        optimizer: From optax.
+        key: Of the initial weights.
+        input_shape: `[1, frames, bins, channels]`.
+    """
+
+    def initialize(key: jax.Array) -> TrainState:
+        variables = model.init(key, jnp.zeros(input_shape, jnp.float32))
+        params = variables["params"]
+        stats = variables.get("batch_stats", {})
+        return TrainState(jnp.zeros((), jnp.int32), params, stats, optimizer.init(params))
+
+    return jax.jit(initialize)(key)
+
+
+def parameter_count(tree: Any) -> int:
+    """Numbers in a tree of arrays or abstract arrays."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,145 @@
+"""One training step and one evaluation step, each a single compiled program.
+
+Waveforms lie on the device. A step cuts its batch from them, makes spectrograms, augments them,
+and runs the model, the loss, the gradient and the update.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from serjax import augment, metrics
+from serjax.data import batches
+from serjax.data.batches import Examples
+from serjax.frontend import FrontEnd
+from serjax.training.state import TrainState, Variables
+
+# Padi et al. 2021, section 4.2: the length of a batch's chunks, in frames, is drawn from these.
+CHUNK_FRAMES = (150, 200, 250, 300)
+
+
+class StepResult(NamedTuple):
+    """What a training step tells: sums over the batch, so that they add up over an epoch.
+
+    Attributes:
+        loss: Sum of the examples' cross-entropies.
+        weight: Number of examples.
+        confusion: `[classes, classes]`, rows true, columns predicted.
+        gradient_norm: Of the mean loss.
+        input_finite: Whether all features were finite numbers.
+    """
+
+    loss: jax.Array
+    weight: jax.Array
+    confusion: jax.Array
+    gradient_norm: jax.Array
+    input_finite: jax.Array
+
+
+TrainStep = Callable[[TrainState, Examples, jax.Array], tuple[TrainState, StepResult]]
+EvaluationStep = Callable[[Variables, jax.Array, jax.Array, jax.Array, int], jax.Array]
+
+
+def _random_chunk(
+    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd
+) -> tuple[jax.Array, jax.Array]:
+    """A stretch at a random offset of each utterance, all as long as one random draw says.
+
+    Chunks are cut to a fixed size and masked, which the model cannot tell from shorter ones, so
+    that all lengths are one compiled program.
+    """
+    length_key, offset_key = jax.random.split(key)
+    sizes = jnp.array([front_end.samples(frames) for frames in CHUNK_FRAMES], jnp.int32)
+    chunk = jax.random.choice(length_key, sizes)
+    spare = jnp.maximum(length - chunk, 0)
+    offset = jax.random.randint(offset_key, start.shape, 0, spare + 1)
+    return start + offset, jnp.minimum(length, chunk)
+
+
+def make_train_step(
+    model: nn.Module,
+    front_end: FrontEnd,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    num_classes: int,
+    augmentation: str = "none",
+) -> TrainStep:
+    """Makes `step(state, examples, indices) -> (state, result)`; the state is donated.
+
+    Args:
+        model: From `serjax.models.create`.
+        front_end: What it hears.
+        optimizer: From optax.
+        key: Of all random numbers; those of a step follow from `fold_in(key, state.step)`.
+        num_classes: Classes.
+        augmentation: SpecAugment policy, or "none".
+    """
+    size = front_end.segment_samples
+    if front_end.variable_length:
+        size = front_end.samples(max(CHUNK_FRAMES))
+
+    def step(
+        state: TrainState, examples: Examples, indices: jax.Array
+    ) -> tuple[TrainState, StepResult]:
+        chunk_key, augment_key, dropout_key = jax.random.split(
+            jax.random.fold_in(key, state.step), 3
+        )
+        start, length, label, weight = batches.select(examples, indices)
+        if front_end.variable_length:
+            start, length = _random_chunk(chunk_key, start, length, front_end)
+        x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
+        if augmentation != "none":
+            x = augment.spec_augment(augment_key, x[..., 0], augmentation, mask=mask)[..., None]
+
+        def loss_function(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
+            (logits, _), updates = model.apply(
+                {"params": params, "batch_stats": state.batch_stats},
+                x,
+                train=True,
+                mask=mask,
+                rngs={"dropout": dropout_key},
+                mutable=["batch_stats"],
+            )
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+            total = jnp.sum(losses * weight)
+            stats = updates.get("batch_stats", {})
+            return total / jnp.maximum(jnp.sum(weight), 1.0), (total, logits, stats)
+
+        gradient, (total, logits, stats) = jax.grad(loss_function, has_aux=True)(state.params)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        result = StepResult(
+            loss=total,
+            weight=jnp.sum(weight),
+            confusion=metrics.confusion_matrix(label, logits.argmax(-1), num_classes, weight),
+            gradient_norm=optax.tree.norm(gradient),
+            input_finite=jnp.all(jnp.isfinite(x)),
+        )
+        return TrainState(state.step + 1, params, stats, opt_state), result
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def make_evaluation_step(model: nn.Module, front_end: FrontEnd) -> EvaluationStep:
+    """Makes `step(variables, samples, start, length, size) -> probabilities [batch, classes]`.
+
+    `start` and `length` `[batch]` int32 place the batch's waveforms in `samples`; a length of 0
+    is an empty entry. `size` is static: the samples that the batch is padded to.
+    """
+
+    def step(
+        variables: Variables,
+        samples: jax.Array,
+        start: jax.Array,
+        length: jax.Array,
+        size: int,
+    ) -> jax.Array:
+        x, mask = front_end(batches.cut(samples, start, length, size), length)
+        logits, _ = model.apply(variables, x, train=False, mask=mask)
+        return jax.nn.softmax(logits, axis=-1)
+
+    return jax.jit(step, static_argnums=4)
