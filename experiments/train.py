@@ -9,7 +9,6 @@ Without --dataset it runs on the embedded corpus of synthetic speech, which need
 
 import argparse
 import shlex
-import signal
 import sys
 from pathlib import Path
 

@@ -3,10 +3,8 @@
 import argparse
 import ast
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-from rich.console import Console
 
 from serjax.errors import InputError
 

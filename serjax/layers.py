@@ -15,6 +15,9 @@ from einops import rearrange
 
 from serjax import quaternion
 
+# Logits start near zero, so a network starts from even odds instead of from confident mistakes.
+HEAD_INIT = nn.initializers.normal(0.01)
+
 Dtype = Any
 Initializer = jax.nn.initializers.Initializer
 

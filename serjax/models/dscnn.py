@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.layers import REAL, Algebra
+from serjax.layers import HEAD_INIT, REAL, Algebra
 
 _CHANNELS = (16, 32, 32, 64, 64, 128, 128)
 _WINDOWS = (7, 5, 3, 3, 3, 3, 3)
@@ -74,5 +74,5 @@ class DSCNN(nn.Module):
             self.algebra.dense(self.hidden, name="dense1", **types)(self.algebra.flatten(x))
         )
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = REAL.dense(self.num_classes, name="head", **types)(x)
+        logits = REAL.dense(self.num_classes, kernel_init=HEAD_INIT, name="head", **types)(x)
         return logits.astype(jnp.float32), features

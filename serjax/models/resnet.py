@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
-from serjax.layers import REAL, Algebra, StatisticsPooling
+from serjax.layers import HEAD_INIT, REAL, Algebra, StatisticsPooling
 
 
 class BasicBlock(nn.Module):
@@ -146,5 +146,5 @@ class ResNetStatistics(nn.Module):
         y = self.algebra.dense(self.hidden, name="dense1", **types)(y)
         filled = None if mask is None else mask.any(-1)[:, None]
         y = activation(name="dense1_act")(norm(name="dense1_norm")(y, mask=filled))
-        logits = REAL.dense(self.num_classes, name="head", **types)(y)
+        logits = REAL.dense(self.num_classes, kernel_init=HEAD_INIT, name="head", **types)(y)
         return logits.astype(jnp.float32), features

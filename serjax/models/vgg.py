@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.layers import REAL, Algebra
+from serjax.layers import HEAD_INIT, REAL, Algebra
 
 VGG16_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -61,5 +61,5 @@ class VGG(nn.Module):
         for index in (1, 2):
             x = self.algebra.dense(self.hidden, name=f"dense{index}", **types)(x)
             x = nn.Dropout(self.dropout_rate, deterministic=not train)(nn.relu(x))
-        logits = REAL.dense(self.num_classes, name="head", **types)(x)
+        logits = REAL.dense(self.num_classes, kernel_init=HEAD_INIT, name="head", **types)(x)
         return logits.astype(jnp.float32), features
