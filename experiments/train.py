@@ -42,9 +42,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("TRAIN", "VALIDATION", "TEST"),
         help="shares of the parts (%(default)s)",
     )
-    add("--epochs", type=int, default=defaults.epochs, help="at most (%(default)s)")
-    add("--batch-size", type=int, default=defaults.batch_size, help="(%(default)s)")
-    add("--learning-rate", type=float, help="of Adam (the model's own)")
+    add("--epochs", type=int, help="at most (as suits model and corpus)")
+    add("--batch-size", type=int, help="(as suits the model)")
+    add("--learning-rate", type=float, help="of Adam, the highest (as suits the model)")
+    add("--schedule", default=defaults.schedule, help="cosine or constant (%(default)s)")
     add("--weight-decay", type=float, default=defaults.weight_decay, help="(%(default)s)")
     add(
         "--patience",
@@ -96,6 +97,7 @@ def main() -> int:
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
+        schedule=arguments.schedule,
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
         augmentation=arguments.augment,

@@ -19,8 +19,9 @@ natural emotional speech agree on:
 - I. R. Murray and J. L. Arnott, "Toward the simulation of emotion in synthetic speech", J. Acoust.
   Soc. Am. 93(2):1097-1108, 1993.
 
-The sizes of the differences are ours, set so that the classes overlap: portrayals differ in
-strength, speakers in pitch, tempo, brightness and loudness, recordings in gain and noise.
+The sizes of the differences are ours. Portrayals differ in strength, speakers in pitch, tempo,
+brightness and loudness, recordings in gain and noise; `variation` sets how much, and with it how
+far the classes overlap.
 """
 
 import itertools
@@ -49,17 +50,17 @@ EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 # (relative), level (dB), accents (dB), tilt (dB per octave), jitter, breathiness, attack.
 _CUES = np.array(
     [
-        [3.0, 2.6, 0.5, 1.15, 6.0, 4.5, 3.0, 0.030, 0.03, 1.0],
-        [5.0, 4.2, 3.0, 1.08, 4.0, 3.0, 0.8, 0.004, 0.05, 0.9],
+        [4.5, 3.0, 1.2, 1.22, 9.0, 5.8, 4.5, 0.040, 0.025, 1.0],
+        [7.5, 5.4, 5.0, 1.12, 6.0, 3.5, 1.2, 0.003, 0.055, 1.0],
         [0.0, 1.8, -1.0, 1.00, 0.0, 2.0, 0.0, 0.008, 0.04, 0.5],
-        [-1.0, 1.0, -2.5, 0.80, -4.0, 1.0, -2.0, 0.016, 0.09, 0.0],
+        [-1.5, 0.7, -3.2, 0.70, -6.0, 0.5, -3.0, 0.020, 0.11, 0.0],
     ],
     np.float32,
 )
 _NEUTRAL = EMOTIONS.index("neutral")
 
 # How utterances of one emotion, and the means of speakers, deviate in the same cues: standard
-# deviations, of the logarithm for range, rate, jitter and breathiness.
+# deviations at a variation of 1, of the logarithm for range, rate, jitter and breathiness.
 _UTTERANCE_DEVIATION = np.array([1.2, 0.2, 0.8, 0.07, 2.0, 0.6, 0.6, 0.3, 0.3, 0.15], np.float32)
 _SPEAKER_DEVIATION = np.array([1.5, 0.15, 0.4, 0.06, 2.0, 0.3, 0.6, 0.2, 0.3, 0.1], np.float32)
 _IS_RATIO = np.array([0, 1, 0, 1, 0, 0, 0, 1, 1, 0], bool)
@@ -105,6 +106,7 @@ def load(
     speakers: int = 20,
     words: int = 8,
     takes: int = 1,
+    variation: float = 0.5,
     correlate: str | None = None,
     correlation: float = 0.9,
 ) -> Corpus:
@@ -113,8 +115,8 @@ def load(
     Utterances last 1.2 to 3 s; a "word" is 4 to 6 syllables, the same for all speakers. Speakers
     are alternately male- and female-like. Nothing is generated before the first `read`, which
     generates everything, in some seconds, on JAX's default device. An utterance depends on the
-    seed and its own name only, not on the size of the corpus; up to rounding it is the same on
-    every device.
+    seed, the variation and its own name only, not on the size of the corpus; up to rounding it is
+    the same on every device.
 
     `session` is a fixed partition of the speakers for the split `given`: the first 60 % of them
     are "train", the next 20 % "validation", the last 20 % "test".
@@ -130,6 +132,8 @@ def load(
         words: At least 1; with `correlate="word"` the classes stay balanced if it is a multiple
             of 4, as they do with "speaker" if the number of training speakers is.
         takes: Utterances of each speaker, word and emotion, at least 1.
+        variation: How much speakers, and their utterances of one emotion, differ; 0 or more. At 1
+            the classes overlap well.
         correlate: None, "speaker" or "word".
         correlation: 0 (as without `correlate`) to 1 (one emotion per word or speaker).
 
@@ -148,6 +152,8 @@ def load(
         )
     if not 0 <= correlation <= 1:
         raise CorpusError(f"synthetic: correlation must be in [0, 1]; found {correlation}")
+    if not 0 <= variation < float("inf"):
+        raise CorpusError(f"synthetic: variation must be finite and 0 or more; found {variation}")
     if not 0 <= seed < 2**32:
         raise CorpusError(f"synthetic: seed must be in [0, 2**32); found {seed}")
 
@@ -179,7 +185,7 @@ def load(
         )
         for path, f in factors.items()
     )
-    return Corpus("synthetic", utterances, _reader(seed, factors))
+    return Corpus("synthetic", utterances, _reader(seed, variation, factors))
 
 
 def _sessions(speakers: int) -> list[str]:
@@ -190,7 +196,7 @@ def _sessions(speakers: int) -> list[str]:
     return sessions[:speakers]
 
 
-def _reader(seed: int, factors: dict[str, _Factors]) -> Reader:
+def _reader(seed: int, variation: float, factors: dict[str, _Factors]) -> Reader:
     """Returns the corpus's `read`: all is generated at the first call, by whichever thread."""
     lock = threading.Lock()
     generated: dict[str, np.ndarray] = {}
@@ -198,7 +204,8 @@ def _reader(seed: int, factors: dict[str, _Factors]) -> Reader:
     def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
         with lock:
             if not generated:
-                generated.update(zip(factors, _generate(seed, list(factors.values())), strict=True))
+                waveforms = _generate(seed, variation, list(factors.values()))
+                generated.update(zip(factors, waveforms, strict=True))
         waveform = generated[utterance.path]
         if sample_rate == SAMPLE_RATE:
             return waveform.copy()
@@ -208,13 +215,13 @@ def _reader(seed: int, factors: dict[str, _Factors]) -> Reader:
     return read
 
 
-def _generate(seed: int, factors: list[_Factors]) -> list[np.ndarray]:
+def _generate(seed: int, variation: float, factors: list[_Factors]) -> list[np.ndarray]:
     """Returns the waveform of each utterance, float32 [samples] in (-1, 1)."""
     waveforms = []
     for begin in range(0, len(factors), _CHUNK):
         rows = factors[begin : begin + _CHUNK]
         # The last chunk is filled up, so that all are of one compiled shape.
-        takes = [_take(seed, rows[i % len(rows)]) for i in range(_CHUNK)]
+        takes = [_take(seed, variation, rows[i % len(rows)]) for i in range(_CHUNK)]
         batch = jax.tree.map(lambda *leaves: np.stack(leaves), *takes)
         samples, lengths = jax.device_get(_record_all(batch))
         waveforms += [samples[i, : lengths[i]].copy() for i in range(len(rows))]
@@ -225,27 +232,27 @@ def _generate(seed: int, factors: list[_Factors]) -> list[np.ndarray]:
 # generators than generating all the sound.
 
 
-def _take(seed: int, factors: _Factors) -> _Take:
+def _take(seed: int, variation: float, factors: _Factors) -> _Take:
     """Draws one utterance: from the seed and its own factors only."""
     rng = np.random.default_rng([seed, 0, *factors])
     return _Take(
         key_seed=rng.integers(2**32, dtype=np.uint32),
-        manner=_manner(rng, seed, factors),
+        manner=_manner(rng, seed, variation, factors),
         phrase=_phrase(seed, factors.word),
         noise_db=np.float32(rng.uniform(-45.0, -28.0)),
         gain_db=np.float32(rng.uniform(-12.0, 0.0)),
     )
 
 
-def _manner(rng: np.random.Generator, seed: int, factors: _Factors) -> Manner:
+def _manner(rng: np.random.Generator, seed: int, variation: float, factors: _Factors) -> Manner:
     """Draws how a speaker speaks with an emotion, this time."""
     own = np.random.default_rng([seed, 1, factors.speaker])
-    speaker = _SPEAKER_DEVIATION * own.standard_normal(len(_IS_RATIO))
+    speaker = variation * _SPEAKER_DEVIATION * own.standard_normal(len(_IS_RATIO))
     tract = np.exp(0.04 * own.standard_normal())
     neutral, emotion = (_logarithm(_CUES[i]) for i in (_NEUTRAL, factors.emotion))
     strength = rng.uniform(0.8, 1.2)
-    variation = _UTTERANCE_DEVIATION * rng.standard_normal(len(_IS_RATIO))
-    cues = neutral + strength * (emotion - neutral) + speaker + variation
+    utterance = variation * _UTTERANCE_DEVIATION * rng.standard_normal(len(_IS_RATIO))
+    cues = neutral + strength * (emotion - neutral) + speaker + utterance
     cues[_IS_RATIO] = np.exp(cues[_IS_RATIO])
 
     f0, f0_range, f0_end, rate, level, accent, tilt, jitter, breathiness, attack = cues

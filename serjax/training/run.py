@@ -33,10 +33,16 @@ from serjax.training.task import (
 )
 
 
-def _optimizer(config: RunConfig, learning_rate: float) -> optax.GradientTransformation:
+def _optimizer(config: RunConfig, steps: int) -> optax.GradientTransformation:
+    """Adam, or AdamW, with the configured schedule over so many steps."""
+    rate = config.learning_rate
+    if config.schedule == "cosine":
+        # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
+        # throwing wide layers off their initial scale.
+        rate = optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
     if config.weight_decay:
-        return optax.adamw(learning_rate, weight_decay=config.weight_decay)
-    return optax.adam(learning_rate)
+        return optax.adamw(rate, weight_decay=config.weight_decay)
+    return optax.adam(rate)
 
 
 def _device() -> str:
@@ -99,15 +105,15 @@ def run(
     started = time.monotonic()
     seconds: dict[str, float] = {}
     config.check()
-    learning_rate = config.learning_rate or models.learning_rate(config.model)
-    config = dataclasses.replace(config, learning_rate=learning_rate)
+    config = config.resolved()
     front_end = models.front_end(config.model)
     with timed(seconds, "data"):
         task = prepare(config, front_end, console)
     model = build_model(config, len(task.classes))
     parameters = parameter_count(abstract_variables(model, front_end)["params"])
     described = _described(config, task, front_end, parameters, command or [])
-    fixed = [f.name for f in dataclasses.fields(config) if f.name not in ("epochs", "patience")]
+    free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
+    fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
     folder = open_folder(out, resume, described, fixed, console)
     console.print(
         f"[bold]{config.model}[/bold], {parameters:,} parameters, on {config.dataset}: "
@@ -119,7 +125,6 @@ def run(
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
-    optimizer = _optimizer(config, learning_rate)
     checkpoints = Checkpoints(folder / "checkpoints")
     evaluator = Evaluator(model, front_end, config.batch_size)
     owners = np.asarray(task.examples.utterance)
@@ -128,6 +133,7 @@ def run(
         # An epoch takes one random chunk of each utterance, however long it is.
         members = members[np.unique(owners[members], return_index=True)[1]]
     examples = jax.device_put(task.examples)
+    optimizer = _optimizer(config, config.epochs * -(-len(members) // config.batch_size))
 
     with console.status("compiling"), timed(seconds, "compile"):
         state = create_state(model, optimizer, init_key, input_shape(front_end))

@@ -29,14 +29,16 @@ class RunConfig:
         split: One of `serjax.data.splits.names()`.
         fractions: Shares of training, validation and test.
         seed: Of weights, order, dropout, augmentation and split.
-        epochs: Most epochs.
-        batch_size: Examples of a step.
-        learning_rate: Of Adam; None: the model's own.
+        epochs: Most epochs; None: as suits the model and the corpus.
+        batch_size: Examples of a step; None: as suits the model.
+        learning_rate: Of Adam, the highest of the schedule; None: as suits the model.
+        schedule: "cosine": rising in the first 20th of all steps and falling to zero at the last;
+            or "constant".
         weight_decay: Decoupled, as in AdamW.
         patience: Epochs without a lower validation loss after which training stops.
         augmentation: SpecAugment policy in training, or "none".
         dtype: Of the arithmetic, "float32" or "bfloat16".
-        model_options: Fields of the model, see `serjax.models.create`.
+        model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
         skip_bad_files: Go on without files that cannot be used, and list them.
     """
@@ -48,9 +50,10 @@ class RunConfig:
     split: str = "speaker"
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     seed: int = 0
-    epochs: int = 50
-    batch_size: int = 20
+    epochs: int | None = None
+    batch_size: int | None = None
     learning_rate: float | None = None
+    schedule: str = "cosine"
     weight_decay: float = 0.0
     patience: int = 20
     augmentation: str = "none"
@@ -62,10 +65,13 @@ class RunConfig:
     def check(self) -> None:
         """Raises InputError for values that no run can have, before anything is read."""
         for name in ("epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected at least 1, found {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}: expected at least 1, found {value}")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise InputError(f"learning_rate: expected more than 0, found {self.learning_rate}")
+        if self.schedule not in ("cosine", "constant"):
+            raise InputError(unknown_name("schedule", self.schedule, ("cosine", "constant")))
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
         if self.augmentation not in augment.POLICIES:
@@ -74,6 +80,18 @@ class RunConfig:
             raise InputError(unknown_name("model", self.model, models.names()))
         if self.split not in splits.names():
             raise InputError(unknown_name("split", self.split, splits.names()))
+
+    def resolved(self) -> "RunConfig":
+        """The same with every default that depends on the model or the corpus filled in."""
+        suited = models.training_defaults(self.model)
+        epochs = suited.embedded_epochs if self.dataset == "synthetic" else suited.epochs
+        return dataclasses.replace(
+            self,
+            epochs=self.epochs or epochs,
+            batch_size=self.batch_size or suited.batch_size,
+            learning_rate=self.learning_rate or suited.learning_rate,
+            model_options={**suited.model_options, **self.model_options},
+        )
 
 
 @dataclasses.dataclass(frozen=True)
