@@ -10,6 +10,7 @@ product, a convolution, a transposed convolution.
   1975), half the arithmetic of the block form, at the cost of adding the sums.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -52,14 +53,16 @@ _RESULT_SUMS = (
 
 def _sum(parts: Sequence[jax.Array], weights: Sequence[float]) -> jax.Array:
     """Weighted sum over the parts whose weight is not zero, without multiplying by 1."""
-    total: jax.Array | None = None
-    scale = max(abs(w) for w in weights)
-    for part, weight in zip(parts, weights, strict=True):
-        if weight:
-            signed = part if weight > 0 else -part
-            total = signed if total is None else total + signed
-    assert total is not None
-    return total if scale == 1 else total * jnp.asarray(scale, total.dtype)
+    terms = [
+        part if abs(weight) == 1 else part * jnp.asarray(abs(weight), part.dtype)
+        for part, weight in zip(parts, weights, strict=True)
+        if weight
+    ]
+    signs = [weight > 0 for weight in weights if weight]
+    total = terms[0] if signs[0] else -terms[0]
+    for term, positive in zip(terms[1:], signs[1:], strict=True):
+        total = total + term if positive else total - term
+    return total
 
 
 def block_matrix(kernel: jax.Array) -> jax.Array:
@@ -89,19 +92,46 @@ def block_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Ar
     return multiply(x, block_matrix(kernel))
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def eight_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Product in eight-product form; arguments as in `block_product`."""
+    products = [multiply(*factors) for factors in _factors(x, kernel)]
+    return jnp.concatenate([_sum(products, weights) for weights in _RESULT_SUMS], axis=-1)
 
-    # Differentiated as it stands, this would keep eight sums of x for the backward pass, twice
-    # the size of x itself. They are cheap to add up again, and the real products of the forward
-    # pass, which nothing in the backward pass needs, are not repeated.
-    @jax.checkpoint
-    def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        parts = jnp.split(x, 4, axis=-1)
-        products = [
-            multiply(_sum(parts, of_input), _sum(tuple(kernel), of_kernel))
-            for of_input, of_kernel in zip(_INPUT_SUMS, _KERNEL_SUMS, strict=True)
-        ]
-        return jnp.concatenate([_sum(products, weights) for weights in _RESULT_SUMS], axis=-1)
 
-    return product(x, kernel)
+def _factors(x: jax.Array, kernel: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+    """The eight pairs of sums to multiply."""
+    parts = jnp.split(x, 4, axis=-1)
+    return [
+        (_sum(parts, of_input), _sum(tuple(kernel), of_kernel))
+        for of_input, of_kernel in zip(_INPUT_SUMS, _KERNEL_SUMS, strict=True)
+    ]
+
+
+# Left to itself, differentiation keeps the eight sums of x for the backward pass, twice the size
+# of x, and undoes the split of x by adding four padded arrays of its full size. The derivative
+# below adds the sums up again, and joins the parts of the gradient instead.
+
+
+def _forward(
+    multiply: Multiply, x: jax.Array, kernel: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return eight_product(multiply, x, kernel), (x, kernel)
+
+
+def _backward(
+    multiply: Multiply, saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    parts = jnp.split(gradient, 4, axis=-1)
+    of_products = [_sum(parts, column) for column in zip(*_RESULT_SUMS, strict=True)]
+    gradients = [
+        jax.vjp(multiply, *factors)[1](of_product)
+        for factors, of_product in zip(_factors(*saved), of_products, strict=True)
+    ]
+    of_inputs, of_kernels = zip(*gradients, strict=True)
+    of_x = [_sum(of_inputs, column) for column in zip(*_INPUT_SUMS, strict=True)]
+    of_kernel = [_sum(of_kernels, column) for column in zip(*_KERNEL_SUMS, strict=True)]
+    return jnp.concatenate(of_x, axis=-1), jnp.stack(of_kernel)
+
+
+eight_product.defvjp(_forward, _backward)
