@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from serjax.errors import InputError
+
 if TYPE_CHECKING:
     import soundfile
 
@@ -31,7 +33,7 @@ _OVERSHOOT = 2.0
 _TIME_TOLERANCE_SECONDS = 1e-3
 
 
-class AudioError(ValueError):
+class AudioError(InputError):
     """A file that cannot be read as audio; the message is one line: the file, then the reason."""
 
 

@@ -1,7 +1,6 @@
 """Random changes to training examples, on the device and independent for each example."""
 
 import dataclasses
-import difflib
 from fractions import Fraction
 from typing import Literal
 
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from serjax.errors import InputError, unknown_name
 from serjax.fourier import at_least_float32
 
 
@@ -185,7 +185,4 @@ def _policy(policy: str | SpecAugmentPolicy) -> SpecAugmentPolicy:
         return policy
     if policy in POLICIES:
         return POLICIES[policy]
-    close = difflib.get_close_matches(str(policy), POLICIES, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else ""
-    names = ", ".join(f'"{name}"' for name in POLICIES)
-    raise ValueError(f"policy must be {names} or a SpecAugmentPolicy, found {policy!r}{hint}")
+    raise InputError(unknown_name("SpecAugment policy", str(policy), POLICIES))

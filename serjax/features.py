@@ -25,6 +25,7 @@ from serjax.fourier import (
 from serjax.mel import mel_filterbank
 
 __all__ = [
+    "StftOptions",
     "frame_count",
     "frame_mask",
     "log_mel_spectrogram",

@@ -61,18 +61,19 @@ class FrontEnd:
             Input `[batch, frames, bins, 1]` float32, zero past the end, and mask
             `[batch, frames]` bool. Frames are padded to `self.frames` unless the length varies.
         """
-        framing = {
+        framing: features.StftOptions = {
+            "lengths": lengths,
             "window": self.window,
             "window_samples": self.window_samples,
             "hop_samples": self.hop_samples,
             "fft_size": self.fft_size,
         }
         if self.spectrogram == "magnitude":
-            x = features.magnitude_spectrogram(waveform, lengths=lengths, **framing)
+            x = features.magnitude_spectrogram(waveform, **framing)
             x = x[..., : self.bins]
         else:
             x = features.log_mel_spectrogram(
-                waveform, self.sample_rate, mel_bins=self.bins, lengths=lengths, **framing
+                waveform, self.sample_rate, mel_bins=self.bins, **framing
             )
         mask = features.frame_mask(lengths, x.shape[-2], self.hop_samples, fft_size=self.fft_size)
         x = features.normalize(x, mask, method=self.normalization)

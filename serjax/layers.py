@@ -19,7 +19,6 @@ from serjax import quaternion
 HEAD_INIT = nn.initializers.normal(0.01)
 
 Dtype = Any
-Initializer = jax.nn.initializers.Initializer
 
 
 def _cast(dtype: Dtype | None, *arrays: jax.Array | None) -> list[Any]:
@@ -50,7 +49,7 @@ class QuaternionDense(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    kernel_init: Initializer = quaternion.polar_initializer("he")
+    kernel_init: quaternion.Initializer = quaternion.polar_initializer("he")
     precision: Any = None
 
     @nn.compact
@@ -96,7 +95,7 @@ class QuaternionConv(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    kernel_init: Initializer = quaternion.polar_initializer("he")
+    kernel_init: quaternion.Initializer = quaternion.polar_initializer("he")
     precision: Any = None
 
     @nn.compact
@@ -149,7 +148,7 @@ class QuaternionConvTranspose(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    kernel_init: Initializer = quaternion.polar_initializer("he")
+    kernel_init: quaternion.Initializer = quaternion.polar_initializer("he")
     precision: Any = None
 
     @nn.compact

@@ -1,6 +1,5 @@
 """Corpora, the splits of them, and the batches made of those."""
 
-import difflib
 import inspect
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from serjax.data import splits
 from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, waveforms
+from serjax.errors import unknown_name
 
 __all__ = ["Corpus", "CorpusError", "Utterance", "load", "names", "splits", "waveforms"]
 
@@ -24,19 +24,20 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
         CorpusError: The name or an option is unknown, or the folder does not hold the corpus.
     """
     if name not in LOADERS:
-        near = difflib.get_close_matches(name.lower(), names())
-        suggestion = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise CorpusError(f"no corpus {name!r};{suggestion} there are {', '.join(names())}")
+        raise CorpusError(unknown_name("dataset", name, names()))
     loader = LOADERS[name]
     known = inspect.signature(loader).parameters
     if data_dir is not None and "data_dir" not in known:
         raise CorpusError(f"{name} is generated and has no data directory; found {data_dir}")
     for option in options:
         if option not in known:
-            raise CorpusError(f"{name} has no option {option!r}; it has {', '.join(known)}")
+            raise CorpusError(unknown_name(f"option of {name}", option, known))
     if "data_dir" in known:
         options["data_dir"] = data_dir
-    return loader(**options)
+    try:
+        return loader(**options)
+    except TypeError as error:  # an option of a type that it does not take
+        raise CorpusError(f"options of {name}, {options}: {error}") from error
 
 
 def names() -> tuple[str, ...]:

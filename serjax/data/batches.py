@@ -9,6 +9,8 @@ import numpy as np
 
 from serjax.errors import InputError
 
+Array = jax.Array | np.ndarray
+
 
 @flax.struct.dataclass
 class Examples:
@@ -22,11 +24,11 @@ class Examples:
         utterance: `[examples]` int32, the utterance that it is a stretch of.
     """
 
-    samples: jax.Array
-    start: jax.Array
-    length: jax.Array
-    label: jax.Array
-    utterance: jax.Array
+    samples: Array
+    start: Array
+    length: Array
+    label: Array
+    utterance: Array
 
     def __len__(self) -> int:
         return self.start.shape[0]
@@ -82,11 +84,10 @@ def pack(
             length = min(longest, len(waveform) - start)
             table.append((position + start, length, label, index))
         position += len(waveform)
-    start, length, label, utterance = np.array(table, np.int32).reshape(-1, 4).T
-    return Examples(samples, start, length, label, utterance)
+    return Examples(samples, *np.array(table, np.int32).reshape(-1, 4).T)
 
 
-def cut(samples: jax.Array, start: jax.Array, length: jax.Array, size: int) -> jax.Array:
+def cut(samples: Array, start: Array, length: Array, size: int) -> jax.Array:
     """Waveforms `[batch, size]` float32 from their places in `samples`, zero past their length."""
     waveforms = jax.vmap(lambda first: jax.lax.dynamic_slice(samples, (first,), (size,)))(start)
     waveforms = waveforms.astype(jnp.float32) / 32768.0

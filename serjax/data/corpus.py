@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from serjax import audio
+from serjax.errors import InputError
 
 EMOTIONS = (
     "anger",
@@ -32,7 +33,7 @@ COLUMNS = ("path", "emotion", "speaker", "text", "session")
 _READERS = 8
 
 
-class CorpusError(ValueError):
+class CorpusError(InputError):
     """A corpus is not where, or not what, it should be: one line that names folder and file."""
 
 

@@ -9,7 +9,6 @@
 Recordings of identical content are one: no split separates them when it is given the hashes.
 """
 
-import difflib
 import functools
 import hashlib
 from collections import Counter
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serjax.data.corpus import Corpus
+from serjax.errors import InputError, unknown_name
 
 PARTS = ("train", "validation", "test")
 
@@ -27,7 +27,7 @@ PARTS = ("train", "validation", "test")
 _TRIALS = 100
 
 
-class SplitError(ValueError):
+class SplitError(InputError):
     """A corpus can't be split as asked: one line that says why and what would work."""
 
 
@@ -94,9 +94,7 @@ def split(
         SplitError: There is no such split, or this corpus can't be split so.
     """
     if name not in _SPLITS:
-        near = difflib.get_close_matches(name, names())
-        suggestion = f" did you mean {near[0]!r}?" if near else ""
-        raise SplitError(f"no split {name!r};{suggestion} there are {', '.join(names())}")
+        raise SplitError(unknown_name("split", name, names()))
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or not np.all(shares > 0) or abs(shares.sum() - 1) > 1e-6:
         raise SplitError(f"fractions must be three positive numbers of sum 1; found {fractions}")

@@ -53,7 +53,7 @@ def spread(mask: jax.Array | None) -> jax.Array | None:
 
 def cover(x: jax.Array, mask: jax.Array | None) -> jax.Array:
     """Zeroes frames past the end, so that the next convolution sees the zeros of its padding."""
-    return x if mask is None else jnp.where(spread(mask), x, jnp.zeros_like(x))
+    return x if mask is None else jnp.where(mask[:, :, None, None], x, jnp.zeros_like(x))
 
 
 def downsample(mask: jax.Array | None, stride: int) -> jax.Array | None:
@@ -122,7 +122,8 @@ class ResNetStatistics(nn.Module):
         y = cover(y, mask)
         features = {"conv1": y}
         # Past the end a maximum must lose against every real value, as XLA's own padding does.
-        y = y if mask is None else jnp.where(spread(mask), y, jnp.finfo(y.dtype).min)
+        if mask is not None:
+            y = jnp.where(mask[:, :, None, None], y, jnp.finfo(y.dtype).min)
         y = nn.max_pool(y, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
         mask = downsample(mask, 2)
         y = cover(y, mask)

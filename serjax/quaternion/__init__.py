@@ -5,11 +5,12 @@ A quaternion layer multiplies each input quaternion by a weight quaternion from 
 """
 
 from serjax.quaternion.algebra import check_channels, conjugate, hamilton_product, modulus
-from serjax.quaternion.initializers import polar_initializer
+from serjax.quaternion.initializers import Initializer, polar_initializer
 from serjax.quaternion.linear import Padding, conv, conv_transpose, dense
 from serjax.quaternion.products import block_matrix
 
 __all__ = [
+    "Initializer",
     "Padding",
     "block_matrix",
     "check_channels",

@@ -1,6 +1,6 @@
 """Initial weights of quaternion layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,8 +8,10 @@ import jax.numpy as jnp
 
 from serjax.errors import InputError
 
+Initializer = Callable[..., jax.Array]
 
-def polar_initializer(criterion: str = "he") -> jax.nn.initializers.Initializer:
+
+def polar_initializer(criterion: str = "he") -> Initializer:
     """Initial quaternion weights in polar form, `|w| (cos θ + u sin θ)`.
 
     The modulus |w| follows a chi distribution with 4 degrees of freedom at scale

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from serjax import losses
 from serjax.files import PathLike, write_text_atomic
 from serjax.report.figures import DPI, plot_confusion, plot_curves, png, spectrogram_png
 from serjax.report.records import (
@@ -20,8 +21,8 @@ from serjax.report.records import (
     read_history,
     read_metrics,
     read_predictions,
+    read_timing,
 )
-from serjax.report.summary import utterance_losses
 
 _METRICS = (
     ("ua", "UA", "mean recall of the classes"),
@@ -73,7 +74,7 @@ def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtt
         The hardest first; of equally hard ones, the first in the file.
     """
     test = predictions.of_part("test")
-    losses = utterance_losses(test)
+    hardness = losses.cross_entropy(test.probabilities, test.true)
     wrong = np.flatnonzero(test.true != test.predicted)
     return [
         HardUtterance(
@@ -83,7 +84,7 @@ def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtt
             predicted=test.classes[test.predicted[i]],
             probabilities=dict(zip(test.classes, test.probabilities[i].tolist(), strict=True)),
         )
-        for i in wrong[np.argsort(-losses[wrong], kind="stable")][:count]
+        for i in wrong[np.argsort(-hardness[wrong], kind="stable")][:count]
     ]
 
 
@@ -144,7 +145,7 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
         _section("Hardest utterances", _hardest(hardest)),
         _section("Configuration", _configuration(config)),
         _notes(config.get("notes", [])),
-        _time(metrics.get("seconds", {})),
+        _time(read_timing(run_dir / "timing.json")),
         _command(config.get("command")),
     ]
     style = importlib.resources.files("serjax.report").joinpath("page.css").read_text("utf-8")

@@ -10,7 +10,8 @@
   (`{"value", "low", "high"}`, shares in [0, 1]), `utterances`, and perhaps `speakers` and `loss`;
   `per_class` (`{class: {"precision", "recall", "f1", "support"}}`), `confusion` (rows true) and
   `classes`, all three of the test part; perhaps `interval` (how the intervals were made),
-  `best_epoch`, `parameters` and `seconds` (`{"data", "compile", "train", ..., "total"}`).
+  `best_epoch` and `parameters`. It holds no times, so equal runs leave equal files.
+- `timing.json`, if there: seconds spent, `{"data", "compile", "train", ..., "total"}`.
 """
 
 import csv
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from serjax.errors import InputError
 from serjax.files import PathLike, write_text_atomic
 
 HISTORY_COLUMNS = (
@@ -56,7 +58,7 @@ class Predictions:
         parts: `[utterances]` of "test" or "validation"; all "test" by default.
 
     Raises:
-        ValueError: Lengths differ, a label is out of range, or class names repeat.
+        InputError: Lengths differ, a label is out of range, or class names repeat.
     """
 
     classes: Sequence[str]
@@ -73,7 +75,7 @@ class Predictions:
         if not self.parts:
             object.__setattr__(self, "parts", ["test"] * len(self.paths))
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"class names must differ, got {list(self.classes)}")
+            raise InputError(f"class names must differ, got {list(self.classes)}")
         size = len(self.paths)
         shapes = {
             "speakers": ((len(self.speakers),), (size,)),
@@ -84,11 +86,11 @@ class Predictions:
         }
         for name, (found, expected) in shapes.items():
             if found != expected:
-                raise ValueError(f"{name} of {size} utterances must be {expected}, got {found}")
+                raise InputError(f"{name} of {size} utterances must be {expected}, got {found}")
         for name in ("true", "predicted"):
             labels = getattr(self, name)
             if size and (labels.min() < 0 or labels.max() >= len(self.classes)):
-                raise ValueError(
+                raise InputError(
                     f"{name} must index {len(self.classes)} classes, "
                     f"got {labels.min()} to {labels.max()}"
                 )
@@ -119,7 +121,7 @@ def write_history(path: PathLike, rows: Iterable[Mapping[str, float]]) -> None:
             as further columns. A run without a validation part gives NaN for its columns.
 
     Raises:
-        ValueError: A row lacks a column or has one that the first row lacks.
+        InputError: A row lacks a column or has one that the first row lacks.
     """
     rows = list(rows)
     columns = list(HISTORY_COLUMNS)
@@ -127,7 +129,7 @@ def write_history(path: PathLike, rows: Iterable[Mapping[str, float]]) -> None:
     for row in rows:
         if set(row) != set(columns):
             differ = sorted(set(row) ^ set(columns))
-            raise ValueError(
+            raise InputError(
                 f"a row of the history must have columns {columns}, differs in {differ}"
             )
     # `.item()` turns the scalars of NumPy and JAX into Python numbers, whose repr is exact.
@@ -145,12 +147,12 @@ def read_history(path: PathLike) -> list[dict[str, float]]:
         One dict per epoch, in the file's order: `epoch` an int, all else floats.
 
     Raises:
-        ValueError: The file is missing, has no epochs, lacks a column, or holds something that is
+        InputError: The file is missing, has no epochs, lacks a column, or holds something that is
             not a number.
     """
     columns, lines = _read_csv(path, HISTORY_COLUMNS)
     if not lines:
-        raise ValueError(f"{path}: expected at least one epoch, found only the header")
+        raise InputError(f"{path}: expected at least one epoch, found only the header")
     rows = []
     for number, line in lines:
         row = {}
@@ -158,7 +160,7 @@ def read_history(path: PathLike) -> list[dict[str, float]]:
             try:
                 row[name] = int(cell) if name == "epoch" else float(cell)
             except ValueError:
-                raise ValueError(
+                raise InputError(
                     f"{path}, line {number}: expected a number in column {name}, found {cell!r}"
                 ) from None
         rows.append(row)
@@ -197,7 +199,7 @@ def read_predictions(path: PathLike) -> Predictions:
         The utterances; `probabilities` float64.
 
     Raises:
-        ValueError: The file is missing, lacks a column, names a class without a probability column,
+        InputError: The file is missing, lacks a column, names a class without a probability column,
             or has a probability outside [0, 1].
     """
     columns, lines = _read_csv(path, _PREDICTION_COLUMNS)
@@ -205,7 +207,7 @@ def read_predictions(path: PathLike) -> Predictions:
     if tuple(columns[:first]) != _PREDICTION_COLUMNS or not all(
         name.startswith("p_") for name in columns[first:]
     ):
-        raise ValueError(
+        raise InputError(
             f"{path}: expected columns {', '.join(_PREDICTION_COLUMNS)} and p_<class> for each "
             f"class, found {', '.join(columns)}"
         )
@@ -215,7 +217,7 @@ def read_predictions(path: PathLike) -> Predictions:
     for row, (number, line) in enumerate(lines):
         for name in line[3:first]:
             if name not in index:
-                raise ValueError(
+                raise InputError(
                     f"{path}, line {number}: expected one of the classes {classes}, found {name!r}"
                 )
         for column, cell in enumerate(line[first:]):
@@ -224,7 +226,7 @@ def read_predictions(path: PathLike) -> Predictions:
             except ValueError:
                 probabilities[row, column] = np.nan
             if not 0 <= probabilities[row, column] <= 1:
-                raise ValueError(
+                raise InputError(
                     f"{path}, line {number}: expected a probability in [0, 1] in column "
                     f"p_{classes[column]}, found {cell!r}"
                 )
@@ -247,7 +249,7 @@ def write_json(path: PathLike, content: Mapping[str, Any]) -> None:
         content: Anything JSON can hold, scalars and arrays of NumPy and JAX, and paths.
 
     Raises:
-        ValueError: A number is NaN or infinite, which JSON has no word for.
+        InputError: A number is NaN or infinite, which JSON has no word for.
         TypeError: A value is of another type.
     """
 
@@ -269,12 +271,12 @@ def read_config(path: PathLike) -> dict[str, Any]:
         path: The file to read.
 
     Raises:
-        ValueError: The file is missing, not a JSON object, or lacks `model`, `dataset` or `split`.
+        InputError: The file is missing, not a JSON object, or lacks `model`, `dataset` or `split`.
     """
     config = _read_json(path)
     _require(path, config, ("model", "dataset", "split"))
     if not isinstance(config.get("notes", []), list):
-        raise ValueError(f"{path}: expected a list of strings in notes, found {config['notes']!r}")
+        raise InputError(f"{path}: expected a list of strings in notes, found {config['notes']!r}")
     return config
 
 
@@ -285,7 +287,7 @@ def read_metrics(path: PathLike) -> dict[str, Any]:
         path: The file to read.
 
     Raises:
-        ValueError: The file is missing, not a JSON object, or lacks something (see the module's
+        InputError: The file is missing, not a JSON object, or lacks something (see the module's
             description), or its confusion matrix or classes do not fit each other.
     """
     metrics = _read_json(path)
@@ -298,19 +300,34 @@ def read_metrics(path: PathLike) -> dict[str, Any]:
                 _require_numbers(path, metrics[part][name], ends, f"{part}.{name}.")
     classes = metrics["classes"]
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{path}: expected a list of names in classes, found {classes!r}")
+        raise InputError(f"{path}: expected a list of names in classes, found {classes!r}")
     _require(path, metrics["per_class"], classes, "per_class.")
     for name in classes:
         _require_numbers(path, metrics["per_class"][name], _PER_CLASS, f"per_class.{name}.")
     try:
         shape = np.asarray(metrics["confusion"], float).shape
     except (TypeError, ValueError):
-        raise ValueError(f"{path}: expected rows of numbers of one length in confusion") from None
+        raise InputError(f"{path}: expected rows of numbers of one length in confusion") from None
     if shape != (len(classes), len(classes)):
-        raise ValueError(
+        raise InputError(
             f"{path}: expected a confusion matrix of {len(classes)} classes, found shape {shape}"
         )
     return metrics
+
+
+def read_timing(path: PathLike) -> dict[str, float]:
+    """Reads `timing.json`: seconds by what they were spent on, empty if there is no such file.
+
+    Raises:
+        InputError: The file is malformed.
+    """
+    if not Path(path).exists():
+        return {}
+    content = _read_json(path)
+    for name, value in content.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise InputError(f"{path}: expected a number in {name}, found {value!r}")
+    return content
 
 
 def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> str:
@@ -332,17 +349,17 @@ def _read_csv(
         columns = next(reader, [])
         lines = [(reader.line_num, line) for line in reader]
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: expected CSV, {error}") from None
+        raise InputError(f"{path}, line {reader.line_num}: expected CSV, {error}") from None
     missing = [name for name in required if name not in columns]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected columns {', '.join(required)}, found no {', '.join(missing)}"
         )
     if len(set(columns)) != len(columns):
-        raise ValueError(f"{path}: expected columns with different names, found {columns}")
+        raise InputError(f"{path}: expected columns with different names, found {columns}")
     for number, line in lines:
         if len(line) != len(columns):
-            raise ValueError(
+            raise InputError(
                 f"{path}, line {number}: expected {len(columns)} columns, found {len(line)}"
             )
     return columns, lines
@@ -352,9 +369,9 @@ def _read_json(path: PathLike) -> dict[str, Any]:
     try:
         content = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: expected JSON, {error}") from None
+        raise InputError(f"{path}: expected JSON, {error}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}")
+        raise InputError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
 
 
@@ -362,13 +379,13 @@ def _read_text(path: PathLike) -> str:
     try:
         return Path(path).read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise ValueError(f"{path}: expected a file of a run folder, {error.strerror}") from None
+        raise InputError(f"{path}: expected a file of a run folder, {error.strerror}") from None
 
 
 def _require(path: PathLike, content: Any, keys: Iterable[str], prefix: str = "") -> None:
     for key in keys:
         if not isinstance(content, dict) or key not in content:
-            raise ValueError(f"{path}: expected {prefix}{key}, found none")
+            raise InputError(f"{path}: expected {prefix}{key}, found none")
 
 
 def _require_numbers(path: PathLike, content: Any, keys: Iterable[str], prefix: str) -> None:
@@ -376,4 +393,4 @@ def _require_numbers(path: PathLike, content: Any, keys: Iterable[str], prefix: 
     _require(path, content, keys, prefix)
     for key in keys:
         if not isinstance(content[key], int | float):
-            raise ValueError(f"{path}: expected a number in {prefix}{key}, found {content[key]!r}")
+            raise InputError(f"{path}: expected a number in {prefix}{key}, found {content[key]!r}")

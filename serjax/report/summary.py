@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from serjax import metrics
+from serjax import losses, metrics
 from serjax.report.records import Predictions
 
 
@@ -53,7 +53,7 @@ def measure(
         )
         measured[name] = {
             **{key: interval._asdict() for key, interval in intervals.items()},
-            "loss": float(utterance_losses(part).mean()),
+            "loss": float(losses.cross_entropy(part.probabilities, part.true).mean()),
             "utterances": len(part),
             "speakers": len(set(part.speakers)),
         }
@@ -75,20 +75,6 @@ def measure(
         "classes": classes,
         "interval": {"level": 0.95, "over": over, "resamples": resamples, "seed": seed},
     }
-
-
-def utterance_losses(predictions: Predictions) -> np.ndarray:
-    """Cross-entropy of each utterance.
-
-    Args:
-        predictions: The utterances.
-
-    Returns:
-        float64 `[utterances]` in nats. A probability that float32 rounded to 0 counts as its
-        smallest normal number, so the loss is at most 87.3.
-    """
-    of_true = predictions.probabilities[np.arange(len(predictions)), predictions.true]
-    return -np.log(np.maximum(of_true.astype(float), np.finfo(np.float32).tiny))
 
 
 def print_summary(console: Console, metrics: dict[str, Any]) -> None:

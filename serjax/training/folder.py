@@ -15,7 +15,7 @@ def _default_folders(described: dict[str, Any]) -> tuple[list[Path], Path]:
     """Existing folders of runs of this name, in order, and the next free one."""
     name = "-".join(str(described[key]) for key in ("dataset", "model", "split", "seed"))
     base = Path("runs") / name
-    taken = []
+    taken: list[Path] = []
     while _holds_run(base if not taken else base.with_name(f"{name}-{len(taken) + 1}")):
         taken.append(base if not taken else base.with_name(f"{name}-{len(taken) + 1}"))
     return taken, base if not taken else base.with_name(f"{name}-{len(taken) + 1}")

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -50,14 +50,14 @@ class StopRequest:
     @contextlib.contextmanager
     def installed(self) -> Iterator["StopRequest"]:
         """Handles the signals within the context."""
-        before = {}
+        before: dict[int, Any] = {}
 
         def note(number: int, frame: FrameType | None) -> None:
             self.signal_number = number
             signal.signal(number, before[number])
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
+        for stopping in (signal.SIGINT, signal.SIGTERM):
+            before[stopping] = signal.signal(stopping, note)
         try:
             yield self
         finally:
@@ -195,8 +195,7 @@ def train(
                 result = jax.device_get(result)
                 loop.seconds += time.monotonic() - started
                 if not np.isfinite(result.loss):
-                    done = (loop.epoch - 1) * len(indices) + loop.batch + 1
-                    raise _diverged(done, result, gradient_norm)
+                    raise _diverged(int(jax.device_get(state.step)), result, gradient_norm)
                 gradient_norm = float(result.gradient_norm)
                 loop.add(result)
                 display.batch(loop, len(indices), epochs)

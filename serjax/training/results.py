@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from serjax.training.task import Task
 
 # Pictures for people: 25 ms windows every 5 ms resolve syllables and most voices' harmonics.
-_PICTURE = {"window_samples": 400, "hop_samples": 80, "fft_size": 512}
+_PICTURE: features.StftOptions = {"window_samples": 400, "hop_samples": 80, "fft_size": 512}
 
 
 def predict_parts(

@@ -106,6 +106,9 @@ def run(
     seconds: dict[str, float] = {}
     config.check()
     config = config.resolved()
+    epochs, batch_size = config.epochs, config.batch_size
+    assert epochs is not None
+    assert batch_size is not None
     front_end = models.front_end(config.model)
     with timed(seconds, "data"):
         task = prepare(config, front_end, console)
@@ -126,26 +129,26 @@ def run(
 
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
-    evaluator = Evaluator(model, front_end, config.batch_size)
+    evaluator = Evaluator(model, front_end, batch_size)
     owners = np.asarray(task.examples.utterance)
     members = np.flatnonzero(np.isin(owners, task.split.train)).astype(np.int32)
     if front_end.variable_length:
         # An epoch takes one random chunk of each utterance, however long it is.
         members = members[np.unique(owners[members], return_index=True)[1]]
     examples = jax.device_put(task.examples)
-    optimizer = _optimizer(config, config.epochs * -(-len(members) // config.batch_size))
+    optimizer = _optimizer(config, epochs * -(-len(members) // batch_size))
 
     with console.status("compiling"), timed(seconds, "compile"):
         state = create_state(model, optimizer, init_key, input_shape(front_end))
         step = make_train_step(
             model, front_end, optimizer, step_key, len(task.classes), config.augmentation
         )
-        indices = jax.ShapeDtypeStruct((config.batch_size,), np.int32)
+        indices = jax.ShapeDtypeStruct((batch_size,), np.int32)
         compiled = step.lower(state, examples, indices).compile()
         evaluator.compile(state.variables, examples)
 
     def order(epoch: int) -> np.ndarray:
-        return batches.epoch_order(jax.random.fold_in(order_key, epoch), members, config.batch_size)
+        return batches.epoch_order(jax.random.fold_in(order_key, epoch), members, batch_size)
 
     def evaluate(variables: Any) -> dict[str, float]:
         with timed(seconds, "evaluate"):
@@ -170,7 +173,7 @@ def run(
             order=order,
             evaluate=evaluate,
             checkpoints=checkpoints,
-            epochs=config.epochs,
+            epochs=epochs,
             patience=config.patience,
             display=display,
             stop=stop,

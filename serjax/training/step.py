@@ -41,7 +41,6 @@ class StepResult(NamedTuple):
 
 
 TrainStep = Callable[[TrainState, Examples, jax.Array], tuple[TrainState, StepResult]]
-EvaluationStep = Callable[[Variables, jax.Array, jax.Array, jax.Array, int], jax.Array]
 
 
 def _random_chunk(
@@ -67,7 +66,7 @@ def make_train_step(
     key: jax.Array,
     num_classes: int,
     augmentation: str = "none",
-) -> TrainStep:
+) -> jax.stages.Wrapped:
     """Makes `step(state, examples, indices) -> (state, result)`; the state is donated.
 
     Args:
@@ -124,7 +123,7 @@ def make_train_step(
     return jax.jit(step, donate_argnums=0)
 
 
-def make_evaluation_step(model: nn.Module, front_end: FrontEnd) -> EvaluationStep:
+def make_evaluation_step(model: nn.Module, front_end: FrontEnd) -> jax.stages.Wrapped:
     """Makes `step(variables, samples, start, length, size) -> probabilities [batch, classes]`.
 
     `start` and `length` `[batch]` int32 place the batch's waveforms in `samples`; a length of 0
