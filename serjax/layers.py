@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from einops import rearrange
 
 from serjax import quaternion
+from serjax.fourier import at_least_float32
 
 # Logits start near zero, so a network starts from even odds instead of from confident mistakes.
 HEAD_INIT = nn.initializers.normal(0.01)
@@ -223,7 +224,7 @@ class QuaternionBatchNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (n,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros, (channels,), self.param_dtype)
 
-        (y,) = _cast(None, x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        y = at_least_float32(x)
         if running:
             mean, var = mean_state.value.astype(y.dtype), var_state.value.astype(y.dtype)
             centred = y - mean
@@ -260,7 +261,7 @@ class StatisticsPooling(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Pools the frames where `mask` `[batch, frames]` is True, or all; float32."""
-        y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        y = at_least_float32(x)
         where = None if mask is None else mask[..., None]
         count = y.shape[-2] if mask is None else jnp.maximum(mask.sum(-1, keepdims=True), 1)
         count = jnp.asarray(count, y.dtype)

@@ -74,3 +74,155 @@ def stripe_patterns(places: int, widest: int, stripes: int) -> dict[tuple[bool, 
                     longer[union] = longer.get(union, 0.0) + share
         patterns = longer
     return patterns
+
+
+# --- Quaternions (serjax.quaternion, serjax.layers) ----------------------------------------------
+
+# Row a, column b: sign and unit of e_a e_b among 1, i, j, k. From i² = j² = k² = ijk = -1.
+UNIT_PRODUCTS = (
+    ((1, 0), (1, 1), (1, 2), (1, 3)),
+    ((1, 1), (-1, 0), (1, 3), (-1, 2)),
+    ((1, 2), (-1, 3), (-1, 0), (1, 1)),
+    ((1, 3), (1, 2), (-1, 1), (-1, 0)),
+)
+
+
+def hamilton(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Product of quaternions whose four components lie in the last axis, unit by unit."""
+    result = np.zeros(np.broadcast_shapes(p.shape, q.shape))
+    for a, row in enumerate(UNIT_PRODUCTS):
+        for b, (sign, unit) in enumerate(row):
+            result[..., unit] += sign * p[..., a] * q[..., b]
+    return result
+
+
+def to_quaternions(x: np.ndarray) -> np.ndarray:
+    """Channels in four blocks `[..., 4 n]` to single quaternions `[..., n, 4]`."""
+    return np.moveaxis(x.astype(np.float64).reshape(*x.shape[:-1], 4, -1), -2, -1)
+
+
+def to_channels(q: np.ndarray) -> np.ndarray:
+    """Single quaternions `[..., n, 4]` to channels in four blocks `[..., 4 n]`."""
+    return np.moveaxis(q, -1, -2).reshape(*q.shape[:-2], -1)
+
+
+def quaternion_dense(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """`[..., 4 n]` with kernel `[4, n, o]`: output o sums `kernel[n, o] * x[n]` over n."""
+    x, kernel = to_quaternions(x), np.moveaxis(kernel.astype(np.float64), 0, -1)
+    result = np.zeros((*x.shape[:-2], kernel.shape[1], 4))
+    for n in range(kernel.shape[0]):
+        for o in range(kernel.shape[1]):
+            result[..., o, :] += hamilton(kernel[n, o], x[..., n, :])
+    return to_channels(result)
+
+
+def same_padding(
+    size: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> list[tuple[int, int]]:
+    """Padding that leaves ceil(size / stride) positions, the odd one of a pair at the end."""
+    pairs = []
+    for n, w, s, d in zip(size, window, strides, dilation, strict=True):
+        total = max((-(-n // s) - 1) * s + (w - 1) * d + 1 - n, 0)
+        pairs.append((total // 2, total - total // 2))
+    return pairs
+
+
+def quaternion_conv(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    strides: tuple[int, ...],
+    padding: list[tuple[int, int]],
+    dilation: tuple[int, ...],
+    groups: int = 1,
+) -> np.ndarray:
+    """Cross-correlation of `[batch, *space, 4 n]` with kernel `[4, *window, n / groups, o]`.
+
+    Output quaternion o of a group sums `kernel * x` over the group's input quaternions and the
+    window; groups are consecutive runs of quaternions.
+    """
+    x, kernel = to_quaternions(x), np.moveaxis(kernel.astype(np.float64), 0, -1)
+    x = np.pad(x, [(0, 0), *padding, (0, 0), (0, 0)])
+    window, (inputs, outputs) = kernel.shape[:-3], kernel.shape[-3:-1]
+    space = tuple(
+        (n - (w - 1) * d - 1) // s + 1
+        for n, w, s, d in zip(x.shape[1:-2], window, strides, dilation, strict=True)
+    )
+    result = np.zeros((x.shape[0], *space, outputs, 4))
+    for position in np.ndindex(*space):
+        for tap in np.ndindex(*window):
+            place = tuple(
+                p * s + t * d for p, s, t, d in zip(position, strides, tap, dilation, strict=True)
+            )
+            for o in range(outputs):
+                first = o // (outputs // groups) * inputs
+                for n in range(inputs):
+                    result[(slice(None), *position, o)] += hamilton(
+                        kernel[(*tap, n, o)], x[(slice(None), *place, first + n)]
+                    )
+    return to_channels(result)
+
+
+def quaternion_conv_transpose(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    strides: tuple[int, ...],
+    padding: str | list[tuple[int, int]],
+) -> np.ndarray:
+    """Zeros are put between the inputs, stride - 1 at a time, then `quaternion_conv` with stride 1.
+
+    Padding is of the spread input, as in `jax.lax.conv_transpose`. "VALID" keeps every product of
+    an input and a tap, `n s + max(w - s, 0)` positions; "SAME" keeps `n s`, and pads the
+    difference to the start as far as a window reaches.
+    """
+    window = kernel.shape[1:-2]
+    spread = np.zeros(
+        (
+            x.shape[0],
+            *((n - 1) * s + 1 for n, s in zip(x.shape[1:-1], strides, strict=True)),
+            x.shape[-1],
+        )
+    )
+    spread[(slice(None), *(slice(None, None, s) for s in strides))] = x
+    if isinstance(padding, str):
+        pairs = []
+        for w, s in zip(window, strides, strict=True):
+            total = w + s - 2 + (max(w - s, 0) if padding == "VALID" else 0)
+            before = w - 1 if padding == "VALID" or s > w - 1 else -(-total // 2)
+            pairs.append((before, total - before))
+    else:
+        pairs = padding
+    ones = (1,) * len(window)
+    return quaternion_conv(spread, kernel, ones, pairs, ones)
+
+
+def quaternion_batch_norm(x: np.ndarray, epsilon: float) -> tuple[np.ndarray, ...]:
+    """Normalized `[positions, 4 n]`, means `[4 n]` and variances E|q - E[q]|² `[n]`."""
+    q = to_quaternions(x)
+    mean = q.mean(0)
+    variance = np.array(
+        [
+            np.mean([np.sum((position - mean[n]) ** 2) for position in q[:, n]])
+            for n in range(q.shape[1])
+        ]
+    )
+    y = (q - mean) / np.sqrt(variance + epsilon)[:, None]
+    return to_channels(y), to_channels(mean), variance
+
+
+# --- Statistics pooling (serjax.layers) ----------------------------------------------------------
+
+
+def statistics_pooling(
+    x: np.ndarray, mask: np.ndarray, components: int, epsilon: float
+) -> np.ndarray:
+    """Means, then deviations, of the real frames of `[batch, frames, features]`, block by block."""
+    rows = []
+    for frames, real in zip(x.astype(np.float64), mask, strict=True):
+        blocks = []
+        for block in np.split(frames[real], components, axis=-1):
+            blocks += [block.mean(0), np.sqrt(block.var(0) + epsilon)]
+        rows.append(np.concatenate(blocks))
+    return np.stack(rows)

@@ -26,12 +26,21 @@ def _multiply(multiply: Multiply, x: jax.Array, kernel: jax.Array, form: Form | 
     return (block_product if form == "block" else eight_product)(multiply, x, kernel)
 
 
-def _check_kernel(x: jax.Array, kernel: jax.Array, groups: int, what: str) -> None:
+def _check_shapes(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, groups: int, what: str
+) -> None:
     check_channels(x.shape[-1], f"{what}, input")
+    if groups < 1:
+        raise InputError(f"{what}: expected at least 1 group, found {groups}")
     if kernel.shape[0] != 4 or 4 * kernel.shape[-2] * groups != x.shape[-1]:
         raise InputError(
             f"{what}: a kernel for input {x.shape} has shape [4, ..., {x.shape[-1] // 4 // groups}"
             f", outputs / 4], found {kernel.shape}"
+        )
+    # A bias of one value would otherwise be broadcast over all channels without a word.
+    if bias is not None and bias.shape != (4 * kernel.shape[-1],):
+        raise InputError(
+            f"{what}: expected a bias of shape {(4 * kernel.shape[-1],)}, found {bias.shape}"
         )
 
 
@@ -58,7 +67,12 @@ def dense(
     Raises:
         InputError: shapes that do not fit.
     """
-    _check_kernel(x, kernel, 1, "quaternion dense")
+    if kernel.ndim != 3 or x.ndim < 1:
+        raise InputError(
+            "quaternion dense: expected input [..., inputs] and a kernel [4, inputs / 4, "
+            f"outputs / 4], found {x.shape} and {kernel.shape}"
+        )
+    _check_shapes(x, kernel, bias, 1, "quaternion dense")
 
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
         return jnp.matmul(x, matrix, precision=precision)
@@ -70,6 +84,8 @@ def dense(
 def _pairs(padding: Padding, rank: int) -> str | list[tuple[int, int]]:
     """Padding as XLA takes it: a name, or one (before, after) pair per spatial axis."""
     if isinstance(padding, str):
+        if padding.upper() not in ("SAME", "VALID"):
+            raise InputError(f"padding: expected 'SAME', 'VALID' or numbers, found {padding!r}")
         return padding.upper()
     if isinstance(padding, int):
         padding = (padding,) * rank
@@ -127,7 +143,7 @@ def conv(
             f"quaternion conv: a kernel {kernel.shape} takes input of rank {rank + 2}, "
             f"found {x.shape}"
         )
-    _check_kernel(x, kernel, groups, "quaternion conv")
+    _check_shapes(x, kernel, bias, groups, "quaternion conv")
     if kernel.shape[-1] % groups:
         raise InputError(
             f"quaternion conv: {kernel.shape[-1]} output quaternions cannot be split into "
@@ -193,7 +209,7 @@ def conv_transpose(
             f"quaternion conv_transpose: a kernel {kernel.shape} takes input of rank {rank + 2}, "
             f"found {x.shape}"
         )
-    _check_kernel(x, kernel, 1, "quaternion conv_transpose")
+    _check_shapes(x, kernel, bias, 1, "quaternion conv_transpose")
 
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
         return lax.conv_transpose(

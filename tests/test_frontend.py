@@ -1,0 +1,175 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+import pytest
+
+from serjax import frontend
+
+FRONT_ENDS = {
+    "guizzo_real": frontend.GUIZZO_REAL,
+    "guizzo_quaternion": frontend.GUIZZO_QUATERNION,
+    "deepika": frontend.DEEPIKA,
+    "padi": frontend.PADI,
+}
+RATE = 16_000
+
+
+@pytest.fixture(params=FRONT_ENDS)
+def front_end(request):
+    return FRONT_ENDS[request.param]
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    """Noise under a slow swell, so that frames and bins differ in level."""
+    rng = np.random.default_rng(seed)
+    swell = 0.55 + 0.45 * np.sin(np.arange(samples) / 3000)
+    return (swell * rng.uniform(-0.5, 0.5, samples)).astype(np.float32)
+
+
+def batch(lengths, samples, past_the_end=0.0):
+    """Waveforms `[batch, samples]` of these lengths."""
+    waveforms = np.full((len(lengths), samples), past_the_end, np.float32)
+    for seed, (row, length) in enumerate(zip(waveforms, lengths, strict=True)):
+        row[:length] = noise(length, seed)
+    return jnp.asarray(waveforms), jnp.asarray(lengths, jnp.int32)
+
+
+def real_frames(front_end, samples):
+    """Frames centred on multiples of the hop that lie within the waveform."""
+    return 1 + samples // front_end.hop_samples if samples else 0
+
+
+def expected_shape(front_end, batch_size, samples):
+    frames = real_frames(front_end, samples)
+    return batch_size, frames if front_end.variable_length else front_end.frames, 128, 1
+
+
+def test_shapes_masks_and_padding(front_end):
+    # A full segment, a part of one, less than one window, one sample, and a filling entry.
+    lengths = [4 * RATE, 21_111, 100, 1, 0]
+    x, mask = jax.jit(front_end)(*batch(lengths, 4 * RATE))
+    assert x.shape == expected_shape(front_end, 5, 4 * RATE)
+    assert x.dtype == jnp.float32
+    assert mask.shape == x.shape[:2]
+    assert mask.dtype == bool
+    # Real frames come first, and as many as each length makes.
+    assert mask.sum(1).tolist() == [real_frames(front_end, n) for n in lengths]
+    np.testing.assert_array_equal(mask, np.sort(mask, axis=1)[:, ::-1])
+    assert jnp.all(jnp.isfinite(x))
+    np.testing.assert_array_equal(x[~mask], 0)
+
+
+def test_a_segment_fills_what_the_papers_give():
+    # Guizzo et al.: 4 s padded to 512 x 128; Deepika & Kuchibhotla: 128 x 128; Padi et al.: 128
+    # bands every 10 ms of whole utterances, chunks of 300 frames in training.
+    waveform = jax.ShapeDtypeStruct((2, 4 * RATE), jnp.float32)
+    lengths = jax.ShapeDtypeStruct((2,), jnp.int32)
+    shapes = {n: jax.eval_shape(f, waveform, lengths)[0].shape for n, f in FRONT_ENDS.items()}
+    assert shapes == {
+        "guizzo_real": (2, 512, 128, 1),
+        "guizzo_quaternion": (2, 512, 128, 1),
+        "deepika": (2, 128, 128, 1),
+        "padi": (2, 401, 128, 1),
+    }
+
+
+def test_segments_are_as_long_as_their_frames(front_end):
+    assert front_end.segment_samples == front_end.segment_seconds * RATE
+    for frames in (1, 2, front_end.frames):
+        fewest = front_end.samples(frames)
+        waveform = jax.ShapeDtypeStruct((1, max(fewest, 1)), jnp.float32)
+        x, _ = jax.eval_shape(
+            dataclasses.replace(front_end, variable_length=True),
+            waveform,
+            jax.ShapeDtypeStruct((1,), jnp.int32),
+        )
+        assert x.shape[1] == frames
+    if not front_end.variable_length:
+        # A longest segment fits into the fixed frames.
+        assert real_frames(front_end, front_end.segment_samples) <= front_end.frames
+
+
+def test_normalization_is_of_the_real_frames(front_end):
+    x, mask = jax.jit(front_end)(*batch([4 * RATE, 21_111], 4 * RATE))
+    for example, real in zip(np.asarray(x, np.float64), np.asarray(mask), strict=True):
+        values = example[real]
+        if front_end.normalization == "unit_range":
+            assert values.min() == 0
+            assert values.max() == 1
+        else:
+            assert values.mean() == pytest.approx(0, abs=1e-4)
+            assert values.std() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("past_the_end", [0.0, 0.9, np.nan])
+def test_a_padded_utterance_is_heard_as_alone(front_end, past_the_end):
+    lengths = [2 * RATE, 21_111, 7_000]
+    apply = jax.jit(front_end)
+    x, mask = apply(*batch(lengths, 2 * RATE, past_the_end))
+    for i, length in enumerate(lengths):
+        waveform = jnp.asarray(noise(length, i))[None]
+        alone, real = apply(waveform, jnp.asarray([length], jnp.int32))
+        np.testing.assert_allclose(x[i][mask[i]], alone[real], atol=1e-4)
+
+
+def test_loudness_does_not_matter_to_magnitudes():
+    lengths = jnp.asarray([RATE], jnp.int32)
+    for front_end in (frontend.GUIZZO_REAL, frontend.GUIZZO_QUATERNION):
+        apply = jax.jit(front_end)
+        loud = jnp.asarray(noise(RATE))[None]
+        np.testing.assert_allclose(apply(loud, lengths)[0], apply(loud / 64, lengths)[0], atol=1e-4)
+
+
+def standardize(x):
+    return (x - x.mean()) / x.std()
+
+
+def unit_range(x):
+    return (x - x.min()) / (x.max() - x.min())
+
+
+@pytest.mark.parametrize(
+    ("front_end", "normalize"),
+    [(frontend.GUIZZO_REAL, standardize), (frontend.GUIZZO_QUATERNION, unit_range)],
+)
+def test_guizzo_equals_librosa(front_end, normalize):
+    """256-sample Hamming windows, hop 128, magnitude without the Nyquist bin (section 3.1)."""
+    waveform = noise(30_000)
+    magnitude = np.abs(
+        librosa.stft(
+            waveform.astype(np.float64),
+            n_fft=256,
+            hop_length=128,
+            win_length=256,
+            window="hamming",
+            pad_mode="constant",
+        )
+    )
+    expected = normalize(magnitude[:128].T)
+    x, mask = jax.jit(front_end)(jnp.asarray(waveform)[None], jnp.asarray([30_000], jnp.int32))
+    np.testing.assert_allclose(x[0, :, :, 0][mask[0]], expected, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("front_end", "fft_size", "window_samples", "hop_samples"),
+    [(frontend.DEEPIKA, 1024, 1024, 512), (frontend.PADI, 512, 400, 160)],
+)
+def test_log_mel_front_ends_equal_librosa(front_end, fft_size, window_samples, hop_samples):
+    """64 ms every 32 ms; 25 ms every 10 ms (section 4.2 of Padi et al.); 128 bands."""
+    waveform = noise(30_000)
+    mel = librosa.feature.melspectrogram(
+        y=waveform.astype(np.float64),
+        sr=RATE,
+        n_fft=fft_size,
+        hop_length=hop_samples,
+        win_length=window_samples,
+        window="hann",
+        pad_mode="constant",
+        n_mels=128,
+    )
+    expected = standardize(librosa.power_to_db(mel, top_db=None).T)
+    x, mask = jax.jit(front_end)(jnp.asarray(waveform)[None], jnp.asarray([30_000], jnp.int32))
+    np.testing.assert_allclose(x[0, :, :, 0][mask[0]], expected, atol=2e-3)

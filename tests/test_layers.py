@@ -1,0 +1,347 @@
+import doctest
+import importlib
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+
+from serjax.errors import InputError
+from serjax.layers import (
+    QUATERNION,
+    REAL,
+    QuaternionBatchNorm,
+    QuaternionConv,
+    QuaternionConvTranspose,
+    QuaternionDense,
+    StatisticsPooling,
+)
+
+ALGEBRAS = [pytest.param(REAL, id="real"), pytest.param(QUATERNION, id="quaternion")]
+PRECISIONS = [(jnp.float32, 1e-5), (jnp.float64, 1e-12)]
+
+
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def shapes(variables):
+    return jax.tree.map(jnp.shape, variables)
+
+
+def assert_close(actual, expected, tolerance):
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["serjax.quaternion.algebra", "serjax.layers", "serjax.models", "serjax.data.batches"],
+)
+def test_examples_in_docstrings_run(module):
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+# --- Dense layer and convolutions ----------------------------------------------------------------
+
+
+def conv_reference(x, kernel):
+    padding = reference.same_padding(x.shape[1:-1], (3, 2), (2, 1), (1, 2))
+    return reference.quaternion_conv(x, kernel, (2, 1), padding, (1, 2))
+
+
+def grouped_reference(x, kernel):
+    return reference.quaternion_conv(x, kernel, (1, 1), [(1, 1), (1, 1)], (1, 1), groups=2)
+
+
+def transposed_reference(x, kernel):
+    return reference.quaternion_conv_transpose(x, kernel, (2, 1), "SAME")
+
+
+# Layer, input shape, shape of the kernel, definition.
+LAYERS = {
+    "dense": (QuaternionDense(12), (2, 8), (4, 2, 3), reference.quaternion_dense),
+    "conv": (
+        QuaternionConv(12, (3, 2), strides=(2, 1), kernel_dilation=(1, 2)),
+        (2, 5, 4, 8),
+        (4, 3, 2, 2, 3),
+        conv_reference,
+    ),
+    "grouped conv": (
+        QuaternionConv(8, 3, padding=1, feature_group_count=2),
+        (2, 3, 4, 16),
+        (4, 3, 3, 2, 2),
+        grouped_reference,
+    ),
+    "conv_transpose": (
+        QuaternionConvTranspose(12, 3, strides=(2, 1)),
+        (2, 3, 4, 8),
+        (4, 3, 3, 2, 3),
+        transposed_reference,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_layer_equals_its_definition(name, dtype, tolerance, key):
+    layer, x_shape, kernel_shape, definition = LAYERS[name]
+    with jax.enable_x64(dtype == jnp.float64):
+        layer = layer.clone(param_dtype=dtype)
+        x = jnp.asarray(normal(0, *x_shape), dtype)
+        params = jax.eval_shape(layer.init, key, x)["params"]
+        features = 4 * kernel_shape[-1]
+        assert shapes(params) == {"kernel": kernel_shape, "bias": (features,)}
+        assert {p.dtype for p in params.values()} == {jnp.dtype(dtype)}
+        params = {name: jnp.asarray(normal(1, *p.shape), dtype) for name, p in params.items()}
+        y = jax.jit(layer.apply)({"params": params}, x)
+        assert y.dtype == dtype
+        expected = definition(np.asarray(x), np.asarray(params["kernel"])) + params["bias"]
+        assert_close(y, expected, tolerance)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_arithmetic_has_its_dtype_and_a_bias_can_be_left_out(name):
+    layer, x_shape, kernel_shape, _ = LAYERS[name]
+    layer = layer.clone(dtype=jnp.bfloat16, use_bias=False)
+    x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
+    y, variables = jax.eval_shape(lambda x: layer.init_with_output(jax.random.key(0), x), x)
+    assert y.dtype == jnp.bfloat16
+    assert shapes(variables) == {"params": {"kernel": kernel_shape}}
+    assert variables["params"]["kernel"].dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("layer", "x_shape", "message"),
+    [
+        (QuaternionDense(8), (2, 6), "QuaternionDense, input: .*found 6"),
+        (QuaternionDense(6), (2, 8), "QuaternionDense, features: .*found 6"),
+        (QuaternionConv(8, 3), (1, 4, 4, 3), "QuaternionConv, input: .*found 3"),
+        (QuaternionConv(9, 3), (1, 4, 4, 4), "QuaternionConv, features: .*found 9"),
+        (QuaternionConvTranspose(8, 3), (1, 4, 4, 2), "QuaternionConvTranspose, input: .*found 2"),
+        (QuaternionConvTranspose(2, 3), (1, 4, 4, 4), "QuaternionConvTranspose, features: .*2"),
+        (QuaternionBatchNorm(False), (2, 5), "QuaternionBatchNorm, input: .*found 5"),
+    ],
+)
+def test_widths_must_be_whole_quaternions(layer, x_shape, message, key):
+    with pytest.raises(InputError, match=message):
+        jax.eval_shape(layer.init, key, jax.ShapeDtypeStruct(x_shape, jnp.float32))
+
+
+# --- Batch norm ----------------------------------------------------------------------------------
+
+
+def normalize(layer, variables, x, **options):
+    """Result and new running statistics of batch norm in training."""
+    y, updates = layer.apply(variables, x, False, mutable=["batch_stats"], **options)
+    return y, updates["batch_stats"]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_batch_norm_equals_its_definition(dtype, tolerance, key):
+    with jax.enable_x64(dtype == jnp.float64):
+        layer = QuaternionBatchNorm(momentum=0.8, epsilon=1e-2, param_dtype=dtype)
+        x = jnp.asarray(3 + 2 * normal(0, 2, 3, 4, 12), dtype)
+        variables = layer.init(key, x, True)
+        assert shapes(variables) == {
+            "params": {"scale": (3,), "bias": (12,)},
+            "batch_stats": {"mean": (12,), "var": (3,)},
+        }
+        scale, bias = normal(1, 3), normal(2, 12)
+        params = {"scale": jnp.asarray(scale, dtype), "bias": jnp.asarray(bias, dtype)}
+        variables = {**variables, "params": params}
+        y, stats = jax.jit(lambda v, x: normalize(layer, v, x))(variables, x)
+        expected, mean, var = reference.quaternion_batch_norm(
+            np.asarray(x).reshape(-1, 12), epsilon=1e-2
+        )
+        expected = (expected * np.tile(scale, 4) + bias).reshape(x.shape)
+        assert y.dtype == dtype
+        assert_close(y, expected, tolerance)
+        # Statistics are stored as float32 whatever the arithmetic.
+        assert {s.dtype for s in stats.values()} == {jnp.dtype(jnp.float32)}
+        assert_close(stats["mean"], 0.2 * mean, 1e-6)
+        assert_close(stats["var"], 0.8 + 0.2 * var, 1e-6)
+
+
+def test_running_statistics_normalize_in_evaluation(key):
+    layer = QuaternionBatchNorm(use_running_average=True, epsilon=0.0)
+    x = jnp.asarray(normal(0, 5, 8), jnp.float32)
+    variables = layer.init(key, x)
+    mean, var = normal(1, 8), np.array([4.0, 0.25])
+    stats = {"mean": jnp.asarray(mean, jnp.float32), "var": jnp.asarray(var, jnp.float32)}
+    y = layer.apply({**variables, "batch_stats": stats}, x)
+    assert_close(y, (np.asarray(x) - mean) / np.tile(np.sqrt(var), 4), 1e-6)
+
+
+def test_initialization_leaves_the_running_statistics_at_their_start(key):
+    x = jnp.asarray(5 + normal(0, 6, 8), jnp.float32)
+    stats = QuaternionBatchNorm().init(key, x, False)["batch_stats"]
+    np.testing.assert_array_equal(stats["mean"], 0)
+    np.testing.assert_array_equal(stats["var"], 1)
+
+
+@pytest.mark.parametrize("algebra", ALGEBRAS)
+def test_masked_positions_take_no_part_in_batch_norm(algebra, key):
+    layer = algebra.batch_norm()
+    x = jnp.asarray(normal(0, 3, 5, 2, 8), jnp.float32)
+    mask = jnp.array([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
+    garbage = jnp.where(mask[..., None, None], x, 1e6)
+    variables = layer.init(key, x, True)
+    y, stats = normalize(layer, variables, garbage, mask=mask[..., None, None])
+    alone, expected = normalize(layer, variables, x[mask])
+    assert_close(y[mask], alone, 1e-5)
+    for name in expected:
+        assert_close(stats[name], expected[name], 1e-5)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        pytest.param(np.full((4, 3, 8), 1e3, np.float32), id="constant"),
+        pytest.param(np.zeros((4, 8), np.float32), id="zero"),
+        pytest.param(normal(0, 1, 8).astype(np.float32), id="batch of one"),
+        pytest.param(1e4 + normal(0, 64, 8).astype(np.float32), id="large mean"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_batch_norm_and_its_gradient_are_finite(x, dtype, key):
+    layer = QuaternionBatchNorm(dtype=dtype)
+    x = jnp.asarray(x, dtype)
+    variables = layer.init(key, x, True)
+
+    def loss(params, x):
+        y, stats = normalize(layer, {**variables, "params": params}, x)
+        return jnp.sum(jnp.sin(y.astype(jnp.float32))), (y, stats)
+
+    gradient = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
+    gradients, (y, stats) = gradient(variables["params"], x)
+    assert y.dtype == dtype
+    for leaf in jax.tree.leaves((y, stats, gradients)):
+        assert jnp.all(jnp.isfinite(leaf))
+
+
+def test_batch_norm_keeps_its_digits_where_the_mean_is_large(key):
+    # E[x²] - E[x]² in float32 would be all rounding at 1e4 (1e8 has 8 units in its last place).
+    x = (1e4 + normal(0, 256, 4)).astype(np.float32)
+    layer = QuaternionBatchNorm(epsilon=0.0)
+    y, _ = normalize(layer, layer.init(key, jnp.asarray(x), True), jnp.asarray(x))
+    expected, _, _ = reference.quaternion_batch_norm(x, epsilon=0.0)
+    np.testing.assert_allclose(y, expected, atol=5e-3)
+
+
+def test_batch_norm_computes_bfloat16_statistics_in_float32(key):
+    x = jnp.asarray(2 + normal(0, 4096, 4), jnp.bfloat16)
+    layer = QuaternionBatchNorm()
+    y, stats = normalize(layer, layer.init(key, x, True), x)
+    assert y.dtype == jnp.bfloat16
+    _, mean, var = reference.quaternion_batch_norm(np.asarray(x, np.float64), epsilon=0.0)
+    assert_close(stats["mean"], 0.1 * mean, 1e-5)
+    assert_close(stats["var"], 0.9 + 0.1 * var, 1e-5)
+
+
+def test_batch_norm_turns_no_quaternion(key):
+    # Components have one variance, so a centred quaternion keeps its direction.
+    x = normal(0, 64, 4) * [1, 5, 0.1, 2]
+    x = (x - x.mean(0)).astype(np.float32)
+    layer = QuaternionBatchNorm()
+    y, _ = normalize(layer, layer.init(key, jnp.asarray(x), True), jnp.asarray(x))
+    directions = [v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (x, np.asarray(y))]
+    np.testing.assert_allclose(*directions, atol=1e-5)
+
+
+# --- Statistics pooling --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("components", [1, 4])
+@pytest.mark.parametrize("masked", [False, True])
+def test_statistics_pooling_equals_its_definition(components, masked):
+    x = 2 + normal(0, 3, 7, 8)
+    lengths = np.array([7, 1, 4] if masked else [7, 7, 7])
+    mask = np.arange(7) < lengths[:, None]
+    x[~mask] = np.nan  # what lies past the end is never looked at
+    layer = StatisticsPooling(components=components)
+    pool = jax.jit(lambda x, mask=None: layer.apply({}, x, mask))
+    found = pool(jnp.asarray(x, jnp.float32), *([jnp.asarray(mask)] if masked else []))
+    assert found.shape == (3, 16)
+    assert found.dtype == jnp.float32
+    expected = reference.statistics_pooling(x.astype(np.float32), mask, components, 1e-5)
+    assert_close(found, expected, 1e-5)
+
+
+def test_statistics_pooling_keeps_the_blocks_of_quaternions():
+    # Features 0 to 7 in four blocks of two: each block's means come before its deviations.
+    x = jnp.broadcast_to(jnp.arange(8, dtype=jnp.float32), (1, 5, 8))
+    pooled = StatisticsPooling(components=4, epsilon=0.0).apply({}, x)
+    assert pooled[0].tolist() == [0, 1, 0, 0, 2, 3, 0, 0, 4, 5, 0, 0, 6, 7, 0, 0]
+
+
+def test_statistics_pooling_sums_bfloat16_in_float32():
+    x = jnp.asarray(1 + normal(0, 1, 5000, 4), jnp.bfloat16)
+    found = StatisticsPooling().apply({}, x)
+    assert found.dtype == jnp.float32
+    values = np.asarray(x, np.float64)
+    mask = np.ones((1, 5000), bool)
+    assert_close(found, reference.statistics_pooling(values, mask, 1, 1e-5), 1e-5)
+
+
+@pytest.mark.parametrize("lengths", [[6, 6], [3, 0]])
+def test_statistics_pooling_of_constants_has_a_finite_gradient(lengths):
+    mask = jnp.arange(6) < jnp.array(lengths)[:, None]
+    x = jnp.full((2, 6, 4), 2.0)
+    gradient = jax.jit(jax.grad(lambda x: StatisticsPooling().apply({}, x, mask).sum()))(x)
+    assert jnp.all(jnp.isfinite(gradient))
+    np.testing.assert_array_equal(gradient[~mask], 0)
+
+
+# --- The algebras' common interface --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv", "conv_transpose"])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_algebras_offer_the_same_layers(kind, use_bias, key):
+    """One call makes either algebra's layer, with results of the same shape and dtype."""
+    options = {"use_bias": use_bias, "dtype": jnp.bfloat16, "param_dtype": jnp.float32}
+    if kind == "dense":
+        arguments, x_shape = (8,), (2, 4)
+    else:
+        arguments, x_shape = (8, 3), (2, 6, 5, 4)
+        options |= {"strides": 2, "padding": "SAME" if kind == "conv_transpose" else 1}
+        if kind == "conv_transpose":
+            options["strides"] = (2, 1)
+    x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
+    found = []
+    weights = []
+    for algebra in (REAL, QUATERNION):
+        layer = getattr(algebra, kind)(*arguments, name="layer", **options)
+        assert isinstance(layer, nn.Module)
+        y, variables = jax.eval_shape(layer.init_with_output, key, x)
+        found.append((y.shape, y.dtype, sorted(variables["params"])))
+        weights.append(variables["params"]["kernel"].size)
+    assert found[0] == found[1]
+    assert weights[0] == 4 * weights[1]
+
+
+def test_algebras_offer_the_same_batch_norm(key):
+    x = jax.ShapeDtypeStruct((2, 6, 5, 8), jnp.float32)
+    mask = jax.ShapeDtypeStruct((2, 6, 1, 1), bool)
+    found = []
+    for algebra in (REAL, QUATERNION):
+        layer = algebra.batch_norm(use_running_average=False, dtype=jnp.float32, name="norm")
+        y, variables = jax.eval_shape(
+            lambda x, mask, layer=layer: layer.init_with_output(key, x, mask=mask), x, mask
+        )
+        found.append((y.shape, y.dtype, jax.tree.structure(variables)))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("algebra", ALGEBRAS)
+def test_flattening_keeps_the_component_blocks(algebra):
+    x = normal(0, 2, 3, 5, 8)
+    found = algebra.flatten(jnp.asarray(x, jnp.float32))
+    blocks = np.split(x, algebra.components, axis=-1)
+    expected = np.concatenate([block.reshape(2, -1) for block in blocks], axis=-1)
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
