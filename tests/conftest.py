@@ -1,6 +1,7 @@
 """Settings and fixtures shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -46,3 +47,10 @@ def ravdess_directory() -> Path:
 @pytest.fixture
 def fsdd_directory() -> Path:
     return corpus_directory("fsdd")
+
+
+@pytest.fixture(scope="module")
+def standard_promotion() -> Iterator[None]:
+    """For tests that train: Optax promotes implicitly, which the strict rules forbid."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield

@@ -1,0 +1,252 @@
+"""What a user meets at the command line: errors of a line or two, exit status 2, no traceback."""
+
+import csv
+import importlib.util
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from serjax import command, data, training
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+SMALL = [
+    *("--model", "dscnn", "--model-option", "hidden=16", "--epochs", "2"),
+    *("--dataset-option", "speakers=5", "--dataset-option", "words=2"),
+]
+
+
+def call(monkeypatch, capfd, script, *arguments):
+    """Runs a command as `python experiments/...` would; returns status, output and errors."""
+    specification = importlib.util.spec_from_file_location(script, EXPERIMENTS / f"{script}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", [f"experiments/{script}.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        command.run_command(module.main)
+    output, errors = capfd.readouterr()
+    return ended.value.code, output, errors
+
+
+@pytest.fixture
+def train(monkeypatch, capfd, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: call(monkeypatch, capfd, "train", *arguments)
+
+
+@pytest.fixture
+def predict(monkeypatch, capfd):
+    return lambda *arguments: call(monkeypatch, capfd, "predict", *arguments)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, standard_promotion):
+    """A finished run of a small model on a small corpus."""
+    folder = tmp_path_factory.mktemp("run") / "small"
+    config = training.RunConfig(
+        model="dscnn",
+        model_options={"hidden": 16},
+        dataset_options={"speakers": 5, "words": 2},
+        epochs=2,
+    )
+    return training.run(config, out=folder)
+
+
+def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
+    """A tree of noise named as EMO-DB is."""
+    rng = np.random.default_rng(0)
+    (folder / "wav").mkdir(parents=True)
+    for speaker in speakers:
+        for letter in letters:
+            for text in ("a01", "a02"):
+                noise = 0.1 * rng.standard_normal(int(16000 * seconds))
+                soundfile.write(folder / "wav" / f"{speaker}{text}{letter}a.wav", noise, 16000)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["--model", "quat_vg16"], ["'quat_vg16'", "did you mean 'quat_vgg16'?"]),
+        (["--dataset", "emodbb"], ["'emodbb'", "did you mean 'emodb'?"]),
+        (["--split", "speakr"], ["'speakr'", "did you mean 'speaker'?"]),
+        (["--augment", "agressive"], ["'agressive'", "did you mean 'aggressive'?"]),
+        (["--target", "emotions"], ["'emotions'", "did you mean 'emotion'?"]),
+        (["--schedule", "cosin"], ["did you mean 'cosine'?"]),
+        (["--dtype", "float16"], ["expected float32 or bfloat16", "'float16'"]),
+        (["--epochs", "0"], ["epochs: expected at least 1, found 0"]),
+        (["--learning-rate", "-1"], ["learning_rate", "-1"]),
+        (["--fractions", "0.5", "0.5", "0.5"], ["fractions", "0.5"]),
+        (["--model-option", "widht=3"], ["'widht'", "option of quat_vgg16"]),
+        (["--dataset-option", "speaker=9"], ["'speaker'", "did you mean 'speakers'?"]),
+        (["--dataset-option", "speakers=2"], ["speakers must be at least 3; found 2"]),
+        (["--dataset", "emodb"], ["no data directory given", "wav/"]),
+        (["--dataset", "ravdess", "--data-dir", "nowhere"], ["nowhere", "does not exist"]),
+        (["--model-option", "hidden=1022"], ["multiple of 4", "1022"]),
+    ],
+)
+def test_bad_arguments(train, arguments, messages):
+    status, _, errors = train(*arguments)
+    assert status == 2
+    assert "Traceback" not in errors
+    assert len(errors.strip().splitlines()) <= 2
+    for message in messages:
+        assert message in errors
+
+
+def test_malformed_option_is_refused_by_the_parser(train):
+    status, _, errors = train("--model-option", "hidden")
+    assert status == 2
+    assert "expected KEY=VALUE, found 'hidden'" in errors
+
+
+def test_empty_folder(train, tmp_path):
+    (tmp_path / "empty").mkdir()
+    status, _, errors = train("--dataset", "emodb", "--data-dir", "empty")
+    assert status == 2
+    assert "empty" in errors
+
+
+def test_too_few_speakers(train, tmp_path):
+    emodb(tmp_path / "corpus", speakers=("03", "08"))
+    status, _, errors = train("--dataset", "emodb", "--data-dir", "corpus", "--split", "speaker")
+    assert status == 2
+    assert "speaker" in errors
+    assert "Traceback" not in errors
+
+
+def test_class_missing_from_training(train, tmp_path):
+    corpus = emodb(tmp_path / "corpus")
+    noise = np.random.default_rng(1).uniform(-0.1, 0.1, 16000)
+    soundfile.write(corpus / "wav" / "03a01Fa.wav", noise, 16000)
+    status, _, errors = train("--dataset", "emodb", "--data-dir", "corpus", "--split", "random")
+    assert status == 2
+    assert "happiness" in errors
+
+
+def test_short_utterance_is_named(train, tmp_path):
+    corpus = emodb(tmp_path / "corpus")
+    soundfile.write(corpus / "wav" / "03a04Wa.wav", np.full(100, 0.1), 16000)
+    status, _, errors = train("--model", "dscnn", "--dataset", "emodb", "--data-dir", "corpus")
+    assert status == 2
+    assert "03a04Wa.wav: expected at least one window of 1024 samples" in errors
+    assert "found 100" in errors
+
+
+def test_bad_files_are_skipped_only_if_asked(train, tmp_path):
+    corpus = emodb(tmp_path / "corpus")
+    (corpus / "wav" / "03a04Wa.wav").write_text("version https://git-lfs.github.com/spec/v1\n")
+    soundfile.write(corpus / "wav" / "03a05Wa.wav", np.full(100, 0.1), 16000)
+    arguments = ["--dataset", "emodb", "--data-dir", "corpus", "--out", "run", *SMALL[:6]]
+    status, _, errors = train(*arguments)
+    assert status == 2
+    assert "03a04Wa.wav" in errors
+    assert "--skip-bad-files" in errors
+    status, output, errors = train(*arguments, "--skip-bad-files")
+    assert status == 0, errors
+    assert "03a04Wa.wav" in output
+    notes = json.loads((tmp_path / "run" / "config.json").read_text())["notes"]
+    assert any("03a04Wa.wav" in note for note in notes)
+    assert any("03a05Wa.wav" in note for note in notes)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "03a04Wa.wav" in page
+
+
+def test_a_folder_with_another_run(train, finished):
+    status, _, errors = train(*SMALL, "--out", finished)
+    assert status == 2
+    assert "another run" in errors
+    assert "--resume" in errors
+
+
+def test_a_folder_with_other_files(train, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("all of it")
+    status, _, errors = train(*SMALL, "--out", "mine")
+    assert status == 2
+    assert "other files" in errors
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_resuming_with_other_settings(train, finished):
+    status, _, errors = train(*SMALL, "--seed", "1", "--out", finished, "--resume")
+    assert status == 2
+    assert "seed 0 not 1" in errors
+
+
+def test_run_folder(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        *("config.json", "history.csv", "metrics.json", "predictions.csv", "timing.json"),
+        *("checkpoints", "curves.png", "confusion.png", "confusion.pdf", "report.html"),
+    }
+    metrics = json.loads((finished / "metrics.json").read_text())
+    with (finished / "predictions.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] == "test"]
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    assert metrics["test"]["wa"]["value"] == pytest.approx(right / len(rows))
+
+
+class TestPredict:
+    def test_formats_agree_with_the_run(self, predict, finished, tmp_path):
+        with (finished / "predictions.csv").open() as file:
+            row = next(csv.DictReader(file))
+        corpus = data.load("synthetic", speakers=5, words=2)
+        utterance = next(u for u in corpus.utterances if u.path == row["path"])
+        path = tmp_path / "utterance.wav"
+        soundfile.write(path, corpus.read(utterance, 16000), 16000, subtype="FLOAT")
+        status, output, errors = predict(finished, path, "--format", "json")
+        assert status == 0, errors
+        found = json.loads(output)[0]["probabilities"]
+        assert found == pytest.approx({name: float(row[f"p_{name}"]) for name in found}, abs=1e-4)
+        _, output, _ = predict(finished, path, "--format", "csv")
+        read = next(csv.DictReader(io.StringIO(output)))
+        assert {name: float(read[f"p_{name}"]) for name in found} == found
+        _, output, _ = predict(finished, path)
+        assert max(found, key=found.get) in output
+
+    def test_any_rate_channels_and_length(self, predict, finished, tmp_path):
+        noise = 0.1 * np.random.default_rng(0).standard_normal((48000 * 9, 2))
+        soundfile.write(tmp_path / "long.flac", noise, 48000)
+        soundfile.write(tmp_path / "short.wav", noise[:1600, 0], 8000)
+        files = [tmp_path / "long.flac", tmp_path / "short.wav"]
+        status, output, errors = predict(finished, *files, "--format", "json")
+        assert status == 0, errors
+        for result in json.loads(output):
+            assert sum(result["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+    def test_no_such_run(self, predict, tmp_path):
+        status, _, errors = predict(tmp_path / "nowhere", "x.wav")
+        assert status == 2
+        assert "expected a finished run folder" in errors
+
+    def test_no_such_file(self, predict, finished):
+        status, _, errors = predict(finished, "nowhere.wav")
+        assert status == 2
+        assert "nowhere.wav" in errors
+        assert "Traceback" not in errors
+
+    def test_too_short(self, predict, finished, tmp_path):
+        soundfile.write(tmp_path / "click.wav", np.full(100, 0.1), 16000)
+        status, _, errors = predict(finished, tmp_path / "click.wav")
+        assert status == 2
+        assert "click.wav: expected at least 0.064 s, found 0.006 s" in errors
+
+    def test_checkpoint_of_another_model(self, predict, finished, tmp_path):
+        other = tmp_path / "other"
+        shutil.copytree(finished, other)
+        config = json.loads((other / "config.json").read_text())
+        config["model_options"] = {"hidden": 32}
+        (other / "config.json").write_text(json.dumps(config))
+        soundfile.write(tmp_path / "noise.wav", np.full(16000, 0.1), 16000)
+        status, _, errors = predict(other, tmp_path / "noise.wav")
+        assert status == 2
+        assert "not a checkpoint of this model" in errors
+        assert "Traceback" not in errors

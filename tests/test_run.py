@@ -1,0 +1,101 @@
+"""Runs that are stopped at any moment end with the numbers they would have had."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ARGUMENTS = [
+    *("--model", "dscnn", "--model-option", "hidden=16", "--epochs", "6", "--batch-size", "4"),
+    *("--dataset-option", "speakers=6", "--dataset-option", "words=3", "--augment", "conservative"),
+]
+
+
+def start(folder, cache, *more):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, "experiments/train.py", *ARGUMENTS, "--out", str(folder), *more],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(folder, cache, *more):
+    process = start(folder, cache, *more)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return output
+
+
+def results(folder):
+    return [(folder / name).read_bytes() for name in ("metrics.json", "predictions.csv")]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, cache):
+    """Results of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    finish(folder, cache)
+    return results(folder)
+
+
+def wait_for(process, condition, seconds=120):
+    """Waits until something is so, or the process has ended."""
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def saved(folder):
+    return list((folder / "checkpoints" / "last").glob("[0-9]*"))
+
+
+MOMENTS = {
+    "before anything is written": lambda folder: True,
+    "while compiling": lambda folder: (folder / "config.json").exists(),
+    "after the first checkpoint": lambda folder: bool(saved(folder)),
+    "later": lambda folder: any(int(step.name) > 20 for step in saved(folder)),
+    "in the report": lambda folder: (folder / "history.csv").exists(),
+}
+CI_MOMENTS = ("after the first checkpoint", "in the report")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [m if m in CI_MOMENTS else pytest.param(m, marks=pytest.mark.slow) for m in MOMENTS],
+)
+def test_kill_and_resume(whole, cache, tmp_path, moment):
+    folder = tmp_path / "run"
+    process = start(folder, cache)
+    wait_for(process, lambda: MOMENTS[moment](folder))
+    process.kill()
+    process.communicate()
+    finish(folder, cache, "--resume")
+    assert results(folder) == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_saves_and_says_how_to_go_on(whole, cache, tmp_path, number):
+    folder = tmp_path / "run"
+    process = start(folder, cache)
+    wait_for(process, lambda: bool(saved(folder)))
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in errors
+    assert "--resume" in errors
+    assert "resumed at epoch" in finish(folder, cache, "--resume")
+    assert results(folder) == whole
