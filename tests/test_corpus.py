@@ -121,13 +121,15 @@ class TestLoad:
         assert data.names() == ("emodb", "fsdd", "ravdess", "synthetic")
 
     def test_unknown_name(self):
-        with pytest.raises(CorpusError, match="no corpus 'RAVDES'; did you mean 'ravdess'"):
+        with pytest.raises(CorpusError, match="unknown dataset 'RAVDES': did you mean 'ravdess'"):
             data.load("RAVDES")
         with pytest.raises(CorpusError, match="no corpus 'xyz'; there are emodb, fsdd"):
             data.load("xyz")
 
     def test_unknown_option(self):
-        with pytest.raises(CorpusError, match="synthetic has no option 'speaker'; it has seed,"):
+        with pytest.raises(
+            CorpusError, match="unknown option of synthetic 'speaker': did you mean 'speakers'"
+        ):
             data.load("synthetic", speaker=3)
         with pytest.raises(CorpusError, match="emodb has no option 'seed'"):
             data.load("emodb", seed=3)

@@ -173,7 +173,7 @@ def test_given_parts_are_the_sessions():
 
 class TestErrors:
     def test_unknown_split(self):
-        with pytest.raises(SplitError, match="no split 'speakers'; did you mean 'speaker'"):
+        with pytest.raises(SplitError, match="unknown split 'speakers': did you mean 'speaker'"):
             splits.split(balanced(), "speakers")
         assert splits.names() == ("given", "random", "session", "speaker")
 
