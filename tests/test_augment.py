@@ -222,7 +222,7 @@ def test_examples_of_one_or_no_real_frame_stay_finite(key, frames):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"policy": "agressive"}, "found 'agressive'; did you mean \"aggressive\""),
+        ({"policy": "agressive"}, "'agressive': did you mean 'aggressive'"),
         ({"policy": "strong"}, "known are none, conservative, aggressive"),
         ({"policy": "aggressive"}, "must not exceed the 20 bins of the spectrogram, found 27"),
         ({"fill": "median"}, 'fill must be "mean", "min" or a number, found \'median\''),

@@ -123,7 +123,7 @@ class TestLoad:
     def test_unknown_name(self):
         with pytest.raises(CorpusError, match="unknown dataset 'RAVDES': did you mean 'ravdess'"):
             data.load("RAVDES")
-        with pytest.raises(CorpusError, match="no corpus 'xyz'; there are emodb, fsdd"):
+        with pytest.raises(CorpusError, match="unknown dataset 'xyz': known are emodb, fsdd"):
             data.load("xyz")
 
     def test_unknown_option(self):
@@ -131,7 +131,7 @@ class TestLoad:
             CorpusError, match="unknown option of synthetic 'speaker': did you mean 'speakers'"
         ):
             data.load("synthetic", speaker=3)
-        with pytest.raises(CorpusError, match="emodb has no option 'seed'"):
+        with pytest.raises(CorpusError, match="unknown option of emodb 'seed'"):
             data.load("emodb", seed=3)
 
     def test_generated_corpus_has_no_folder(self):
