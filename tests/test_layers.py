@@ -38,7 +38,12 @@ def assert_close(actual, expected, tolerance):
 
 @pytest.mark.parametrize(
     "module",
-    ["serjax.quaternion.algebra", "serjax.layers", "serjax.models", "serjax.data.batches"],
+    [
+        "serjax.quaternion.algebra",
+        "serjax.layers.quaternion",
+        "serjax.models.registry",
+        "serjax.data.batches",
+    ],
 )
 def test_examples_in_docstrings_run(module):
     result = doctest.testmod(importlib.import_module(module))

@@ -1,15 +1,13 @@
 """Networks by name: `create(name, num_classes)`, `names()`, and what each of them hears."""
 
-import dataclasses
-from typing import Any
-
-import flax.linen as nn
-
-from serjax import frontend
-from serjax.errors import InputError, unknown_name
-from serjax.frontend import FrontEnd
-from serjax.layers import QUATERNION, REAL, Algebra
 from serjax.models.dscnn import DSCNN
+from serjax.models.registry import (
+    TrainingDefaults,
+    create,
+    front_end,
+    names,
+    training_defaults,
+)
 from serjax.models.resnet import ResNetStatistics
 from serjax.models.rhemo import Embedded, RHEmoEncoder
 from serjax.models.vgg import VGG
@@ -26,114 +24,3 @@ __all__ = [
     "names",
     "training_defaults",
 ]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingDefaults:
-    """Settings with which a model trains well from scratch on small corpora.
-
-    They are found by trial on this library's corpora, not taken from the papers, whose settings
-    are made for larger ones or for pretrained weights.
-
-    Attributes:
-        learning_rate: Highest learning rate of Adam.
-        batch_size: Examples of a step.
-        epochs: On a real corpus.
-        embedded_epochs: On the embedded corpus, to end in the first minutes on two cores.
-        model_options: Fields of the network that differ from its published form.
-    """
-
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    embedded_epochs: int
-    model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Entry:
-    network: type[nn.Module]
-    algebra: Algebra
-    front_end: FrontEnd
-    training: TrainingDefaults
-
-
-# A few hundred steps through thirteen layers are too few to average out the noise of the
-# published half of all hidden values dropped.
-_VGG_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 3, {"dropout_rate": 0.1})
-_DSCNN_DEFAULTS = TrainingDefaults(1e-3, 20, 50, 15)
-_RESNET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 4)
-
-_MODELS = {
-    "vgg16": _Entry(VGG, REAL, frontend.GUIZZO_REAL, _VGG_DEFAULTS),
-    "quat_vgg16": _Entry(VGG, QUATERNION, frontend.GUIZZO_QUATERNION, _VGG_DEFAULTS),
-    "dscnn": _Entry(DSCNN, REAL, frontend.DEEPIKA, _DSCNN_DEFAULTS),
-    "quat_dscnn": _Entry(DSCNN, QUATERNION, frontend.GUIZZO_QUATERNION, _DSCNN_DEFAULTS),
-    "resnet34_stats": _Entry(ResNetStatistics, REAL, frontend.PADI, _RESNET_DEFAULTS),
-    "quat_resnet34_stats": _Entry(
-        ResNetStatistics, QUATERNION, frontend.GUIZZO_QUATERNION, _RESNET_DEFAULTS
-    ),
-}
-
-
-def names() -> tuple[str, ...]:
-    """Names that `create` knows."""
-    return tuple(_MODELS)
-
-
-def _entry(name: str) -> _Entry:
-    if name not in _MODELS:
-        raise InputError(unknown_name("model", name, _MODELS))
-    return _MODELS[name]
-
-
-def front_end(name: str) -> FrontEnd:
-    """Front end that a model's paper describes.
-
-    Raises:
-        InputError: Unknown name; the nearest one is suggested.
-    """
-    return _entry(name).front_end
-
-
-def training_defaults(name: str) -> TrainingDefaults:
-    """Settings that suit a model, see `TrainingDefaults`.
-
-    Raises:
-        InputError: Unknown name; the nearest one is suggested.
-    """
-    return _entry(name).training
-
-
-def create(name: str, num_classes: int, *, embedding: bool = True, **options: Any) -> nn.Module:
-    """Makes a network.
-
-    Args:
-        name: One of `names()`. A `quat_` network stands behind the RH-emo encoder, which turns
-            spectrograms `[batch, frames, bins, 1]` into quaternions.
-        num_classes: Classes, at least 2.
-        embedding: False leaves the encoder out; the input is then `[batch, rows, columns, 4 n]`.
-        **options: Fields of the network's class, such as `dtype` or `dropout_rate`.
-
-    Returns:
-        A Flax module: `model.apply(variables, x, train=..., mask=...) -> (logits, features)`.
-
-    Raises:
-        InputError: Unknown name or option, or fewer than 2 classes.
-
-    >>> create("vgg16", num_classes=4).num_classes
-    4
-    """
-    entry = _entry(name)
-    if num_classes < 2:
-        raise InputError(f"num_classes: a classifier needs at least 2, found {num_classes}")
-    given = ("num_classes", "algebra", "parent", "name")
-    known = [field for field in entry.network.__dataclass_fields__ if field not in given]
-    for option in options:
-        if option not in known:
-            raise InputError(unknown_name(f"option of {name}", option, known))
-    network = entry.network(num_classes=num_classes, algebra=entry.algebra, **options)
-    if entry.algebra.components == 1 or not embedding:
-        return network
-    types = {field: options[field] for field in ("dtype", "param_dtype") if field in options}
-    return Embedded(RHEmoEncoder(**types), network)

@@ -1,0 +1,77 @@
+"""The layers of each algebra behind one interface."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+from einops import rearrange
+
+from serjax.layers.batch_norm import QuaternionBatchNorm
+from serjax.layers.quaternion import (
+    QuaternionConv,
+    QuaternionConvTranspose,
+    QuaternionDense,
+    window,
+)
+
+# Logits start near zero, so a network starts from even odds instead of from confident mistakes.
+HEAD_INIT = nn.initializers.normal(0.01)
+
+
+@dataclasses.dataclass(frozen=True)
+class Algebra:
+    """The layers of one number system, all called alike.
+
+    Attributes:
+        name: As shown in tables.
+        components: Real numbers in one number; channels are so many equal blocks.
+        dense: `dense(features, **options)`, a module.
+        conv: `conv(features, kernel_size, strides=, padding=, **options)`.
+        conv_transpose: The same, transposed.
+        batch_norm: `batch_norm(use_running_average=, **options)`, called with `mask=`.
+    """
+
+    name: str
+    components: int
+    dense: Callable[..., nn.Module]
+    conv: Callable[..., nn.Module]
+    conv_transpose: Callable[..., nn.Module]
+    batch_norm: Callable[..., nn.Module]
+
+    def flatten(self, x: jax.Array) -> jax.Array:
+        """`[batch, rows, columns, channels]` to a vector that keeps the component blocks."""
+        return rearrange(x, "b h w (q c) -> b (q h w c)", q=self.components)
+
+
+def _real_dense(features: int, **options: Any) -> nn.Module:
+    return nn.Dense(features, **{"kernel_init": nn.initializers.he_normal(), **options})
+
+
+def _real_conv(features: int, kernel_size: int | Sequence[int], **options: Any) -> nn.Module:
+    options = {"kernel_init": nn.initializers.he_normal(), **options}
+    return nn.Conv(features, window(kernel_size), **options)
+
+
+def _real_conv_transpose(
+    features: int, kernel_size: int | Sequence[int], **options: Any
+) -> nn.Module:
+    options = {"kernel_init": nn.initializers.he_normal(), **options}
+    return nn.ConvTranspose(features, window(kernel_size), **options)
+
+
+def _real_batch_norm(**options: Any) -> nn.Module:
+    # PyTorch's momentum of 0.1, which the papers train with, is 0.9 in Flax's convention.
+    return nn.BatchNorm(**{"momentum": 0.9, **options})
+
+
+REAL = Algebra("real", 1, _real_dense, _real_conv, _real_conv_transpose, _real_batch_norm)
+QUATERNION = Algebra(
+    "quaternion",
+    4,
+    QuaternionDense,
+    QuaternionConv,
+    QuaternionConvTranspose,
+    QuaternionBatchNorm,
+)

@@ -1,0 +1,144 @@
+"""The networks by name, what each of them hears, and the settings that suit it."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+
+from serjax import frontend
+from serjax.errors import InputError, unknown_name
+from serjax.frontend import FrontEnd
+from serjax.layers import QUATERNION, REAL, Algebra
+from serjax.models.dscnn import DSCNN
+from serjax.models.resnet import ResNetStatistics
+from serjax.models.rhemo import Embedded, RHEmoEncoder
+from serjax.models.vgg import VGG
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingDefaults:
+    """Settings with which a model trains well from scratch on small corpora.
+
+    They are found by trial on this library's corpora, not taken from the papers, whose settings
+    are made for larger ones or for pretrained weights.
+
+    Attributes:
+        learning_rate: Highest learning rate of Adam.
+        batch_size: Examples of a step.
+        epochs: On a real corpus.
+        embedded_epochs: On the embedded corpus, to end in the first minutes on two cores.
+        model_options: Fields of the network that differ from its published form.
+    """
+
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    embedded_epochs: int
+    model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Family:
+    """One architecture, which is made in every algebra.
+
+    Attributes:
+        network: Its class, with fields `num_classes` and `algebra`.
+        front_end: What the real network hears; the others hear what RH-emo was made for.
+        training: Settings that suit it.
+        paper: Where it is described.
+        options: Fields of the class that make this member of the family.
+    """
+
+    network: type[nn.Module]
+    front_end: FrontEnd
+    training: TrainingDefaults
+    paper: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+# A few hundred steps through thirteen layers are too few to average out the noise of the
+# published half of all hidden values dropped.
+_VGG_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 3, {"dropout_rate": 0.1})
+_DSCNN_DEFAULTS = TrainingDefaults(1e-3, 20, 50, 15)
+_RESNET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 4)
+
+_FAMILIES = {
+    "vgg16": _Family(VGG, frontend.GUIZZO_REAL, _VGG_DEFAULTS, "Guizzo et al. 2023"),
+    "dscnn": _Family(DSCNN, frontend.DEEPIKA, _DSCNN_DEFAULTS, "Deepika & Kuchibhotla 2025"),
+    "resnet34_stats": _Family(
+        ResNetStatistics, frontend.PADI, _RESNET_DEFAULTS, "Padi et al. 2021"
+    ),
+}
+
+_ALGEBRAS = {"": REAL, "quat_": QUATERNION}
+
+_MODELS = {
+    f"{prefix}{name}": (family, algebra)
+    for name, family in _FAMILIES.items()
+    for prefix, algebra in _ALGEBRAS.items()
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names that `create` knows."""
+    return tuple(_MODELS)
+
+
+def _look_up(name: str) -> tuple[_Family, Algebra]:
+    if name not in _MODELS:
+        raise InputError(unknown_name("model", name, _MODELS))
+    return _MODELS[name]
+
+
+def front_end(name: str) -> FrontEnd:
+    """Front end that a model's paper describes.
+
+    Raises:
+        InputError: Unknown name; the nearest one is suggested.
+    """
+    family, algebra = _look_up(name)
+    return family.front_end if algebra is REAL else frontend.GUIZZO_QUATERNION
+
+
+def training_defaults(name: str) -> TrainingDefaults:
+    """Settings that suit a model, see `TrainingDefaults`.
+
+    Raises:
+        InputError: Unknown name; the nearest one is suggested.
+    """
+    return _look_up(name)[0].training
+
+
+def create(name: str, num_classes: int, *, embedding: bool = True, **options: Any) -> nn.Module:
+    """Makes a network.
+
+    Args:
+        name: One of `names()`. A `quat_` network stands behind the RH-emo encoder, which turns
+            spectrograms `[batch, frames, bins, 1]` into quaternions.
+        num_classes: Classes, at least 2.
+        embedding: False leaves the encoder out; the input is then `[batch, rows, columns, 4 n]`.
+        **options: Fields of the network's class, such as `dtype` or `dropout_rate`.
+
+    Returns:
+        A Flax module: `model.apply(variables, x, train=..., mask=...) -> (logits, features)`.
+
+    Raises:
+        InputError: Unknown name or option, or fewer than 2 classes.
+
+    >>> create("vgg16", num_classes=4).num_classes
+    4
+    """
+    family, algebra = _look_up(name)
+    if num_classes < 2:
+        raise InputError(f"num_classes: a classifier needs at least 2, found {num_classes}")
+    given = ("num_classes", "algebra", "parent", "name")
+    known = [field for field in family.network.__dataclass_fields__ if field not in given]
+    for option in options:
+        if option not in known:
+            raise InputError(unknown_name(f"option of {name}", option, known))
+    fields = {**family.options, **options}
+    network = family.network(num_classes=num_classes, algebra=algebra, **fields)
+    if algebra is REAL or not embedding:
+        return network
+    types = {field: options[field] for field in ("dtype", "param_dtype") if field in options}
+    return Embedded(RHEmoEncoder(**types), network)
