@@ -15,7 +15,7 @@ from jax.test_util import check_grads
 from serjax import quaternion
 from serjax.errors import InputError
 
-FORMS = ("block", "eight")
+FORMS = ("block", "eight", "stacked")
 
 components = st.floats(-100, 100, allow_subnormal=False)
 
@@ -127,7 +127,7 @@ def test_block_matrix_is_the_product(pair):
         assert_equal_within(x @ matrix, expected, scale=1e5)
 
 
-# --- Dense layer and convolutions, in both forms -------------------------------------------------
+# --- Dense layer and convolutions, in all forms -------------------------------------------------
 
 
 @st.composite

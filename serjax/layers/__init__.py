@@ -1,4 +1,4 @@
-"""Flax layers of each algebra behind one interface, and statistics pooling.
+"""Flax layers of each algebra behind one interface, and pooling.
 
 `REAL` and `QUATERNION` hold the same four kinds of layer, so that an architecture is written once
 and receives its algebra as a field.
@@ -6,8 +6,9 @@ and receives its algebra as a field.
 
 from serjax.layers.algebra import HEAD_INIT, QUATERNION, REAL, Algebra
 from serjax.layers.batch_norm import QuaternionBatchNorm
-from serjax.layers.pooling import StatisticsPooling
+from serjax.layers.pooling import StatisticsPooling, max_pool
 from serjax.layers.quaternion import QuaternionConv, QuaternionConvTranspose, QuaternionDense
+from serjax.layers.shifted_conv import shifted_conv
 
 __all__ = [
     "HEAD_INIT",
@@ -19,4 +20,6 @@ __all__ = [
     "QuaternionConvTranspose",
     "QuaternionDense",
     "StatisticsPooling",
+    "max_pool",
+    "shifted_conv",
 ]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
-from serjax.layers import HEAD_INIT, REAL, Algebra, StatisticsPooling
+from serjax.layers import HEAD_INIT, REAL, Algebra, StatisticsPooling, max_pool
 
 
 class BasicBlock(nn.Module):
@@ -124,7 +124,7 @@ class ResNetStatistics(nn.Module):
         # Past the end a maximum must lose against every real value, as XLA's own padding does.
         if mask is not None:
             y = jnp.where(mask[:, :, None, None], y, jnp.finfo(y.dtype).min)
-        y = nn.max_pool(y, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        y = max_pool(y, (3, 3), (2, 2), padding=1)
         mask = downsample(mask, 2)
         y = cover(y, mask)
         for stage, count in enumerate(self.blocks):

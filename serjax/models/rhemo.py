@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.layers import REAL
+from serjax.layers import REAL, max_pool, shifted_conv
 
 _CHANNELS = (2, 4, 4)
 _POOLS = ((2, 2), (2, 1), (2, 1))
@@ -40,8 +40,16 @@ class RHEmoEncoder(nn.Module):
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         filled = None if mask is None else mask.any(-1)[:, None, None, None]
         for index, (channels, pool) in enumerate(zip(_CHANNELS, _POOLS, strict=True), start=1):
-            x = nn.relu(REAL.conv(channels, 3, padding=1, name=f"conv{index}", **types)(x))
-            x = nn.max_pool(x, pool, pool)
+            conv = REAL.conv(
+                channels,
+                3,
+                padding=1,
+                conv_general_dilated=shifted_conv,
+                name=f"conv{index}",
+                **types,
+            )
+            x = nn.relu(conv(x))
+            x = max_pool(x, pool)
             if index < len(_CHANNELS):
                 norm = REAL.batch_norm(use_running_average=not train, name=f"norm{index}", **types)
                 x = norm(x, mask=filled)

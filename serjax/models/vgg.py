@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.layers import HEAD_INIT, REAL, Algebra
+from serjax.layers import HEAD_INIT, REAL, Algebra, max_pool
 
 VGG16_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -56,7 +56,7 @@ class VGG(nn.Module):
                 name = f"conv{len(features) + 1}"
                 x = self.algebra.conv(channels, 3, padding=1, name=name, **types)(x)
                 x = features[name] = nn.relu(x)
-            x = nn.max_pool(x, (2, 2), (2, 2))
+            x = max_pool(x, (2, 2))
         x = self.algebra.flatten(x)
         for index in (1, 2):
             x = self.algebra.dense(self.hidden, name=f"dense{index}", **types)(x)

@@ -1,6 +1,6 @@
 """Dense layer, convolution and transposed convolution over quaternions, as pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -9,21 +9,30 @@ from jax import lax
 
 from serjax.errors import InputError
 from serjax.quaternion.algebra import check_channels
-from serjax.quaternion.products import Multiply, block_product, eight_product
+from serjax.quaternion.products import Multiply, block_product, eight_product, stacked_product
 
 Padding = str | int | Sequence[int | tuple[int, int]]
-Form = Literal["block", "eight"]
+Form = Literal["block", "eight", "stacked"]
+
+_PRODUCTS: dict[Form, Callable[[Multiply, jax.Array, jax.Array], jax.Array]] = {
+    "block": block_product,
+    "eight": eight_product,
+    "stacked": stacked_product,
+}
+
+# Up to so many examples, making sums of a dense kernel takes longer than multiplying by it twice
+# as often. Both grow with the kernel's size alone, so it is one number for all sizes.
+_FEW_EXAMPLES = 64
 
 
-def _choose_form(x: jax.Array, kernel: jax.Array) -> Form:
-    """The faster form for these shapes, as measured."""
+def _choose_form(kernel: jax.Array) -> Form:
+    """The faster form for a convolution with this kernel, or a product with many examples."""
     small = min(kernel.shape[-2:]) < 16
     return "block" if small or jax.default_backend() != "cpu" else "eight"
 
 
 def _multiply(multiply: Multiply, x: jax.Array, kernel: jax.Array, form: Form | None) -> jax.Array:
-    form = form or _choose_form(x, kernel)
-    return (block_product if form == "block" else eight_product)(multiply, x, kernel)
+    return _PRODUCTS[form or _choose_form(kernel)](multiply, x, kernel)
 
 
 def _check_shapes(
@@ -59,7 +68,7 @@ def dense(
         kernel: `[4, inputs / 4, outputs / 4]`.
         bias: `[outputs]`, or none.
         precision: of the real products, as in `jax.lax.dot_general`.
-        form: "block" or "eight", see `quaternion.products`; by default the faster one.
+        form: "block", "eight" or "stacked", see `quaternion.products`; by default the faster one.
 
     Returns:
         `[..., outputs]`: output quaternion o is the sum over inputs n of `kernel[n, o] * x[n]`.
@@ -77,7 +86,10 @@ def dense(
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
         return jnp.matmul(x, matrix, precision=precision)
 
-    y = _multiply(multiply, x, kernel, form)
+    rows = x.reshape(-1, x.shape[-1])
+    if form is None and len(rows) <= _FEW_EXAMPLES:
+        form = "stacked"
+    y = _multiply(multiply, rows, kernel, form).reshape(*x.shape[:-1], -1)
     return y if bias is None else y + bias
 
 
@@ -129,7 +141,7 @@ def conv(
         dilation: of the kernel, one or one per axis.
         groups: quaternion channels are split into so many groups, convolved apart.
         precision: of the real products.
-        form: "block" or "eight", see `quaternion.products`; by default the faster one.
+        form: "block", "eight" or "stacked", see `quaternion.products`; by default the faster one.
 
     Returns:
         `[batch, *space', outputs]`.
@@ -195,7 +207,7 @@ def conv_transpose(
         strides: one, or one per axis.
         padding: as in `jax.lax.conv_transpose`; "SAME" multiplies each axis by its stride.
         precision: of the real products.
-        form: "block" or "eight", see `quaternion.products`; by default the faster one.
+        form: "block", "eight" or "stacked", see `quaternion.products`; by default the faster one.
 
     Returns:
         `[batch, *space', outputs]`.

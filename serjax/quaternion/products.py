@@ -1,4 +1,4 @@
-"""Two ways to make a product of quaternion arrays out of products of real arrays.
+"""Three ways to make a product of quaternion arrays out of products of real arrays.
 
 A product here is any bilinear `multiply(x, kernel)` that sums over the channels of x: a matrix
 product, a convolution, a transposed convolution.
@@ -8,6 +8,9 @@ product, a convolution, a transposed convolution.
 - Eight-product form: 8 real products of a quarter of the channels, on sums of components. 8 is
   the least possible (Howell & Lafon, The Complexity of the Quaternion Product, Cornell TR 75-245,
   1975), half the arithmetic of the block form, at the cost of adding the sums.
+- Stacked form: the components of the input are stacked as further examples, and meet each
+  component of the kernel as it is. 16 products again, but nothing of the kernel's size is made,
+  which is what takes the time where a large kernel meets few examples.
 """
 
 import functools
@@ -90,6 +93,17 @@ def block_matrix(kernel: jax.Array) -> jax.Array:
 def block_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Product in block form: `x` `[..., inputs]`, `kernel` `[4, ..., inputs / 4, outputs / 4]`."""
     return multiply(x, block_matrix(kernel))
+
+
+def stacked_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Product in stacked form; arguments as in `block_product`, x with an axis of examples."""
+    stacked = jnp.concatenate(jnp.split(x, 4, axis=-1), axis=0)
+    products = [jnp.split(multiply(stacked, component), 4, axis=0) for component in kernel]
+    results = [
+        _sum([products[of_kernel][of_x] for of_x, of_kernel in enumerate(components)], signs)
+        for components, signs in zip(COMPONENT, SIGN, strict=True)
+    ]
+    return jnp.concatenate(results, axis=-1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

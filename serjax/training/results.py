@@ -6,6 +6,7 @@ import wave
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from serjax import features, report
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from serjax.training.task import Task
 
 # Pictures for people: 25 ms windows every 5 ms resolve syllables and most voices' harmonics.
-_PICTURE: features.StftOptions = {"window_samples": 400, "hop_samples": 80, "fft_size": 512}
+_WINDOW_SAMPLES, _HOP_SAMPLES, _FFT_SIZE = 400, 80, 512
 
 
 def predict_parts(
@@ -66,23 +67,47 @@ def hardest_with_sound(
     predictions: report.Predictions, task: "Task", sample_rate: int
 ) -> list[report.HardUtterance]:
     """The hardest utterances of the test part, with spectrogram and sound."""
+    hardest = report.hardest_utterances(predictions)
     place = {utterance.path: i for i, utterance in enumerate(task.corpus.utterances)}
-    hardest = []
-    for utterance in report.hardest_utterances(predictions):
-        waveform = _waveform(task.examples, place[utterance.path])
+    waveforms = [_waveform(task.examples, place[utterance.path]) for utterance in hardest]
+    return [
+        dataclasses.replace(
+            utterance,
+            spectrogram=spectrogram,
+            seconds=len(waveform) / sample_rate,
+            max_hz=sample_rate / 2,
+            audio_wav=_wav(waveform, sample_rate),
+        )
+        for utterance, waveform, spectrogram in zip(
+            hardest, waveforms, _spectrograms(waveforms), strict=True
+        )
+    ]
+
+
+def _spectrograms(waveforms: list[np.ndarray]) -> list[np.ndarray]:
+    """Log power `[frames, bins]` in dB of each 16-bit waveform, all in one compiled program."""
+    lengths = np.array([len(waveform) for waveform in waveforms], np.int32)
+    padded = np.zeros((len(waveforms), lengths.max(initial=1)), np.float32)
+    for row, waveform in zip(padded, waveforms, strict=True):
+        row[: len(waveform)] = waveform.astype(np.float32) / 32768
+
+    @jax.jit
+    def log_power(padded: jax.Array, lengths: jax.Array) -> jax.Array:
         power = features.magnitude_spectrogram(
-            waveform.astype(np.float32) / 32768, power=2.0, **_PICTURE
+            padded,
+            lengths=lengths,
+            power=2.0,
+            window_samples=_WINDOW_SAMPLES,
+            hop_samples=_HOP_SAMPLES,
+            fft_size=_FFT_SIZE,
         )
-        hardest.append(
-            dataclasses.replace(
-                utterance,
-                spectrogram=np.asarray(features.log_power(power, top_db=80.0)),
-                seconds=len(waveform) / sample_rate,
-                max_hz=sample_rate / 2,
-                audio_wav=_wav(waveform, sample_rate),
-            )
-        )
-    return hardest
+        return features.log_power(power, top_db=80.0)
+
+    pictures = np.asarray(log_power(padded, lengths))
+    return [
+        picture[: features.frame_count(len(waveform), _HOP_SAMPLES, fft_size=_FFT_SIZE)]
+        for picture, waveform in zip(pictures, waveforms, strict=True)
+    ]
 
 
 def _waveform(examples: Examples, utterance: int) -> np.ndarray:

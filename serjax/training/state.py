@@ -54,7 +54,9 @@ def create_state(
         stats = variables.get("batch_stats", {})
         return TrainState(jnp.zeros((), jnp.int32), params, stats, optimizer.init(params))
 
-    return jax.jit(initialize)(key)
+    # It runs once: random numbers for every layer take half a minute to optimize on two CPU cores
+    # and, optimized or not, half a second to draw.
+    return jax.jit(initialize, compiler_options={"xla_backend_optimization_level": 1})(key)
 
 
 def parameter_count(tree: Any) -> int:
