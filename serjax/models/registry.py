@@ -58,7 +58,7 @@ class _Family:
 
 # A few hundred steps through thirteen layers are too few to average out the noise of the
 # published half of all hidden values dropped.
-_VGG_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 3, {"dropout_rate": 0.1})
+_VGG_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 4, {"dropout_rate": 0.1})
 _DSCNN_DEFAULTS = TrainingDefaults(1e-3, 20, 50, 15)
 _RESNET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 4)
 
