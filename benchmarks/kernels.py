@@ -1,0 +1,148 @@
+"""Quaternion kernels: each form against the real layer of the same size and the block form.
+
+Forward and backward, to input and kernel. The block form is what quaternion libraries do: one
+real product of the whole size. Shapes are those of VGG16's layers behind the RH-emo encoder, of
+its dense layers, and of wider networks.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from measure import compile_program, spread, time_together
+
+from serjax import quaternion
+from serjax.quaternion.initializers import polar_initializer
+
+TITLE = "Quaternion layers, forward and backward"
+COLUMNS = {
+    "layer": "layer",
+    "input": "input",
+    "outputs": "outputs",
+    "form": "form",
+    "ms": "ms",
+    "of_real": "of real",
+    "gflop": "GFLOP",
+    "temporary_mib": "MiB",
+    "error": "error",
+}
+
+# Batch, rows = columns, input channels, output channels; windows of 3 x 3.
+_CONVOLUTIONS = (
+    (20, 64, 4, 64),
+    (20, 64, 64, 64),
+    (20, 32, 64, 128),
+    (20, 32, 128, 128),
+    (20, 16, 256, 256),
+    (20, 8, 512, 512),
+    (20, 4, 512, 512),
+    (20, 16, 1024, 1024),
+)
+# Examples, inputs, outputs.
+_DENSE = ((4, 4096, 4096), (20, 2048, 4096), (64, 4096, 4096), (1024, 4096, 4096), (1024, 256, 256))
+# Batch, rows = columns, input channels, output channels; windows of 3 x 3, stride 2.
+_TRANSPOSED = ((20, 64, 4, 4), (20, 16, 256, 256))
+
+Function = Callable[..., jax.Array]
+
+
+def _with_gradient(function: Function) -> Callable[..., Any]:
+    """`(x, kernel, cotangent) -> result, gradients of both`."""
+
+    def result_and_gradients(x: jax.Array, kernel: jax.Array, cotangent: jax.Array) -> Any:
+        y, pull = jax.vjp(function, x, kernel)
+        return y, pull(cotangent)
+
+    return result_and_gradients
+
+
+def _real_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _real_transposed(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _cases() -> list[tuple[str, tuple[int, ...], tuple[int, ...], Function, Function]]:
+    """Layer, shape of the input and of the real kernel, the real and the quaternion function."""
+    cases: list[Any] = []
+    for batch, extent, inputs, outputs in _CONVOLUTIONS:
+        x, kernel = (batch, extent, extent, inputs), (3, 3, inputs, outputs)
+        cases.append(("conv 3 x 3", x, kernel, _real_conv, quaternion.conv))
+    for examples, inputs, outputs in _DENSE:
+        sizes = (examples, inputs), (inputs, outputs)
+        cases.append(("dense", *sizes, jnp.matmul, quaternion.dense))
+    transposed = functools.partial(quaternion.conv_transpose, strides=2)
+    for batch, extent, inputs, outputs in _TRANSPOSED:
+        x, kernel = (batch, extent, extent, inputs), (3, 3, inputs, outputs)
+        cases.append(("conv transposed 3 x 3", x, kernel, _real_transposed, transposed))
+    return cases
+
+
+def _exact(function: Function, x: jax.Array, kernel: jax.Array) -> np.ndarray:
+    """The block form in float64."""
+    with jax.enable_x64(True):
+        arguments = jnp.asarray(x, jnp.float64), jnp.asarray(kernel, jnp.float64)
+        return np.asarray(jax.jit(functools.partial(function, form="block"))(*arguments))
+
+
+def _error(found: jax.Array, exact: np.ndarray) -> float:
+    """Root mean square error relative to the root mean square of the exact result."""
+    difference = np.asarray(found, np.float64) - exact
+    return float(np.sqrt(np.mean(difference**2) / np.mean(exact**2)))
+
+
+def run(rounds: int, dtype: str) -> list[dict[str, Any]]:
+    """Measures every shape and form; a row each."""
+    rows = []
+    rng = np.random.default_rng(0)
+    for layer, x_shape, kernel_shape, real, function in _cases():
+        *window, inputs, outputs = kernel_shape
+        x = jnp.asarray(rng.normal(size=x_shape), dtype)
+        shape = (4, *window, inputs // 4, outputs // 4)
+        kernel = polar_initializer()(jax.random.key(0), shape).astype(dtype)
+        real_kernel = jnp.asarray(rng.normal(size=kernel_shape) / np.sqrt(inputs), dtype)
+        y = jax.eval_shape(real, x, real_kernel)
+        cotangent = jnp.asarray(rng.normal(size=y.shape), dtype)
+
+        functions = {"real": real, "chosen": function}
+        for form in ("block", "eight", "stacked") if layer == "dense" else ("block", "eight"):
+            functions[form] = functools.partial(function, form=form)
+        programs = {
+            name: compile_program(
+                _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
+            )
+            for name, one in functions.items()
+        }
+        seconds = time_together(programs, rounds)
+        exact = _exact(function, x, kernel)
+        for name, program in programs.items():
+            median, low, high = spread(seconds[name])
+            ratio, ratio_low, ratio_high = spread(seconds[name] / seconds["real"])
+            found = program.call(*program.arguments)[0]
+            rows.append(
+                {
+                    "layer": layer,
+                    "input": " x ".join(map(str, x_shape)),
+                    "outputs": outputs,
+                    "form": name,
+                    "ms": 1e3 * median,
+                    "ms_low": 1e3 * low,
+                    "ms_high": 1e3 * high,
+                    "of_real": ratio,
+                    "of_real_low": ratio_low,
+                    "of_real_high": ratio_high,
+                    "gflop": program.operations / 1e9,
+                    "temporary_mib": program.temporary_bytes / 2**20,
+                    "error": None if name == "real" else _error(found, exact),
+                    "compile_s": program.compile_seconds,
+                }
+            )
+    return rows

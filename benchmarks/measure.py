@@ -1,0 +1,68 @@
+"""Time, operations and memory of compiled programs, compared side by side."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A compiled program and what its compiler says of it.
+
+    Attributes:
+        call: The program.
+        arguments: What it is called with.
+        operations: Floating-point operations of one call, counted before optimization, which may
+            replace convolutions by calls that are not counted.
+        temporary_bytes: Memory beside arguments and results.
+        compile_seconds: Time to compile it.
+    """
+
+    call: Callable[..., Any]
+    arguments: Sequence[Any]
+    operations: float
+    temporary_bytes: int
+    compile_seconds: float
+
+
+def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
+    """Compiles a function for these arguments."""
+    lowered = jax.jit(function).lower(*arguments)
+    started = time.perf_counter()
+    compiled = lowered.compile()
+    seconds = time.perf_counter() - started
+    cost = lowered.cost_analysis() or {}
+    memory: Any = compiled.memory_analysis()
+    return Program(
+        compiled,
+        arguments,
+        float(cost.get("flops", float("nan"))),
+        int(memory.temp_size_in_bytes),
+        seconds,
+    )
+
+
+def time_together(programs: Mapping[str, Program], rounds: int) -> dict[str, np.ndarray]:
+    """Seconds of each program in each round, `[rounds]`.
+
+    A round calls every program once, so that whatever else the machine does meets them all alike.
+    """
+    seconds = {name: np.zeros(rounds) for name in programs}
+    for program in programs.values():
+        jax.block_until_ready(program.call(*program.arguments))
+    for index in range(rounds):
+        for name, program in programs.items():
+            started = time.perf_counter()
+            jax.block_until_ready(program.call(*program.arguments))
+            seconds[name][index] = time.perf_counter() - started
+    return seconds
+
+
+def spread(values: np.ndarray) -> tuple[float, float, float]:
+    """Median, lower and upper quartile."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return float(middle), float(low), float(high)
