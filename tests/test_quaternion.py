@@ -402,7 +402,7 @@ ERRORS = {
     ),
     "conv groups of outputs": (
         lambda: quaternion.conv(ones(1, 5, 16), ones(4, 3, 2, 3), groups=2),
-        "3 output quaternions cannot be split into 2 groups",
+        "quaternion conv: 3 outputs / 4 cannot be split into 2 groups",
     ),
     "conv no groups": (
         lambda: quaternion.conv(ones(1, 5, 16), ones(4, 3, 2, 3), groups=0),
