@@ -20,6 +20,8 @@ Multiply = Callable[[jax.Array, jax.Array], jax.Array]
 
 def check_blocks(channels: int, components: int, what: str) -> None:
     """Raises InputError unless `channels` can be split into so many equal blocks."""
+    if components < 1:
+        raise InputError(f"{what}: expected at least 1 component, found {components}")
     if channels % components:
         raise InputError(
             f"{what}: channels are {components} equal blocks, expected a multiple of {components}, "
