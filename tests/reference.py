@@ -130,6 +130,33 @@ def same_padding(
     return pairs
 
 
+def convolve(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    strides: tuple[int, ...],
+    padding: list[tuple[int, int]],
+    dilation: tuple[int, ...],
+) -> np.ndarray:
+    """Cross-correlation of `[batch, *space, inputs]` with `[*window, inputs, outputs]`.
+
+    Of real or complex numbers: at each position a sum over the window of products of matrices.
+    """
+    x = np.pad(x, [(0, 0), *padding, (0, 0)])
+    window = kernel.shape[:-2]
+    space = tuple(
+        (n - (w - 1) * d - 1) // s + 1
+        for n, w, s, d in zip(x.shape[1:-1], window, strides, dilation, strict=True)
+    )
+    result = np.zeros((x.shape[0], *space, kernel.shape[-1]), np.result_type(x, kernel))
+    for position in np.ndindex(*space):
+        for tap in np.ndindex(*window):
+            place = tuple(
+                p * s + t * d for p, s, t, d in zip(position, strides, tap, dilation, strict=True)
+            )
+            result[(slice(None), *position)] += x[(slice(None), *place)] @ kernel[tap]
+    return result
+
+
 def quaternion_conv(
     x: np.ndarray,
     kernel: np.ndarray,
@@ -210,6 +237,39 @@ def quaternion_batch_norm(x: np.ndarray, epsilon: float) -> tuple[np.ndarray, ..
     )
     y = (q - mean) / np.sqrt(variance + epsilon)[:, None]
     return to_channels(y), to_channels(mean), variance
+
+
+# --- Hypercomplex numbers (serjax.hypercomplex, serjax.layers) ------------------------------------
+
+
+def hypercomplex_matrix(rule: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Real kernel `[*window, n inputs, n outputs]` of `[n, *window, inputs, outputs]`.
+
+    `W = sum_i A_i (x) S_i` acts on columns (Zhang et al. 2021, equation 4), so it is transposed.
+    """
+    n, *window, inputs, outputs = kernel.shape
+    matrix = np.zeros((*window, n * inputs, n * outputs))
+    for tap in np.ndindex(*window):
+        for i in range(n):
+            matrix[tap] += np.kron(rule[i], kernel[(i, *tap)].T).T
+    return matrix
+
+
+def whitened(x: np.ndarray, components: int, epsilon: float) -> tuple[np.ndarray, ...]:
+    """Whitened `[positions, channels]`, means `[channels]`, covariances `[n, n, numbers]`.
+
+    A number's components are multiplied by the inverse of the Cholesky factor of their covariance
+    (Trabelsi et al. 2018, section 3.5; Gaudet & Maida 2018, section IV), one number at a time.
+    """
+    blocks = x.astype(np.float64).reshape(len(x), components, -1)
+    result, covariances = np.zeros_like(blocks), []
+    for index in range(blocks.shape[-1]):
+        numbers = blocks[..., index] - blocks[..., index].mean(0)
+        covariance = sum(np.outer(number, number) for number in numbers) / len(numbers)
+        factor = np.linalg.cholesky(covariance + epsilon * np.eye(components))
+        result[..., index] = np.linalg.solve(factor, numbers.T).T
+        covariances.append(covariance)
+    return result.reshape(x.shape), x.astype(np.float64).mean(0), np.stack(covariances, -1)
 
 
 # --- Statistics pooling (serjax.layers) ----------------------------------------------------------

@@ -7,19 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from jax.test_util import check_grads
 
 from serjax.errors import InputError
 from serjax.layers import (
     QUATERNION,
     REAL,
+    HypercomplexBatchNorm,
     QuaternionBatchNorm,
     QuaternionConv,
     QuaternionConvTranspose,
     QuaternionDense,
     StatisticsPooling,
+    WhiteningBatchNorm,
+    phm,
 )
 
-ALGEBRAS = [pytest.param(REAL, id="real"), pytest.param(QUATERNION, id="quaternion")]
+ALGEBRAS = [pytest.param(a, id=a.name) for a in (REAL, QUATERNION, phm(2))]
+NORMS = [QuaternionBatchNorm, WhiteningBatchNorm]
 PRECISIONS = [(jnp.float32, 1e-5), (jnp.float64, 1e-12)]
 
 
@@ -41,6 +46,7 @@ def assert_close(actual, expected, tolerance):
     [
         "serjax.quaternion.algebra",
         "serjax.layers.quaternion",
+        "serjax.layers.hypercomplex",
         "serjax.models.registry",
         "serjax.data.batches",
     ],
@@ -130,6 +136,7 @@ def test_arithmetic_has_its_dtype_and_a_bias_can_be_left_out(name):
         (QuaternionConvTranspose(8, 3), (1, 4, 4, 2), "QuaternionConvTranspose, input: .*found 2"),
         (QuaternionConvTranspose(2, 3), (1, 4, 4, 4), "QuaternionConvTranspose, features: .*2"),
         (QuaternionBatchNorm(False), (2, 5), "QuaternionBatchNorm, input: .*found 5"),
+        (WhiteningBatchNorm(False), (2, 5), "WhiteningBatchNorm, input: .*found 5"),
     ],
 )
 def test_widths_must_be_whole_quaternions(layer, x_shape, message, key):
@@ -189,9 +196,38 @@ def test_initialization_leaves_the_running_statistics_at_their_start(key):
     np.testing.assert_array_equal(stats["var"], 1)
 
 
-@pytest.mark.parametrize("algebra", ALGEBRAS)
-def test_masked_positions_take_no_part_in_batch_norm(algebra, key):
-    layer = algebra.batch_norm()
+def test_batch_norm_of_one_component_is_that_of_real_numbers(key):
+    x = jnp.asarray(3 + 2 * normal(0, 7, 6), jnp.float32)
+    ours, flax = HypercomplexBatchNorm(), nn.BatchNorm(momentum=0.9)
+    variables = ours.init(key, x, True)
+    y, stats = normalize(ours, variables, x)
+    expected, updates = flax.apply(variables, x, False, mutable=["batch_stats"])
+    assert_close(y, expected, 1e-5)
+    for name, value in updates["batch_stats"].items():
+        assert_close(stats[name], value, 1e-5)
+
+
+@pytest.mark.parametrize("components", [2, 3])
+def test_batch_norm_of_other_numbers_equals_its_definition(components, key):
+    x = (3 + 2 * normal(0, 9, 2 * components)).astype(np.float32)
+    layer = HypercomplexBatchNorm(components=components, epsilon=1e-2)
+    y, stats = normalize(layer, layer.init(key, jnp.asarray(x), True), jnp.asarray(x))
+    blocks = x.astype(np.float64).reshape(9, components, 2)
+    centred = blocks - blocks.mean(0)
+    variances = np.mean(np.sum(centred**2, axis=1), axis=0)
+    assert_close(y, (centred / np.sqrt(variances + 1e-2)).reshape(x.shape), 1e-5)
+    assert_close(stats["var"], 0.9 + 0.1 * variances, 1e-6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(pytest.param(a.values[0].batch_norm, id=a.id) for a in ALGEBRAS),
+        pytest.param(WhiteningBatchNorm, id="whitening"),
+    ],
+)
+def test_masked_positions_take_no_part_in_batch_norm(make, key):
+    layer = make()
     x = jnp.asarray(normal(0, 3, 5, 2, 8), jnp.float32)
     mask = jnp.array([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
     garbage = jnp.where(mask[..., None, None], x, 1e6)
@@ -210,11 +246,14 @@ def test_masked_positions_take_no_part_in_batch_norm(algebra, key):
         pytest.param(np.zeros((4, 8), np.float32), id="zero"),
         pytest.param(normal(0, 1, 8).astype(np.float32), id="batch of one"),
         pytest.param(1e4 + normal(0, 64, 8).astype(np.float32), id="large mean"),
+        pytest.param(1e6 * np.tile(normal(0, 64, 2).astype(np.float32), 4), id="equal components"),
+        pytest.param(1e-20 * normal(0, 64, 8).astype(np.float32), id="vanishing variance"),
     ],
 )
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_batch_norm_and_its_gradient_are_finite(x, dtype, key):
-    layer = QuaternionBatchNorm(dtype=dtype)
+@pytest.mark.parametrize("norm", NORMS)
+def test_batch_norm_and_its_gradient_are_finite(norm, x, dtype, key):
+    layer = norm(dtype=dtype)
     x = jnp.asarray(x, dtype)
     variables = layer.init(key, x, True)
 
@@ -256,6 +295,115 @@ def test_batch_norm_turns_no_quaternion(key):
     y, _ = normalize(layer, layer.init(key, jnp.asarray(x), True), jnp.asarray(x))
     directions = [v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (x, np.asarray(y))]
     np.testing.assert_allclose(*directions, atol=1e-5)
+
+
+# --- Batch norm by the covariance ----------------------------------------------------------------
+
+
+def mixed(seed: int, *shape: int) -> np.ndarray:
+    """Numbers whose components are correlated, with means and variances of their own."""
+    x = normal(seed, *shape)
+    blocks = x.reshape(*x.shape[:-1], 4, -1)
+    mixing = normal(seed + 1, 4, 4) + 2 * np.eye(4)
+    return (np.einsum("ab,...bn->...an", mixing, blocks) + 3).reshape(shape)
+
+
+def symmetric(lower):
+    """Symmetric matrices `[4, 4, n]` from lower triangles `[10, n]`, entry by entry."""
+    result = np.zeros((4, 4, lower.shape[-1]))
+    index = 0
+    for row in range(4):
+        for column in range(row + 1):
+            result[row, column] = result[column, row] = lower[index]
+            index += 1
+    return result
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_whitening_equals_its_definition(dtype, tolerance, key):
+    with jax.enable_x64(dtype == jnp.float64):
+        layer = WhiteningBatchNorm(momentum=0.8, epsilon=1e-2, param_dtype=dtype)
+        x = jnp.asarray(mixed(0, 2, 5, 4, 12), dtype)
+        variables = layer.init(key, x, True)
+        assert shapes(variables) == {
+            "params": {"scale": (10, 3), "bias": (12,)},
+            "batch_stats": {"mean": (12,), "cov": (4, 4, 3)},
+        }
+        scale, bias = normal(1, 10, 3), normal(2, 12)
+        params = {"scale": jnp.asarray(scale, dtype), "bias": jnp.asarray(bias, dtype)}
+        y, stats = jax.jit(lambda v, x: normalize(layer, v, x))({**variables, "params": params}, x)
+        white, mean, cov = reference.whitened(np.asarray(x).reshape(-1, 12), 4, epsilon=1e-2)
+        expected = np.einsum("abn,pbn->pan", symmetric(scale), white.reshape(-1, 4, 3))
+        assert y.dtype == dtype
+        assert_close(y, (expected.reshape(-1, 12) + bias).reshape(x.shape), 10 * tolerance)
+        assert {s.dtype for s in stats.values()} == {jnp.dtype(jnp.float32)}
+        assert_close(stats["mean"], 0.2 * mean, 1e-6)
+        start = 0.8 * np.eye(4)[..., None] / 4
+        assert_close(stats["cov"], start + 0.2 * cov, 1e-6)
+
+
+def test_whitened_quaternions_start_with_unit_variance_and_no_correlation(key):
+    # Gaudet & Maida 2018, after Trabelsi et al. 2018: the scale starts so that E|y|² is 1.
+    x = jnp.asarray(mixed(0, 256, 8), jnp.float32)
+    layer = WhiteningBatchNorm(epsilon=0.0)
+    y, _ = normalize(layer, layer.init(key, x, True), x)
+    for number in np.moveaxis(np.asarray(y, np.float64).reshape(-1, 4, 2), -1, 0):
+        np.testing.assert_allclose(number.T @ number / 256, np.eye(4) / 4, atol=1e-4)
+
+
+def test_running_covariance_whitens_in_evaluation(key):
+    x = mixed(0, 6, 8).astype(np.float32)
+    layer = WhiteningBatchNorm(use_running_average=True, epsilon=0.0)
+    variables = layer.init(key, jnp.asarray(x))
+    # Before any training nothing is changed.
+    assert_close(layer.apply(variables, jnp.asarray(x)), x, 1e-5)
+    mean = normal(1, 8)
+    roots = normal(2, 2, 4, 4) + 2 * np.eye(4)
+    cov = np.stack([root @ root.T for root in roots], -1)
+    stats = {"mean": jnp.asarray(mean, jnp.float32), "cov": jnp.asarray(cov, jnp.float32)}
+    y = layer.apply({**variables, "batch_stats": stats}, jnp.asarray(x))
+    centred = (x - mean).reshape(6, 4, 2)
+    expected = np.stack(
+        [
+            np.linalg.solve(np.linalg.cholesky(cov[..., n]), centred[..., n].T).T / 2
+            for n in range(2)
+        ],
+        -1,
+    )
+    assert_close(y, expected.reshape(6, 8), 1e-4)
+
+
+def test_whitening_gradients_equal_finite_differences(key):
+    with jax.enable_x64(True):
+        layer = WhiteningBatchNorm(param_dtype=jnp.float64)
+        x = jnp.asarray(mixed(0, 7, 8))
+        variables = layer.init(key, x, True)
+
+        def apply(params, x):
+            return normalize(layer, {**variables, "params": params}, x)[0]
+
+        check_grads(jax.jit(apply), (variables["params"], x), 1, ["rev"], rtol=1e-5, atol=1e-5)
+
+
+def test_whitening_computes_bfloat16_statistics_in_float32(key):
+    x = jnp.asarray(mixed(0, 4096, 4), jnp.bfloat16)
+    layer = WhiteningBatchNorm()
+    y, stats = normalize(layer, layer.init(key, x, True), x)
+    assert y.dtype == jnp.bfloat16
+    _, mean, cov = reference.whitened(np.asarray(x, np.float64), 4, epsilon=0.0)
+    assert_close(stats["mean"], 0.1 * mean, 1e-5)
+    assert_close(stats["cov"], 0.9 * np.eye(4)[..., None] / 4 + 0.1 * cov, 1e-5)
+
+
+def test_whitening_does_what_one_variance_cannot(key):
+    # Where components are uncorrelated and equal, both norms agree; here they are neither.
+    x = jnp.asarray(mixed(0, 64, 4), jnp.float32)
+    correlations = []
+    for norm in NORMS:
+        y, _ = normalize(norm(), norm().init(key, x, True), x)
+        correlations.append(np.abs(np.corrcoef(np.asarray(y).T) - np.eye(4)).max())
+    assert correlations[0] > 0.1
+    assert correlations[1] < 1e-3
 
 
 # --- Statistics pooling --------------------------------------------------------------------------
@@ -307,7 +455,8 @@ def test_statistics_pooling_of_constants_has_a_finite_gradient(lengths):
 
 @pytest.mark.parametrize("kind", ["dense", "conv", "conv_transpose"])
 @pytest.mark.parametrize("use_bias", [True, False])
-def test_algebras_offer_the_same_layers(kind, use_bias, key):
+@pytest.mark.parametrize("algebra", ALGEBRAS[1:])
+def test_algebras_offer_the_same_layers(algebra, kind, use_bias, key):
     """One call makes either algebra's layer, with results of the same shape and dtype."""
     options = {"use_bias": use_bias, "dtype": jnp.bfloat16, "param_dtype": jnp.float32}
     if kind == "dense":
@@ -320,22 +469,24 @@ def test_algebras_offer_the_same_layers(kind, use_bias, key):
     x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
     found = []
     weights = []
-    for algebra in (REAL, QUATERNION):
-        layer = getattr(algebra, kind)(*arguments, name="layer", **options)
+    for layers in (REAL, algebra):
+        layer = getattr(layers, kind)(*arguments, name="layer", **options)
         assert isinstance(layer, nn.Module)
         y, variables = jax.eval_shape(layer.init_with_output, key, x)
-        found.append((y.shape, y.dtype, sorted(variables["params"])))
+        # A learnt rule is the one parameter that not every algebra has.
+        found.append((y.shape, y.dtype, sorted(set(variables["params"]) - {"rule"})))
         weights.append(variables["params"]["kernel"].size)
     assert found[0] == found[1]
-    assert weights[0] == 4 * weights[1]
+    assert weights[0] == algebra.components * weights[1]
 
 
-def test_algebras_offer_the_same_batch_norm(key):
+@pytest.mark.parametrize("algebra", ALGEBRAS[1:])
+def test_algebras_offer_the_same_batch_norm(algebra, key):
     x = jax.ShapeDtypeStruct((2, 6, 5, 8), jnp.float32)
     mask = jax.ShapeDtypeStruct((2, 6, 1, 1), bool)
     found = []
-    for algebra in (REAL, QUATERNION):
-        layer = algebra.batch_norm(use_running_average=False, dtype=jnp.float32, name="norm")
+    for layers in (REAL, algebra):
+        layer = layers.batch_norm(use_running_average=False, dtype=jnp.float32, name="norm")
         y, variables = jax.eval_shape(
             lambda x, mask, layer=layer: layer.init_with_output(key, x, mask=mask), x, mask
         )

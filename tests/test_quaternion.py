@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from jax.test_util import check_grads
+from strategies import convolutions, normal
 
 from serjax import quaternion
 from serjax.errors import InputError
@@ -23,10 +24,6 @@ components = st.floats(-100, 100, allow_subnormal=False)
 def quaternions(count: int):
     """So many arrays of three quaternions each, float64 `[12]`."""
     return st.tuples(*[st_numpy.arrays(np.float64, 12, elements=components)] * count)
-
-
-def normal(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def assert_equal_within(actual, expected, relative=1e-12, scale=None):
@@ -130,35 +127,6 @@ def test_block_matrix_is_the_product(pair):
 # --- Dense layer and convolutions, in all forms -------------------------------------------------
 
 
-@st.composite
-def convolutions(draw, ranks=(1, 2), transposed=False):
-    """Input, kernel and options of a convolution that leaves at least one position."""
-    rank = draw(st.sampled_from(ranks))
-
-    def per_axis(values):
-        return tuple(draw(values) for _ in range(rank))
-
-    window = per_axis(st.integers(1, 3))
-    strides = per_axis(st.integers(1, 3))
-    dilation = (1,) * rank if transposed else per_axis(st.integers(1, 2))
-    groups = 1 if transposed else draw(st.sampled_from((1, 1, 2, 3)))
-    space = tuple(
-        (w - 1) * d + draw(st.integers(1, 4)) for w, d in zip(window, dilation, strict=True)
-    )
-    pairs = st.tuples(st.integers(0, 2), st.integers(0, 2))
-    padding = draw(
-        st.one_of(st.sampled_from(("SAME", "VALID", "same")), st.integers(0, 2))
-        if draw(st.booleans())
-        else st.tuples(*[pairs] * rank)
-    )
-    inputs, outputs = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
-    seed = draw(st.integers(0, 2**31))
-    x = normal(seed, draw(st.integers(1, 2)), *space, 4 * inputs)
-    kernel = normal(seed + 1, 4, *window, inputs // groups, outputs)
-    options = {"strides": strides, "padding": padding}
-    return x, kernel, options if transposed else {**options, "dilation": dilation, "groups": groups}
-
-
 def expected_conv(x, kernel, *, strides, padding, dilation, groups=1):
     space, window = x.shape[1:-1], kernel.shape[1:-2]
     if isinstance(padding, str):
@@ -187,7 +155,7 @@ def test_dense_equals_its_definition(form, shape, sizes, seed):
 
 
 @settings(max_examples=10)
-@given(convolutions())
+@given(convolutions(components=4))
 def test_conv_equals_its_definition(case):
     x, kernel, options = case
     expected = expected_conv(x, kernel, **options)
@@ -198,7 +166,7 @@ def test_conv_equals_its_definition(case):
 
 
 @settings(max_examples=10)
-@given(convolutions(transposed=True))
+@given(convolutions(components=4, transposed=True))
 def test_conv_transpose_equals_its_definition(case):
     x, kernel, options = case
     padding = options["padding"]
@@ -271,6 +239,58 @@ def test_gradients_equal_those_of_the_block_form_and_finite_differences(product,
     check_grads(jax.jit(loss), arguments, order=1, modes=["rev"], rtol=1e-6, atol=1e-6)
     for eight, block in zip(*gradients, strict=True):
         assert_equal_within(eight, block)
+
+
+# What is added for one case, over all ranks, is quicker than a finite difference of each entry.
+@settings(max_examples=6)
+@given(convolutions(components=4))
+def test_gradients_of_drawn_convolutions_are_those_of_the_definition(case):
+    """A product is linear in each factor: its derivative along a direction is the product with it.
+
+    Compared are the inner products of the gradients with a random direction.
+    """
+    x, kernel, options = case
+    toward = [normal(2, *x.shape), normal(3, *kernel.shape)]
+    along = [
+        expected_conv(toward[0], kernel, **options),
+        expected_conv(x, toward[1], **options),
+    ]
+    weights = normal(4, *along[0].shape)
+    with jax.enable_x64(True):
+        for form in FORMS:
+
+            def loss(x, kernel, form=form):
+                return jnp.sum(
+                    jnp.asarray(weights) * quaternion.conv(x, kernel, form=form, **options)
+                )
+
+            gradients = jax.jit(jax.grad(loss, (0, 1)))(jnp.asarray(x), jnp.asarray(kernel))
+            for gradient, direction, expected in zip(gradients, toward, along, strict=True):
+                scale = np.sum(np.abs(weights * expected))
+                found = np.sum(np.asarray(gradient) * direction)
+                assert_equal_within(found, np.sum(weights * expected), scale=scale)
+
+
+@settings(max_examples=6)
+@given(convolutions(components=4), st.sampled_from((jnp.float32, jnp.bfloat16)))
+def test_drawn_convolutions_are_accurate_in_low_precision(case, dtype):
+    """Errors are a few roundings of the sum of the moduli that a position adds up."""
+    x, kernel, options = case
+    x, kernel = (np.asarray(jnp.asarray(a, dtype), np.float64) for a in (x, kernel))
+    expected = expected_conv(x, kernel, **options)
+    # Moduli as quaternions with no imaginary part: the real part of the product sums them.
+    moduli = np.linalg.norm(reference.to_quaternions(x), axis=-1)
+    x_moduli = np.concatenate([moduli, np.zeros((*moduli.shape[:-1], 3 * moduli.shape[-1]))], -1)
+    kernel_moduli = np.zeros_like(kernel)
+    kernel_moduli[0] = np.linalg.norm(kernel, axis=0)
+    size = expected_conv(x_moduli, kernel_moduli, **options)
+    size = np.tile(size[..., : size.shape[-1] // 4], 4)
+    for form in FORMS:
+        conv = jax.jit(lambda x, w, form=form: quaternion.conv(x, w, form=form, **options))
+        found = conv(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
+        assert found.dtype == dtype
+        error = np.abs(np.asarray(found, np.float64) - expected)
+        assert np.all(error <= 4 * float(jnp.finfo(dtype).eps) * size)
 
 
 @pytest.mark.parametrize("form", [*FORMS, None])
@@ -402,7 +422,7 @@ ERRORS = {
     ),
     "conv groups of outputs": (
         lambda: quaternion.conv(ones(1, 5, 16), ones(4, 3, 2, 3), groups=2),
-        "3 output quaternions cannot be split into 2 groups",
+        "quaternion conv: 3 outputs / 4 cannot be split into 2 groups",
     ),
     "conv no groups": (
         lambda: quaternion.conv(ones(1, 5, 16), ones(4, 3, 2, 3), groups=0),

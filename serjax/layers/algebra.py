@@ -1,6 +1,7 @@
 """The layers of each algebra behind one interface."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,9 @@ import flax.linen as nn
 import jax
 from einops import rearrange
 
-from serjax.layers.batch_norm import QuaternionBatchNorm
+from serjax.errors import InputError
+from serjax.layers.batch_norm import HypercomplexBatchNorm, QuaternionBatchNorm
+from serjax.layers.hypercomplex import PHMConv, PHMConvTranspose, PHMDense
 from serjax.layers.quaternion import (
     QuaternionConv,
     QuaternionConvTranspose,
@@ -75,3 +78,26 @@ QUATERNION = Algebra(
     QuaternionConvTranspose,
     QuaternionBatchNorm,
 )
+
+
+@functools.cache
+def phm(components: int) -> Algebra:
+    """Algebra of numbers of so many components, whose multiplication each layer learns.
+
+    Parameterized hypercomplex multiplication (Zhang et al. 2021, Grassucci et al. 2022), see
+    `serjax.hypercomplex`. Equal arguments give the same object.
+
+    Args:
+        components: n, at least 1; all channel counts are multiples of it.
+
+    Raises:
+        InputError: fewer than 1 component.
+    """
+    if components < 1:
+        raise InputError(f"phm, components: expected at least 1, found {components}")
+    layers = (PHMDense, PHMConv, PHMConvTranspose, HypercomplexBatchNorm)
+    return Algebra(
+        f"phm{components}",
+        components,
+        *(functools.partial(layer, components=components) for layer in layers),
+    )

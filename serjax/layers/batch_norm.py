@@ -1,4 +1,4 @@
-"""Batch normalization of quaternions."""
+"""Batch normalization of numbers of several components, by one variance per number."""
 
 from typing import Any
 
@@ -6,20 +6,31 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax import quaternion
+from serjax.convolution import check_blocks
 from serjax.fourier import at_least_float32
 
 
-class QuaternionBatchNorm(nn.Module):
-    """Batch normalization of quaternions: a mean per component, one variance per quaternion.
+def centre(x: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """Means `[channels]` over all axes but the last, where `mask` is True, and x less them."""
+    mean = jnp.mean(x, tuple(range(x.ndim - 1)), where=mask)
+    return x - mean, mean
 
-    `y = scale (x - E[x]) / sqrt(E|x - E[x]|² + epsilon) + bias`. A quaternion is divided by one
-    real number, so its direction is kept; the variance is that of the quaternion, the sum of its
-    components' variances, so a component comes out with a variance around 1/4 (Grassucci et al.,
-    A Quaternion-Valued Variational Autoencoder, ICASSP 2021; the form of RH-emo).
 
-    Parameters: `scale` `[channels / 4]`, `bias` `[channels]`. Running statistics, collection
-    `batch_stats`: `mean` `[channels]`, `var` `[channels / 4]`.
+def update(state: nn.Variable, value: jax.Array, momentum: float) -> None:
+    """Moves a running statistic, which stays float32, towards the batch's."""
+    state.value = momentum * state.value + (1 - momentum) * value.astype(jnp.float32)
+
+
+class HypercomplexBatchNorm(nn.Module):
+    """Batch normalization over n components: a mean per component, one variance per number.
+
+    `y = scale (x - E[x]) / sqrt(E|x - E[x]|² + epsilon) + bias`. A number is divided by one
+    real number, so its direction is kept; the variance is that of the number, the sum of its
+    components' variances, so a component comes out with a variance around 1/n. For n = 1 this is
+    the batch norm of real numbers.
+
+    Parameters: `scale` `[channels / n]`, `bias` `[channels]`. Running statistics, collection
+    `batch_stats`: `mean` `[channels]`, `var` `[channels / n]`.
 
     Attributes:
         use_running_average: Whether the stored statistics normalize; may be given at the call.
@@ -28,6 +39,7 @@ class QuaternionBatchNorm(nn.Module):
         epsilon: Added to the variance.
         dtype: Of the result; statistics are float32 at least.
         param_dtype: Of the stored parameters.
+        components: n, of one number.
     """
 
     use_running_average: bool | None = None
@@ -35,6 +47,7 @@ class QuaternionBatchNorm(nn.Module):
     epsilon: float = 1e-5
     dtype: Any | None = None
     param_dtype: Any = jnp.float32
+    components: int = 1
 
     @nn.compact
     def __call__(
@@ -47,7 +60,7 @@ class QuaternionBatchNorm(nn.Module):
         """Normalizes `[..., channels]`.
 
         Args:
-            x: `[..., channels]`, a multiple of 4.
+            x: `[..., channels]`, a multiple of n.
             use_running_average: Overrides the field.
             mask: Boolean, broadcast against x with a last axis of 1; positions that are False
                 take no part in the statistics.
@@ -55,15 +68,15 @@ class QuaternionBatchNorm(nn.Module):
         Returns:
             `[..., channels]`.
         """
-        channels = x.shape[-1]
-        quaternion.check_channels(channels, f"{type(self).__name__}, input")
+        channels, n = x.shape[-1], self.components
+        check_blocks(channels, n, f"{type(self).__name__}, input")
         running = nn.merge_param(
             "use_running_average", self.use_running_average, use_running_average
         )
-        n = channels // 4
+        numbers = channels // n
         mean_state = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
-        var_state = self.variable("batch_stats", "var", jnp.ones, (n,), jnp.float32)
-        scale = self.param("scale", nn.initializers.ones, (n,), self.param_dtype)
+        var_state = self.variable("batch_stats", "var", jnp.ones, (numbers,), jnp.float32)
+        scale = self.param("scale", nn.initializers.ones, (numbers,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros, (channels,), self.param_dtype)
 
         y = at_least_float32(x)
@@ -71,16 +84,24 @@ class QuaternionBatchNorm(nn.Module):
             mean, var = mean_state.value.astype(y.dtype), var_state.value.astype(y.dtype)
             centred = y - mean
         else:
-            axes = tuple(range(x.ndim - 1))
-            mean = jnp.mean(y, axes, where=mask)
             # In two passes: E[x²] - E[x]² loses all digits where the mean is large.
-            centred = y - mean
-            squares = jnp.square(centred).reshape(*x.shape[:-1], 4, n).sum(-2)
-            var = jnp.mean(squares, axes, where=mask)
+            centred, mean = centre(y, mask)
+            squares = jnp.square(centred).reshape(*x.shape[:-1], n, numbers).sum(-2)
+            var = jnp.mean(squares, tuple(range(x.ndim - 1)), where=mask)
             if not self.is_initializing():
-                keep = self.momentum
-                mean_state.value = keep * mean_state.value + (1 - keep) * mean.astype(jnp.float32)
-                var_state.value = keep * var_state.value + (1 - keep) * var.astype(jnp.float32)
+                update(mean_state, mean, self.momentum)
+                update(var_state, var, self.momentum)
         factor = scale.astype(y.dtype) * jax.lax.rsqrt(var + self.epsilon)
-        y = centred * jnp.tile(factor, 4) + bias.astype(y.dtype)
+        y = centred * jnp.tile(factor, n) + bias.astype(y.dtype)
         return y.astype(self.dtype or x.dtype)
+
+
+class QuaternionBatchNorm(HypercomplexBatchNorm):
+    """Batch normalization of quaternions: a mean per component, one variance per quaternion.
+
+    `HypercomplexBatchNorm` over four components (Grassucci et al., A Quaternion-Valued Variational
+    Autoencoder, ICASSP 2021; the form of RH-emo). `WhiteningBatchNorm` divides by the
+    covariance of the components instead.
+    """
+
+    components: int = 4

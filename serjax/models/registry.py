@@ -8,7 +8,7 @@ import flax.linen as nn
 from serjax import frontend
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
-from serjax.layers import QUATERNION, REAL, Algebra
+from serjax.layers import QUATERNION, REAL, Algebra, phm
 from serjax.models.dscnn import DSCNN
 from serjax.models.resnet import ResNetStatistics
 from serjax.models.rhemo import Embedded, RHEmoEncoder
@@ -70,7 +70,7 @@ _FAMILIES = {
     ),
 }
 
-_ALGEBRAS = {"": REAL, "quat_": QUATERNION}
+_ALGEBRAS = {"": REAL, "quat_": QUATERNION, "phm2_": phm(2), "phm4_": phm(4)}
 
 _MODELS = {
     f"{prefix}{name}": (family, algebra)
@@ -113,10 +113,11 @@ def create(name: str, num_classes: int, *, embedding: bool = True, **options: An
     """Makes a network.
 
     Args:
-        name: One of `names()`. A `quat_` network stands behind the RH-emo encoder, which turns
-            spectrograms `[batch, frames, bins, 1]` into quaternions.
+        name: One of `names()`. A `quat_` or `phm` network stands behind the RH-emo encoder, which
+            turns spectrograms `[batch, frames, bins, 1]` into quaternions.
         num_classes: Classes, at least 2.
-        embedding: False leaves the encoder out; the input is then `[batch, rows, columns, 4 n]`.
+        embedding: False leaves the encoder out; the input's channels are then a multiple of the
+            algebra's components.
         **options: Fields of the network's class, such as `dtype` or `dropout_rate`.
 
     Returns:

@@ -4,9 +4,10 @@ A quaternion layer multiplies each input quaternion by a weight quaternion from 
 `w * x` (Hamilton product), and sums.
 """
 
+from serjax.convolution import Padding
 from serjax.quaternion.algebra import check_channels, conjugate, hamilton_product, modulus
 from serjax.quaternion.initializers import Initializer, polar_initializer
-from serjax.quaternion.linear import Padding, conv, conv_transpose, dense
+from serjax.quaternion.linear import conv, conv_transpose, dense
 from serjax.quaternion.products import block_matrix
 
 __all__ = [

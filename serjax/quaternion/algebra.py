@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from serjax.convolution import check_blocks
 from serjax.errors import InputError
 
 # Row = component of the product, column = component of the right factor: which component of the
@@ -13,11 +14,7 @@ SIGN = ((1, -1, -1, -1), (1, 1, -1, 1), (1, 1, 1, -1), (1, -1, 1, 1))
 
 def check_channels(channels: int, what: str) -> None:
     """Raises InputError unless `channels` can be read as whole quaternions."""
-    if channels % 4:
-        raise InputError(
-            f"{what}: quaternion channels are four equal blocks, expected a multiple of 4, "
-            f"found {channels}"
-        )
+    check_blocks(channels, 4, what)
 
 
 def hamilton_product(left: jax.Array, right: jax.Array) -> jax.Array:

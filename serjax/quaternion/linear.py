@@ -5,13 +5,19 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
+from serjax.convolution import (
+    Multiply,
+    Padding,
+    check_rank,
+    check_shapes,
+    convolution,
+    grouped,
+    transposed_convolution,
+)
 from serjax.errors import InputError
-from serjax.quaternion.algebra import check_channels
-from serjax.quaternion.products import Multiply, block_product, eight_product, stacked_product
+from serjax.quaternion.products import block_product, eight_product, stacked_product
 
-Padding = str | int | Sequence[int | tuple[int, int]]
 Form = Literal["block", "eight", "stacked"]
 
 _PRODUCTS: dict[Form, Callable[[Multiply, jax.Array, jax.Array], jax.Array]] = {
@@ -33,24 +39,6 @@ def _choose_form(kernel: jax.Array) -> Form:
 
 def _multiply(multiply: Multiply, x: jax.Array, kernel: jax.Array, form: Form | None) -> jax.Array:
     return _PRODUCTS[form or _choose_form(kernel)](multiply, x, kernel)
-
-
-def _check_shapes(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, groups: int, what: str
-) -> None:
-    check_channels(x.shape[-1], f"{what}, input")
-    if groups < 1:
-        raise InputError(f"{what}: expected at least 1 group, found {groups}")
-    if kernel.shape[0] != 4 or 4 * kernel.shape[-2] * groups != x.shape[-1]:
-        raise InputError(
-            f"{what}: a kernel for input {x.shape} has shape [4, ..., {x.shape[-1] // 4 // groups}"
-            f", outputs / 4], found {kernel.shape}"
-        )
-    # A bias of one value would otherwise be broadcast over all channels without a word.
-    if bias is not None and bias.shape != (4 * kernel.shape[-1],):
-        raise InputError(
-            f"{what}: expected a bias of shape {(4 * kernel.shape[-1],)}, found {bias.shape}"
-        )
 
 
 def dense(
@@ -81,7 +69,7 @@ def dense(
             "quaternion dense: expected input [..., inputs] and a kernel [4, inputs / 4, "
             f"outputs / 4], found {x.shape} and {kernel.shape}"
         )
-    _check_shapes(x, kernel, bias, 1, "quaternion dense")
+    check_shapes(x, kernel, bias, 4, 1, "quaternion dense")
 
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
         return jnp.matmul(x, matrix, precision=precision)
@@ -91,31 +79,6 @@ def dense(
         form = "stacked"
     y = _multiply(multiply, rows, kernel, form).reshape(*x.shape[:-1], -1)
     return y if bias is None else y + bias
-
-
-def _pairs(padding: Padding, rank: int) -> str | list[tuple[int, int]]:
-    """Padding as XLA takes it: a name, or one (before, after) pair per spatial axis."""
-    if isinstance(padding, str):
-        if padding.upper() not in ("SAME", "VALID"):
-            raise InputError(f"padding: expected 'SAME', 'VALID' or numbers, found {padding!r}")
-        return padding.upper()
-    if isinstance(padding, int):
-        padding = (padding,) * rank
-    if len(padding) != rank:
-        raise InputError(f"padding: expected {rank} entries, one per axis, found {padding}")
-    return [(p, p) if isinstance(p, int) else (p[0], p[1]) for p in padding]
-
-
-def _tuple(value: int | Sequence[int], rank: int, what: str) -> tuple[int, ...]:
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(values) != rank:
-        raise InputError(f"{what}: expected {rank} entries, one per axis, found {values}")
-    return values
-
-
-def _dimension_numbers(rank: int) -> tuple[str, str, str]:
-    space = "DHW"[3 - rank :]
-    return f"N{space}C", f"{space}IO", f"N{space}C"
 
 
 def conv(
@@ -149,42 +112,15 @@ def conv(
     Raises:
         InputError: shapes that do not fit.
     """
-    rank = kernel.ndim - 3
-    if x.ndim != rank + 2 or not 1 <= rank <= 3:
-        raise InputError(
-            f"quaternion conv: a kernel {kernel.shape} takes input of rank {rank + 2}, "
-            f"found {x.shape}"
-        )
-    _check_shapes(x, kernel, bias, groups, "quaternion conv")
-    if kernel.shape[-1] % groups:
-        raise InputError(
-            f"quaternion conv: {kernel.shape[-1]} output quaternions cannot be split into "
-            f"{groups} groups"
-        )
+    rank = check_rank(x, kernel, "quaternion conv")
+    check_shapes(x, kernel, bias, 4, groups, "quaternion conv")
 
-    def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
-        return lax.conv_general_dilated(
-            x,
-            matrix,
-            window_strides=_tuple(strides, rank, "strides"),
-            padding=_pairs(padding, rank),
-            rhs_dilation=_tuple(dilation, rank, "dilation"),
-            dimension_numbers=_dimension_numbers(rank),
-            precision=precision,
-        )
+    multiply = convolution(rank, strides, padding, dilation, precision)
 
-    if groups == 1:
-        y = _multiply(multiply, x, kernel, form)
-    else:
-        # A group holds quaternions, so it takes its share of each component block; XLA's own
-        # groups would split the channels straight through and are slow on CPUs besides.
-        shares = jnp.split(x.reshape(*x.shape[:-1], 4, -1), groups, axis=-1)
-        parts = [
-            _multiply(multiply, share.reshape(*x.shape[:-1], -1), part, form)
-            for share, part in zip(shares, jnp.split(kernel, groups, axis=-1), strict=True)
-        ]
-        blocks = [part.reshape(*part.shape[:-1], 4, -1) for part in parts]
-        y = jnp.concatenate(blocks, axis=-1).reshape(*parts[0].shape[:-1], -1)
+    def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return _multiply(multiply, x, kernel, form)
+
+    y = grouped(product, x, kernel, 4, groups)
     return y if bias is None else y + bias
 
 
@@ -215,23 +151,9 @@ def conv_transpose(
     Raises:
         InputError: shapes that do not fit.
     """
-    rank = kernel.ndim - 3
-    if x.ndim != rank + 2 or not 1 <= rank <= 3:
-        raise InputError(
-            f"quaternion conv_transpose: a kernel {kernel.shape} takes input of rank {rank + 2}, "
-            f"found {x.shape}"
-        )
-    _check_shapes(x, kernel, bias, 1, "quaternion conv_transpose")
+    rank = check_rank(x, kernel, "quaternion conv_transpose")
+    check_shapes(x, kernel, bias, 4, 1, "quaternion conv_transpose")
 
-    def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
-        return lax.conv_transpose(
-            x,
-            matrix,
-            strides=_tuple(strides, rank, "strides"),
-            padding=_pairs(padding, rank),
-            dimension_numbers=_dimension_numbers(rank),
-            precision=precision,
-        )
-
+    multiply = transposed_convolution(rank, strides, padding, precision)
     y = _multiply(multiply, x, kernel, form)
     return y if bias is None else y + bias

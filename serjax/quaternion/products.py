@@ -14,14 +14,13 @@ product, a convolution, a transposed convolution.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
+from serjax.convolution import Multiply
 from serjax.quaternion.algebra import COMPONENT, SIGN
-
-Multiply = Callable[[jax.Array, jax.Array], jax.Array]
 
 # Row m: the sum of components of the kernel, and of the input, whose product is the m-th. The
 # kernel's last four are halved here, where arrays are smallest, rather than in the result.
