@@ -55,9 +55,10 @@ def check_patterns(patterns: Iterable[str], params: Any) -> None:
         except re.error as error:
             raise InputError(f"{pattern!r}: not a regular expression: {error}") from error
         if not found:
+            some = ", ".join("/".join(layer) for layer in layers[:4])
             raise InputError(
-                f"{pattern!r}: expected to match a layer, found {len(layers)} that it does not: "
-                f"{', '.join('/'.join(layer) for layer in layers[:4])}, ..."
+                f"{pattern!r}: expected to match a layer, found {len(layers)} and none of that "
+                f"name: {some}{', ...' if len(layers) > 4 else ''}"
             )
 
 
