@@ -16,7 +16,13 @@ SMALL = {
     "quat_dscnn": ({"hidden": 32, "dropout_rate": 0.0}, (128, 32, 1)),
     "resnet34_stats": ({"blocks": (1, 1), "channels": 8, "hidden": 16}, (40, 32, 1)),
     "quat_resnet34_stats": ({"blocks": (1, 1), "channels": 8, "hidden": 16}, (160, 32, 1)),
+    "resnet18": ({"blocks": (1, 1), "channels": 8}, (40, 32, 1)),
+    "quat_resnet18": ({"blocks": (1, 1), "channels": 8}, (160, 32, 1)),
+    "resnet50": ({"blocks": (1, 1), "channels": 4}, (40, 32, 1)),
+    "quat_resnet50": ({"blocks": (1, 1), "channels": 4}, (160, 32, 1)),
 }
+# Names that are no further network when they are as small.
+ALIKE = ("resnet34", "quat_resnet34", "wide_resnet50", "quat_wide_resnet50")
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -113,6 +119,10 @@ def test_dscnn_is_as_large_as_the_paper_says():
         ("vgg16", (2, 512, 128, 1), 13),
         ("dscnn", (2, 128, 128, 1), 7),
         ("resnet34_stats", (2, 300, 128, 1), 33),
+        ("resnet18", (2, 512, 128, 1), 17),
+        ("resnet34", (2, 512, 128, 1), 33),
+        ("resnet50", (2, 512, 128, 1), 49),
+        ("wide_resnet50", (2, 512, 128, 1), 49),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "quat_"])
@@ -138,10 +148,13 @@ def test_features_are_named_in_order(name, x_shape, convolutions, prefix):
     assert sizes == sorted(sizes, reverse=True)
 
 
-@pytest.mark.parametrize("name", models.names())
+def test_every_network_is_tested_in_small():
+    assert {*SMALL, *ALIKE} == set(models.names())
+
+
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_forward_and_backward_are_finite(name, dtype):
-    assert set(SMALL) == set(models.names())
     options, x_shape = SMALL[name]
     model = models.create(name, 3, dtype=dtype, **options)
     x = jnp.asarray(np.abs(normal(1, 3, *x_shape)))
@@ -272,12 +285,14 @@ def test_resnet_equals_pytorch(train):
 
 
 @pytest.mark.parametrize("blocks", [(1, 1, 1), pytest.param((3, 4, 6, 3), marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["resnet34_stats", "quat_resnet34_stats"])
+@pytest.mark.parametrize(
+    "name", ["resnet34_stats", "quat_resnet34_stats", "resnet50", "quat_resnet50"]
+)
 def test_a_padded_utterance_has_the_logits_it_has_alone(name, blocks):
     lengths = (93, 64, 33, 17, 1)
     channels = 4 if name.startswith("quat_") else 1
     options = {} if channels == 1 else {"embedding": False}
-    model = models.create(name, 3, channels=8, hidden=16, blocks=blocks, **options)
+    model = models.create(name, 3, channels=8, blocks=blocks, **options)
     utterances = [normal(i, n, 24, channels) for i, n in enumerate(lengths)]
     variables = random_variables(model, (1, 32, 24, channels))
     apply = jax.jit(model.apply)
@@ -292,7 +307,7 @@ def test_a_padded_utterance_has_the_logits_it_has_alone(name, blocks):
     assert_close(logits, np.stack(alone))
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", SMALL)
 def test_entries_that_fill_a_batch_take_no_part_in_training(name):
     options, x_shape = SMALL[name]
     model = models.create(name, 3, **options)

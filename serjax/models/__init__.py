@@ -8,7 +8,8 @@ from serjax.models.registry import (
     names,
     training_defaults,
 )
-from serjax.models.resnet import ResNetStatistics
+from serjax.models.resnet import ResNet
+from serjax.models.resnet_statistics import ResNetStatistics
 from serjax.models.rhemo import Embedded, RHEmoEncoder
 from serjax.models.vgg import VGG
 
@@ -17,6 +18,7 @@ __all__ = [
     "VGG",
     "Embedded",
     "RHEmoEncoder",
+    "ResNet",
     "ResNetStatistics",
     "TrainingDefaults",
     "create",

@@ -10,7 +10,8 @@ from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 from serjax.layers import QUATERNION, REAL, Algebra, phm
 from serjax.models.dscnn import DSCNN
-from serjax.models.resnet import ResNetStatistics
+from serjax.models.resnet import ResNet
+from serjax.models.resnet_statistics import ResNetStatistics
 from serjax.models.rhemo import Embedded, RHEmoEncoder
 from serjax.models.vgg import VGG
 
@@ -64,6 +65,26 @@ _RESNET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 4)
 
 _FAMILIES = {
     "vgg16": _Family(VGG, frontend.GUIZZO_REAL, _VGG_DEFAULTS, "Guizzo et al. 2023"),
+    "resnet18": _Family(
+        ResNet, frontend.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (2, 2, 2, 2)}
+    ),
+    "resnet34": _Family(
+        ResNet, frontend.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (3, 4, 6, 3)}
+    ),
+    "resnet50": _Family(
+        ResNet,
+        frontend.GUIZZO_REAL,
+        _RESNET_DEFAULTS,
+        "He et al. 2016",
+        {"blocks": (3, 4, 6, 3), "bottleneck": 1},
+    ),
+    "wide_resnet50": _Family(
+        ResNet,
+        frontend.GUIZZO_REAL,
+        _RESNET_DEFAULTS,
+        "Zagoruyko & Komodakis 2016",
+        {"blocks": (3, 4, 6, 3), "bottleneck": 2},
+    ),
     "dscnn": _Family(DSCNN, frontend.DEEPIKA, _DSCNN_DEFAULTS, "Deepika & Kuchibhotla 2025"),
     "resnet34_stats": _Family(
         ResNetStatistics, frontend.PADI, _RESNET_DEFAULTS, "Padi et al. 2021"

@@ -6,12 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from serjax import models, report
+from serjax import models
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
-from serjax.training.task import RunConfig, abstract_variables, build_model
+from serjax.training.finished import load_best
 
 
 class Recognizer:
@@ -31,29 +30,13 @@ class Recognizer:
     """
 
     def __init__(self, folder: Path, batch_size: int = 20) -> None:
-        for name in ("config.json", "metrics.json"):
-            if not (folder / name).is_file():
-                raise InputError(
-                    f"{folder}: expected a finished run folder with {name}, found "
-                    + ("none" if folder.is_dir() else "no such folder")
-                )
-        described = report.read_config(folder / "config.json")
-        metrics = report.read_metrics(folder / "metrics.json")
-        self.classes: list[str] = described["classes"]
-        config = RunConfig(
-            model=described["model"],
-            dtype=described["dtype"],
-            model_options=described["model_options"],
-        )
-        self._front_end = models.front_end(config.model)
+        run = load_best(folder)
+        self.classes: list[str] = run.classes
+        self._front_end = models.front_end(run.config.model)
         self.sample_rate = self._front_end.sample_rate
         self.shortest = self._front_end.window_samples
-        model = build_model(config, len(self.classes))
-        checkpoints = Checkpoints(folder / "checkpoints")
-        like = abstract_variables(model, self._front_end)
-        like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
-        self._variables = checkpoints.restore_best(like, metrics["best_step"])
-        self._evaluate = Evaluator(model, self._front_end, batch_size)
+        self._variables = run.variables
+        self._evaluate = Evaluator(run.model, self._front_end, batch_size)
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         """Class probabilities of waveforms of any length.

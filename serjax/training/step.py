@@ -4,6 +4,7 @@ Waveforms lie on the device. A step cuts its batch from them, makes spectrograms
 and runs the model, the loss, the gradient and the update.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from serjax import augment, metrics
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
+from serjax.training import freeze
 from serjax.training.state import TrainState, Variables
 
 # Padi et al. 2021, section 4.2: the length of a batch's chunks, in frames, is drawn from these.
@@ -66,23 +68,29 @@ def make_train_step(
     key: jax.Array,
     num_classes: int,
     augmentation: str = "none",
+    frozen: freeze.Frozen | None = None,
 ) -> jax.stages.Wrapped:
     """Makes `step(state, examples, indices) -> (state, result)`; the state is donated.
 
     Args:
         model: From `serjax.models.create`.
         front_end: What it hears.
-        optimizer: From optax.
+        optimizer: From optax; where layers are frozen, from `freeze.optimizer`.
         key: Of all random numbers; those of a step follow from `fold_in(key, state.step)`.
         num_classes: Classes.
         augmentation: SpecAugment policy, or "none".
+        frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
+            Every stage is a branch of the one program, without the gradients that it has no use
+            for, and adds to the time of its compilation.
     """
     size = front_end.segment_samples
     if front_end.variable_length:
         size = front_end.samples(max(CHUNK_FRAMES))
+    frozen = frozen or {}
+    firsts = freeze.stages(frozen)
 
-    def step(
-        state: TrainState, examples: Examples, indices: jax.Array
+    def step_of_stage(
+        first: int, state: TrainState, examples: Examples, indices: jax.Array
     ) -> tuple[TrainState, StepResult]:
         chunk_key, augment_key, dropout_key = jax.random.split(
             jax.random.fold_in(key, state.step), 3
@@ -95,9 +103,12 @@ def make_train_step(
             x = augment.spec_augment(augment_key, x[..., 0], augmentation, mask=mask)[..., None]
 
         def loss_function(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
-            (logits, _), updates = model.apply(
+            (logits, _), updates = freeze.apply(
+                model,
                 {"params": params, "batch_stats": state.batch_stats},
                 x,
+                frozen=frozen,
+                step=first,
                 train=True,
                 mask=mask,
                 rngs={"dropout": dropout_key},
@@ -119,6 +130,13 @@ def make_train_step(
             input_finite=jnp.all(jnp.isfinite(x)),
         )
         return TrainState(state.step + 1, params, stats, opt_state), result
+
+    def step(
+        state: TrainState, examples: Examples, indices: jax.Array
+    ) -> tuple[TrainState, StepResult]:
+        stage = jnp.searchsorted(jnp.array(firsts), state.step, side="right") - 1
+        branches = [functools.partial(step_of_stage, first) for first in firsts]
+        return jax.lax.switch(stage, branches, state, examples, indices)
 
     return jax.jit(step, donate_argnums=0)
 

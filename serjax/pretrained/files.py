@@ -1,0 +1,78 @@
+"""PyTorch state dictionaries as NumPy arrays."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from serjax.errors import InputError
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Reads a checkpoint; nothing in it is executed.
+
+    Args:
+        path: `.safetensors`, which needs the package of that name, or `.pth` or `.pt`, a state
+            dictionary saved by `torch.save`, which needs PyTorch.
+
+    Returns:
+        Arrays by name, in their order and of their types; what NumPy has no type for is float32.
+
+    Raises:
+        InputError: No such file, another format, a package that is missing, or a file that holds
+            anything but tensors.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected a checkpoint, found no such file or folder")
+    readers = {".safetensors": _read_safetensors, ".pth": _read_torch, ".pt": _read_torch}
+    if path.suffix not in readers:
+        raise InputError(
+            f"{path}: expected a file named .safetensors, .pth or .pt, "
+            f"found {path.suffix or 'no suffix'}"
+        )
+    return readers[path.suffix](path)
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import safetensors
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise InputError(
+            f"{path}: reading it needs safetensors: pip install 'serjax[pretrained]'"
+        ) from error
+    try:
+        return dict(load_file(path))
+    except (safetensors.SafetensorError, KeyError, OSError) as error:
+        raise InputError(f"{path}: not a safetensors file: {_reason(error)}") from error
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"{path}: reading it needs PyTorch: pip install 'serjax[torch]'"
+        ) from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError) as error:
+        raise InputError(
+            f"{path}: not a file of tensors that PyTorch can read: {_reason(error)}"
+        ) from error
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: expected tensors by name, found {type(state).__name__}")
+    arrays = {}
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise InputError(
+                f"{path}: expected tensors by name, found {type(value).__name__} under {name!r}"
+            )
+        if value.dtype == torch.bfloat16:
+            value = value.float()
+        arrays[name] = value.detach().numpy()
+    return arrays
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,170 @@
+"""`load`: a model and its variables, from published weights or from a run of our own."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from serjax import models
+from serjax.errors import InputError, unknown_name
+from serjax.files import PathLike
+from serjax.pretrained import files
+from serjax.pretrained.convert import convert
+from serjax.pretrained.families import FAMILIES
+from serjax.training import freeze
+from serjax.training.finished import load_best
+from serjax.training.state import Variables
+from serjax.training.task import build_model, input_shape
+
+# What torchvision's networks are trained on; their variables' shapes follow from it.
+_IMAGE = (224, 224)
+
+
+class _Source(NamedTuple):
+    """What was trained, and how to make the same network for other classes."""
+
+    variables: Variables
+    num_classes: int
+    create: Callable[[int], nn.Module]
+    input_shape: tuple[int, ...]
+
+
+def load(
+    name: str,
+    path: PathLike,
+    num_classes: int | None = None,
+    *,
+    channels: int = 1,
+    fresh: Sequence[str] = (),
+    key: jax.Array | None = None,
+    **options: Any,
+) -> tuple[nn.Module, Variables]:
+    """Loads a model with trained weights, strictly: nothing is left out, nothing left over.
+
+    The last layer is kept where the number of classes is that of the checkpoint, and starts anew
+    where it is another.
+
+    Args:
+        name: One of `serjax.models.names()`.
+        path: A checkpoint of torchvision's network, `.safetensors`, `.pth` or `.pt`; or the folder
+            of a finished run, of which the best weights are taken.
+        num_classes: Classes; None: as many as the checkpoint has.
+        channels: Of the input to published weights. 3 keeps the first convolution, for images. 1
+            sums it over its channels, for spectrograms: it answers to one channel as it did to
+            three equal ones, so standardize the input, as ImageNet's images are.
+        fresh: Layers to start anew besides, as patterns, see `serjax.training.freeze`. Padi et
+            al. 2021, section 3.2, replace all dense layers: `("dense1.*", "head")`.
+        key: Of the new layers' weights; `jax.random.key(0)` by default.
+        **options: Fields of the network, see `serjax.models.create`; for a run they are added to
+            its own.
+
+    Returns:
+        The model, and its variables: `params` and `batch_stats`, the latter empty where there are
+        none.
+
+    Raises:
+        InputError: Unknown name or option; no such file or folder, or one that cannot be read; a
+            checkpoint of another model, or of another shape; no published weights of this model;
+            a pattern that matches no layer; channels other than 1 and 3.
+
+    >>> model, variables = load("resnet50", "resnet50.pth", 4)  # doctest: +SKIP
+    """
+    path = Path(path)
+    if name not in models.names():
+        raise InputError(unknown_name("model", name, models.names()))
+    if path.is_dir():
+        source = _from_run(name, path, channels, options)
+    else:
+        source = _from_torchvision(name, path, channels, options)
+    model = source.create(source.num_classes if num_classes is None else num_classes)
+    variables = _renewed(model, source, fresh, jax.random.key(0) if key is None else key)
+    return model, variables
+
+
+def _from_torchvision(name: str, path: Path, channels: int, options: dict[str, Any]) -> _Source:
+    if name not in FAMILIES:
+        raise InputError(
+            f"{path}: expected the folder of a run, as there are no published weights of {name}; "
+            f"there are of {', '.join(FAMILIES)}"
+        )
+    if channels not in (1, 3):
+        raise InputError(f"channels: expected 1 or 3, found {channels}")
+    family = FAMILIES[name]
+    state = files.read(path)
+    image = (1, *_IMAGE, channels)
+
+    def create(num_classes: int) -> nn.Module:
+        return models.create(name, num_classes, **options)
+
+    names = family.names(create(2))
+    head = state.get(f"{names(('head',))}.bias")
+    # Without a head the conversion says what is missing, whatever the number.
+    num_classes = 2 if head is None or head.ndim != 1 else len(head)
+    model = create(num_classes)
+    try:
+        variables = convert(
+            state,
+            _shapes(model, image),
+            names,
+            flattened=family.flattened(model),
+            unused=family.unused,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: not weights of {name}: {error}") from error
+    return _Source(variables, num_classes, create, image)
+
+
+def _from_run(name: str, folder: Path, channels: int, options: dict[str, Any]) -> _Source:
+    run = load_best(folder, name, **options)
+    if channels != 1:
+        raise InputError(f"channels: expected 1, as in the run {folder}, found {channels}")
+    return _Source(
+        run.variables,
+        len(run.classes),
+        lambda num_classes: build_model(run.config, num_classes),
+        input_shape(models.front_end(name)),
+    )
+
+
+def _shapes(model: nn.Module, shape: tuple[int, ...]) -> Variables:
+    """Shapes and dtypes of a model's variables for an input of this shape."""
+    x = jax.ShapeDtypeStruct(shape, jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), x)
+    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+
+def _renewed(model: nn.Module, source: _Source, fresh: Sequence[str], key: jax.Array) -> Variables:
+    """The trained variables, but new ones of layers that are to be new or have another shape."""
+    like = _shapes(model, source.input_shape)
+    freeze.check_patterns(fresh, like["params"])
+    trained = {
+        freeze.leaf_path(keys): leaf
+        for keys, leaf in jax.tree_util.tree_leaves_with_path(source.variables)
+    }
+    wanted = {
+        freeze.leaf_path(keys): leaf for keys, leaf in jax.tree_util.tree_leaves_with_path(like)
+    }
+    # Shapes differ only where they follow the number of classes: all else has been compared.
+    layers = {
+        path[1:-1]
+        for path, leaf in wanted.items()
+        if leaf.shape != trained[path].shape
+        or any(freeze.matches(pattern, path[1:-1]) for pattern in fresh)
+    }
+
+    def initialize(key: jax.Array) -> dict[freeze.Path, jax.Array]:
+        initial = model.init(key, jnp.zeros(source.input_shape, jnp.float32))
+        leaves = jax.tree_util.tree_leaves_with_path(initial)
+        named = ((freeze.leaf_path(keys), leaf) for keys, leaf in leaves)
+        return {path: leaf for path, leaf in named if path[1:-1] in layers}
+
+    new = jax.jit(initialize)(key) if layers else {}
+
+    def choose(keys: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        path = freeze.leaf_path(keys)
+        return new[path] if path in new else jnp.asarray(trained[path], leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(choose, like)

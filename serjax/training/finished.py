@@ -1,0 +1,62 @@
+"""What a finished run left to use: its best weights, and what they belong to."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+
+from serjax import models, report
+from serjax.errors import InputError
+from serjax.training.checkpoint import Checkpoints
+from serjax.training.state import Variables
+from serjax.training.task import RunConfig, abstract_variables, build_model
+
+
+class FinishedRun(NamedTuple):
+    """A trained model.
+
+    Attributes:
+        config: That of the run, as far as the model follows from it.
+        classes: Names, in the order of the logits.
+        model: The network.
+        variables: Its best ones.
+    """
+
+    config: RunConfig
+    classes: list[str]
+    model: nn.Module
+    variables: Variables
+
+
+def load_best(folder: Path, model: str | None = None, **options: Any) -> FinishedRun:
+    """Loads the best weights of a run.
+
+    Args:
+        folder: A finished run folder.
+        model: The name that its model must have; None: any.
+        **options: Fields of the model that are to differ from the run's.
+
+    Raises:
+        InputError: The folder holds no finished run, one of another model, or one whose
+            checkpoint does not fit.
+    """
+    for name in ("config.json", "metrics.json"):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder}: expected a finished run folder with {name}, found "
+                + ("none" if folder.is_dir() else "no such folder")
+            )
+    described = report.read_config(folder / "config.json")
+    if model not in (None, described["model"]):
+        raise InputError(f"{folder}: expected a run of {model}, found one of {described['model']}")
+    metrics = report.read_metrics(folder / "metrics.json")
+    config = RunConfig(
+        model=described["model"],
+        dtype="float32" if "dtype" in options else described["dtype"],
+        model_options={**described["model_options"], **options},
+    )
+    network = build_model(config, len(described["classes"]))
+    like = abstract_variables(network, models.front_end(config.model))
+    like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
+    variables = Checkpoints(folder / "checkpoints").restore_best(like, metrics["best_step"])
+    return FinishedRun(config, described["classes"], network, variables)

@@ -1,0 +1,198 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from serjax import frontend, models
+from serjax.data import batches
+from serjax.errors import InputError
+from serjax.training import Checkpoints, create_state, freeze, make_train_step
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+FRONT_END = dataclasses.replace(frontend.GUIZZO_REAL, frames=64, bins=32, segment_seconds=0.5)
+OPTIONS = {"blocks": (1, 1), "channels": 8}
+
+
+def examples():
+    rng = np.random.default_rng(0)
+    waveforms = [rng.uniform(-0.5, 0.5, 8000).astype(np.float32) for _ in range(6)]
+    size = FRONT_END.segment_samples
+    return jax.device_put(batches.pack(waveforms, [0, 1, 2, 0, 1, 2], size, room=size))
+
+
+def setup(name, transformation, frozen, key):
+    """A small network, its step and its initial state."""
+    model = models.create(name, 3, **OPTIONS)
+    optimizer = freeze.optimizer(transformation, frozen)
+    step = make_train_step(model, FRONT_END, optimizer, key, 3, frozen=frozen)
+    return step, create_state(model, optimizer, key, (1, 64, 32, 1))
+
+
+def states(step, state, steps):
+    """The state before the first and after every step, copied, as steps donate theirs."""
+    data, indices = examples(), jnp.arange(6, dtype=jnp.int32)
+    found = [jax.tree.map(np.array, state)]
+    for _ in range(steps):
+        state, _ = step(state, data, indices)
+        found.append(jax.tree.map(np.array, state))
+    return found
+
+
+def layers(tree):
+    return {freeze.leaf_path(k)[:-1] for k, _ in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def moved(before, after):
+    """Layers with a parameter or statistic that is not bit for bit the same."""
+    return {
+        freeze.leaf_path(keys)[:-1]
+        for keys, old in jax.tree_util.tree_leaves_with_path(before)
+        if old.tobytes() != _leaf(after, keys).tobytes()
+    }
+
+
+def _leaf(tree, keys):
+    for key in keys:
+        tree = tree[key.key]
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen", "backbone"),
+    [
+        ("resnet18", {"stem_.*|stage1_.*": None}, ("stem_conv", "stem_norm", "stage1_block1")),
+        ("quat_resnet18", {"(.*/)?head": 0, ".*": None}, ("embedding", "classifier")),
+    ],
+)
+def test_frozen_layers_and_their_statistics_stay_bit_for_bit(name, frozen, backbone, key):
+    # Weight decay moves all that is not held, whatever its gradient.
+    step, state = setup(name, optax.adamw(1e-2, weight_decay=0.1), frozen, key)
+    first, *_, last = states(step, state, 3)
+    for before, after in ((first.params, last.params), (first.batch_stats, last.batch_stats)):
+        held = {path for path in layers(before) if path[0] in backbone and path[-1] != "head"}
+        assert held
+        assert moved(before, after) == layers(before) - held
+
+
+def test_stages_are_set_free_at_their_steps(key):
+    frozen = {"head": 0, "stage2_.*": 2, ".*": None}
+    rate = 1e-3
+    step, state = setup("resnet18", optax.adam(rate), frozen, key)
+    found = states(step, state, 4)
+    stage = {path for path in layers(found[0].params) if path[0] == "stage2_block1"}
+    norms = {path for path in layers(found[0].batch_stats) if path[0] == "stage2_block1"}
+    for before, after, free in zip(found, found[1:], (False, False, True, True), strict=True):
+        assert moved(before.params, after.params) == {("head",)} | (stage if free else set())
+        assert moved(before.batch_stats, after.batch_stats) == (norms if free else set())
+    assert step._cache_size() == 1
+    # Adam's first step, its moments corrected for their start at zero, is the rate (Kingma & Ba,
+    # 2015, section 2.1).
+    kernels = [s.params["stage2_block1"]["conv1"]["kernel"] for s in found[2:4]]
+    assert np.abs(kernels[1] - kernels[0]).max() == pytest.approx(rate, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "quat_resnet18"])
+def test_an_all_frozen_network_trains_as_it_evaluates(name, key):
+    model = models.create(name, 3, **OPTIONS)
+    x = jax.random.normal(key, (4, 64, 32, 1))
+    variables = model.init(key, x)
+    stats = jax.tree.map(lambda leaf: leaf + 0.3, variables["batch_stats"])
+    variables = {**variables, "batch_stats": stats}
+
+    def loss(params):
+        (logits, _), updates = freeze.apply(
+            model,
+            {**variables, "params": params},
+            x,
+            frozen={".*": None},
+            step=0,
+            train=True,
+            mutable=["batch_stats"],
+        )
+        return jnp.sum(jnp.square(logits)), (logits, updates["batch_stats"])
+
+    gradient, (logits, kept) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    np.testing.assert_allclose(logits, jax.jit(model.apply)(variables, x)[0], rtol=1e-5, atol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, kept, stats)
+    assert not any(jnp.any(leaf) for leaf in jax.tree.leaves(gradient))
+
+
+def test_a_frozen_backbone_has_no_backward_pass_and_no_moments(key):
+    operations, moments = [], []
+    for frozen in ({}, {"head": 0, ".*": None}):
+        step, state = setup("resnet18", optax.adam(1e-3), frozen, key)
+        compiled = step.lower(state, examples(), jnp.arange(6, dtype=jnp.int32)).compile()
+        operations.append(compiled.cost_analysis()["flops"])
+        moments.append(sum(leaf.size for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim))
+    # A forward pass is a third of a training step's convolutions.
+    assert operations[1] < 0.5 * operations[0]
+    assert moments[1] == 2 * sum(leaf.size for leaf in jax.tree.leaves(state.params["head"]))
+
+
+def test_a_staged_run_is_saved_and_restored(tmp_path, key):
+    step, state = setup("resnet18", optax.adam(1e-3), {"head": 0, "stage2_.*": 1, ".*": None}, key)
+    data, indices = examples(), jnp.arange(6, dtype=jnp.int32)
+    for _ in range(2):
+        state, _ = step(state, data, indices)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save_last(state, {})
+    restored, _ = checkpoints.restore_last(state)
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
+
+
+@pytest.mark.parametrize("counted", ["from the stage", "from the run"])
+def test_a_schedule_counts_from_where_it_is_chained(counted):
+    rates = (1.0, 2.0, 4.0, 8.0)
+    schedule = optax.scale_by_learning_rate(lambda count: jnp.array(rates)[count])
+    if counted == "from the stage":
+        transformation = freeze.optimizer(schedule, {"late": 2})
+    else:
+        transformation = optax.chain(freeze.optimizer(optax.identity(), {"late": 2}), schedule)
+    params = {name: {"kernel": jnp.ones(2)} for name in ("early", "late")}
+    state = transformation.init(params)
+    found = {"early": [], "late": []}
+    for _ in rates:
+        updates, state = transformation.update(params, state, params)
+        for name, values in found.items():
+            values.append(-float(updates[name]["kernel"][0]))
+    assert found["early"] == list(rates)
+    assert found["late"] == ([0, 0, 1, 2] if counted == "from the stage" else [0, 0, 4, 8])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("stage1_block1", "stage1_block1/conv1", True),
+        ("stage1_block1", "stage1_block10/conv1", False),
+        ("conv1", "stage1_block1/conv1", False),
+        (".*/conv1", "stage1_block1/conv1", True),
+        ("stage[12]_.*", "stage2_block1", True),
+        ("(.*/)?head", "classifier/head", True),
+        ("(.*/)?head", "head", True),
+        ("dense1", "dense1_norm", False),
+    ],
+)
+def test_patterns_match_whole_modules(pattern, path, expected):
+    assert freeze.matches(pattern, tuple(path.split("/"))) is expected
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        (
+            {"stage9_.*": None},
+            r"'stage9_\.\*': expected to match a layer, found 3 .*: block, head, stem",
+        ),
+        ({"(": None}, r"'\(': not a regular expression: "),
+        ({"head": -1}, "'head': expected to train from step 0 on or later, found -1"),
+    ],
+)
+def test_what_cannot_be_frozen_is_refused(frozen, message):
+    params = {name: {"kernel": jnp.ones(1)} for name in ("stem", "block", "head")}
+    with pytest.raises(InputError, match=message) as refused:
+        freeze.optimizer(optax.adam(1e-3), frozen).init(params)
+    assert "\n" not in str(refused.value)

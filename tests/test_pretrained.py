@@ -1,0 +1,343 @@
+"""Loading weights. Files of torchvision's form are made here, by its names, without PyTorch."""
+
+import csv
+import pickle
+import shutil
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from serjax import data, models, pretrained, training
+from serjax.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+SMALL = {"blocks": (1, 1), "channels": 8}
+
+
+def torch_state(num_classes=5):
+    """A ResNet of two stages with one block each, named and shaped as torchvision would."""
+    shapes = {"conv1.weight": (8, 3, 7, 7), "layer2.0.downsample.0.weight": (16, 8, 1, 1)}
+    shapes |= {"fc.weight": (num_classes, 16), "fc.bias": (num_classes,)}
+    norms = {"bn1": 8, "layer2.0.downsample.1": 16}
+    for stage, (inputs, outputs) in enumerate(((8, 8), (8, 16)), start=1):
+        shapes[f"layer{stage}.0.conv1.weight"] = (outputs, inputs, 3, 3)
+        shapes[f"layer{stage}.0.conv2.weight"] = (outputs, outputs, 3, 3)
+        norms |= {f"layer{stage}.0.bn{index}": outputs for index in (1, 2)}
+    for name, channels in norms.items():
+        for leaf in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{name}.{leaf}"] = (channels,)
+    rng = np.random.default_rng(0)
+    state = {name: rng.uniform(0.1, 0.5, shape).astype("f") for name, shape in shapes.items()}
+    return state | {f"{name}.num_batches_tracked": np.array(3) for name in norms}
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "resnet.safetensors"
+    save_file(torch_state(), path)
+    return path
+
+
+def load(path, *args, **options):
+    return pretrained.load("resnet18", path, *args, **{**SMALL, **options})
+
+
+def equal(tree, other):
+    return jax.tree.map(np.array_equal, tree, other)
+
+
+def test_every_number_has_its_place(weights):
+    state = torch_state()
+    model, variables = load(weights, channels=3)
+    params, stats = variables["params"], variables["batch_stats"]
+    kernel = params["stage2_block1"]["projection"]["kernel"]
+    assert kernel[0, 0, 3, 5] == state["layer2.0.downsample.0.weight"][5, 3, 0, 0]
+    kernel = params["stem_conv"]["kernel"]
+    assert kernel[4, 6, 2, 7] == state["conv1.weight"][7, 2, 4, 6]
+    kernel = params["head"]["kernel"]
+    assert kernel[11, 2] == state["fc.weight"][2, 11]
+    for found, name in (
+        (params["stem_norm"]["scale"], "bn1.weight"),
+        (params["stem_norm"]["bias"], "bn1.bias"),
+        (stats["stage2_block1"]["norm_projection"]["mean"], "layer2.0.downsample.1.running_mean"),
+        (stats["stage1_block1"]["norm2"]["var"], "layer1.0.bn2.running_var"),
+        (params["head"]["bias"], "fc.bias"),
+    ):
+        np.testing.assert_array_equal(found, state[name])
+    assert model.num_classes == 5
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == sum(
+        value.size for name, value in state.items() if not name.endswith("tracked")
+    )
+
+
+def test_one_channel_is_answered_as_three_equal_ones(weights, key):
+    x = jax.random.normal(key, (2, 32, 48, 1))
+    image, of_image = load(weights, channels=3)
+    expected, _ = image.apply(of_image, jnp.tile(x, 3))
+    model, variables = load(weights)
+    assert variables["params"]["stem_conv"]["kernel"].shape == (7, 7, 1, 8)
+    np.testing.assert_allclose(model.apply(variables, x)[0], expected, rtol=1e-5)
+
+
+def test_the_head_starts_anew_for_other_classes(weights):
+    _, whole = load(weights, 5)
+    model, variables = load(weights, 3)
+    assert model.num_classes == 3
+    head = variables["params"].pop("head")
+    whole["params"].pop("head")
+    assert jax.tree.all(equal(variables, whole))
+    assert head["kernel"].shape == (16, 3)
+    assert 0 < jnp.std(head["kernel"]) < 0.02  # `HEAD_INIT`
+    assert not jnp.any(head["bias"])
+    _, again = load(weights, 3, key=jax.random.key(0))
+    np.testing.assert_array_equal(again["params"]["head"]["kernel"], head["kernel"])
+    _, other = load(weights, 3, key=jax.random.key(1))
+    assert not jnp.any(other["params"]["head"]["kernel"] == head["kernel"])
+
+
+def test_layers_start_anew_on_request(weights):
+    _, whole = load(weights)
+    _, variables = load(weights, fresh=("head", "stage2_block1/norm.*", ".*/conv2"))
+    for collection, renewed in (
+        ("params", {"head", "norm1", "norm2", "norm_projection", "conv2"}),
+        ("batch_stats", {"norm1", "norm2", "norm_projection"}),
+    ):
+        for block, layers in equal(whole[collection], variables[collection]).items():
+            for layer, same in layers.items() if "block" in block else [(block, layers)]:
+                chosen = layer in renewed and not (block == "stage1_block1" and "norm" in layer)
+                assert jax.tree.all(same) is not chosen, (block, layer)
+    norm = variables["batch_stats"]["stage2_block1"]["norm1"]
+    assert np.all(norm["mean"] == 0)
+    assert np.all(norm["var"] == 1)
+
+
+def test_weights_are_stored_as_asked(weights, tmp_path):
+    half = {n: v.astype(np.float16) for n, v in torch_state().items() if v.ndim}
+    save_file(half, tmp_path / "half.safetensors")
+    _, variables = load(tmp_path / "half.safetensors")
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    np.testing.assert_array_equal(variables["params"]["head"]["bias"], half["fc.bias"])
+    _, variables = load(weights, param_dtype=jnp.bfloat16)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {jnp.bfloat16}
+
+
+# --- What is refused -----------------------------------------------------------------------------
+
+
+def changed(state, drop=(), add=()):
+    kept = {name: value for name, value in state.items() if name not in drop}
+    return kept | {name: np.zeros(shape, "f") for name, shape in add}
+
+
+@pytest.mark.parametrize(
+    ("drop", "add", "message"),
+    [
+        (["bn1.bias"], [], r"not weights of resnet18: 1 missing \(bn1.bias\)$"),
+        (["fc.bias"], [], r": 1 missing \(fc.bias\); .*fc.weight: expected \(2, 16\)"),
+        ([], [("layer3.0.conv1.weight", (4,))], r": 1 unknown \(layer3.0.conv1.weight\)$"),
+        (
+            [],
+            [(f"head.{i}", (1,)) for i in range(5)],
+            r"5 unknown \(head.0, head.1, head.2, ...\)$",
+        ),
+        (
+            [],
+            [("layer1.0.conv1.weight", (8, 9, 3, 3))],
+            r"1 of another shape \(layer1.0.conv1.weight: expected \(8, 8, 3, 3\), found \(8, 9, 3",
+        ),
+        (["bn1.bias"], [("bn1.beta", (8,))], r"1 missing \(bn1.bias\); 1 unknown \(bn1.beta\)$"),
+        (
+            [],
+            [("fc.weight", (5,))],
+            r"of another shape \(fc.weight: expected \(5, 16\), found \(5,",
+        ),
+    ],
+)
+def test_weights_that_do_not_match_are_listed(tmp_path, drop, add, message):
+    path = tmp_path / "w.safetensors"
+    save_file(changed(torch_state(), drop, add), path)
+    with pytest.raises(InputError, match=message) as refused:
+        load(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"channels": 2}, "channels: expected 1 or 3, found 2"),
+        ({"num_classes": 1}, "num_classes: a classifier needs at least 2, found 1"),
+        ({"num_classes": 0}, "num_classes: a classifier needs at least 2, found 0"),
+        ({"fresh": ["haed"]}, "'haed': expected to match a layer, found .*"),
+        ({"width": 3}, "unknown option of resnet18 'width'"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(weights, arguments, message):
+    with pytest.raises(InputError, match=message):
+        load(weights, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet_50", "unknown model 'resnet_50': did you mean 'resnet50'"),
+        ("quat_resnet50", "no published weights of quat_resnet50; there are of resnet18"),
+        ("dscnn", "no published weights of dscnn"),
+    ],
+)
+def test_models_without_weights_are_refused(weights, name, message):
+    with pytest.raises(InputError, match=message):
+        pretrained.load(name, weights)
+
+
+def write(content):
+    return lambda path: path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("none.pth", lambda path: None, "expected a checkpoint, found no such file or folder"),
+        ("w.onnx", write(b"x"), "expected a file named .safetensors, .pth or .pt, found .onnx"),
+        ("weights", write(b"x"), "expected a file named .*, found no suffix"),
+        ("w.safetensors", write(b"x" * 100), "not a safetensors file: "),
+        ("w.safetensors", write(b""), "not a safetensors file: "),
+    ],
+)
+def test_files_that_hold_no_weights_are_refused(tmp_path, name, make, message):
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(InputError, match=message) as refused:
+        load(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "\n" not in str(refused.value)
+
+
+class _Executed:
+    """Unpickled, it would end the test run."""
+
+    def __reduce__(self):
+        return sys.exit, (3,)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"x" * 100, "not a file of tensors that PyTorch can read"),
+        (b"", "not a file of tensors that PyTorch can read"),
+        (pickle.dumps(_Executed()), "not a file of tensors that PyTorch can read"),
+        ([1, 2], "expected tensors by name, found list"),
+        ({"epoch": 3}, "expected tensors by name, found int under 'epoch'"),
+    ],
+)
+def test_pytorch_files_that_hold_no_weights_are_refused(tmp_path, content, message):
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
+    path = tmp_path / "w.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(InputError, match=message) as refused:
+        load(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_pytorch_files_of_half_precision_are_read(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
+    state = {n: torch.from_numpy(np.array(v)).bfloat16() for n, v in torch_state().items()}
+    torch.save(state, tmp_path / "w.pt")
+    _, variables = load(tmp_path / "w.pt")
+    expected = state["fc.bias"].float().numpy()
+    np.testing.assert_array_equal(variables["params"]["head"]["bias"], expected)
+
+
+@pytest.mark.parametrize(
+    ("package", "suffix", "extra"),
+    [("safetensors", "safetensors", "pretrained"), ("torch", "pth", "torch")],
+)
+def test_a_missing_package_is_named(monkeypatch, tmp_path, package, suffix, extra):
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(b"")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"pip install 'serjax\[{extra}\]'"):
+        load(path)
+
+
+# --- Runs of our own -----------------------------------------------------------------------------
+
+CORPUS = {"speakers": 5, "words": 2}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, standard_promotion):
+    """A finished run that recognizes five speakers."""
+    config = training.RunConfig(
+        model="dscnn",
+        model_options={"hidden": 16},
+        dataset_options=CORPUS,
+        target="speaker",
+        split="random",
+        epochs=1,
+    )
+    return training.run(config, out=tmp_path_factory.mktemp("run") / "speakers")
+
+
+def test_a_run_is_loaded_as_it_predicted(run):
+    model, variables = pretrained.load("dscnn", run)
+    corpus, waveforms = data.waveforms(data.load("synthetic", **CORPUS), 16000)
+    with (run / "predictions.csv").open() as file:
+        row = next(row for row in csv.DictReader(file) if row["part"] == "test")
+    waveform = waveforms[[u.path for u in corpus.utterances].index(row["path"])]
+    front_end = models.front_end("dscnn")
+    x, mask = front_end(jnp.asarray(waveform)[None], jnp.array([len(waveform)], jnp.int32))
+    logits, _ = model.apply(variables, x, mask=mask)
+    expected = [float(value) for name, value in row.items() if name.startswith("p_")]
+    assert len(expected) == 5
+    np.testing.assert_allclose(jax.nn.softmax(logits)[0], expected, atol=1e-3)
+
+
+def test_a_run_on_speakers_becomes_a_model_of_emotions(run):
+    # Padi et al. 2021, section 3.2: the dense layers are replaced.
+    _, whole = pretrained.load("dscnn", run)
+    model, variables = pretrained.load("dscnn", run, 4, fresh=["dense1"], dropout_rate=0.5)
+    assert (model.num_classes, model.hidden, model.dropout_rate) == (4, 16, 0.5)
+    for name, leaves in variables["params"].items():
+        same = name not in ("dense1", "head")
+        assert jax.tree.all(equal(leaves, whole["params"][name])) is same or name == "head"
+    assert variables["params"]["head"]["kernel"].shape == (16, 4)
+    assert jax.tree.all(equal(variables["batch_stats"], whole["batch_stats"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet34_stats", {}, "expected a run of resnet34_stats, found one of dscnn"),
+        ("quat_dscnn", {}, "expected a run of quat_dscnn, found one of dscnn"),
+        ("dscnn", {"hidden": 32}, "not a checkpoint of this model: "),
+        ("dscnn", {"channels": 3}, "channels: expected 1, as in the run .*, found 3"),
+    ],
+)
+def test_a_run_of_another_model_is_refused(run, name, options, message):
+    with pytest.raises(InputError, match=message) as refused:
+        pretrained.load(name, run, **options)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_checkpoint_under_another_models_name_is_refused(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    config = (folder / "config.json").read_text()
+    config = config.replace('"model": "dscnn"', '"model": "vgg16"')
+    (folder / "config.json").write_text(config.replace('"hidden": 16', '"stages": [[4]]'))
+    with pytest.raises(InputError, match="not a checkpoint of this model: ") as refused:
+        pretrained.load("vgg16", folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"expected a finished run folder with config\.json"):
+        pretrained.load("dscnn", tmp_path)
