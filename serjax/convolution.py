@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from serjax import patches
 from serjax.errors import InputError
 
 Padding = str | int | Sequence[int | tuple[int, int]]
@@ -104,17 +105,47 @@ def convolution(
     """Real convolution `(x, matrix) -> y` over so many spatial axes, channels last."""
 
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
-        return lax.conv_general_dilated(
-            x,
-            matrix,
-            window_strides=_tuple(strides, rank, "strides"),
-            padding=_pairs(padding, rank),
-            rhs_dilation=_tuple(dilation, rank, "dilation"),
-            dimension_numbers=_dimension_numbers(rank),
-            precision=precision,
-        )
+        steps = _tuple(strides, rank, "strides")
+        spread = _tuple(dilation, rank, "dilation")
+        pairs = _pairs(padding, rank)
+        if isinstance(pairs, str):
+            window = [(n - 1) * d + 1 for n, d in zip(matrix.shape, spread, strict=False)]
+            pairs = lax.padtype_to_pads(x.shape[1:-1], window, steps, pairs)
+        return patches.conv(x, matrix, steps, tuple(pairs), spread, precision)
 
     return multiply
+
+
+def conv_general_dilated(
+    x: jax.Array,
+    kernel: jax.Array,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    feature_group_count: int = 1,
+    precision: Any = None,
+) -> jax.Array:
+    """`patches.conv` with the arguments of `jax.lax.conv_general_dilated`.
+
+    To be the field of that name of `flax.linen.Conv`, whose arrays have the channels last. What
+    `patches.conv` does not do, groups and dilated input, stays with XLA.
+    """
+    if feature_group_count != 1 or set(lhs_dilation or (1,)) != {1}:
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            window_strides,
+            padding,
+            lhs_dilation,
+            rhs_dilation,
+            dimension_numbers,
+            feature_group_count,
+            precision=precision,
+        )
+    rank = x.ndim - 2
+    return convolution(rank, window_strides, padding, rhs_dilation or 1, precision)(x, kernel)
 
 
 def transposed_convolution(

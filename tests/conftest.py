@@ -76,3 +76,10 @@ def torchvision() -> ModuleType:
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         import torchvision.models
     return torchvision
+
+
+@pytest.fixture
+def float64():
+    """Double precision within a test."""
+    with jax.enable_x64(True):
+        yield

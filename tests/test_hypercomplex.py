@@ -23,12 +23,6 @@ def assert_close(actual, expected, tolerance=1e-12):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def pairs(x, kernel, options):
     """Padding of a drawn convolution in numbers."""
     space, window, padding = x.shape[1:-1], kernel.shape[1:-2], options["padding"]

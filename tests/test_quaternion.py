@@ -34,12 +34,6 @@ def assert_equal_within(actual, expected, relative=1e-12, scale=None):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 # --- The algebra ---------------------------------------------------------------------------------
 
 

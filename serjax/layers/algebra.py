@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 from einops import rearrange
 
+from serjax.convolution import conv_general_dilated
 from serjax.errors import InputError
 from serjax.layers.batch_norm import HypercomplexBatchNorm, QuaternionBatchNorm
 from serjax.layers.hypercomplex import PHMConv, PHMConvTranspose, PHMDense
@@ -53,7 +54,8 @@ def _real_dense(features: int, **options: Any) -> nn.Module:
 
 
 def _real_conv(features: int, kernel_size: int | Sequence[int], **options: Any) -> nn.Module:
-    options = {"kernel_init": nn.initializers.he_normal(), **options}
+    own = {"kernel_init": nn.initializers.he_normal(), "conv_general_dilated": conv_general_dilated}
+    options = {**own, **options}
     return nn.Conv(features, window(kernel_size), **options)
 
 

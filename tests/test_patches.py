@@ -1,0 +1,124 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from serjax import patches
+from serjax.convolution import conv_general_dilated
+
+# XLA's own convolution, and its derivative, are the independent definition.
+
+
+def xla(x, kernel, strides, padding, dilation):
+    space = "DHW"[-len(strides) :]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        padding,
+        rhs_dilation=dilation,
+        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+    )
+
+
+@st.composite
+def convolutions(draw):
+    rank = draw(st.integers(1, 3))
+    window = draw(st.tuples(*[st.integers(1, 3)] * rank))
+    strides = draw(st.tuples(*[st.integers(1, 2)] * rank))
+    dilation = draw(st.tuples(*[st.integers(1, 2)] * rank))
+    padding = draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * rank))
+    space = draw(st.tuples(*[st.integers(5, 8)] * rank))
+    batch, inputs, outputs = draw(st.tuples(*[st.integers(1, 3)] * 3))
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(batch, *space, inputs))
+    kernel = rng.normal(size=(*window, inputs, outputs))
+    return x, kernel, strides, padding, dilation
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 600, 10**6], ids=["rows", "images", "whole"])
+@settings(max_examples=15, deadline=None)
+@given(case=convolutions())
+def test_derivatives_are_those_of_xla(piece_bytes, case):
+    x, kernel, strides, padding, dilation = case
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "_PIECE_BYTES", piece_bytes)
+        x, kernel = jnp.asarray(x), jnp.asarray(kernel)
+        expected, pull_expected = jax.vjp(
+            lambda x, k: xla(x, k, strides, padding, dilation), x, kernel
+        )
+        found, pull = jax.vjp(
+            lambda x, k: patches._with_patches(x, k, strides, padding, dilation, None), x, kernel
+        )
+        np.testing.assert_array_equal(found, expected)
+        cotangent = jnp.cos(jnp.arange(found.size, dtype=found.dtype)).reshape(found.shape)
+        for ours, theirs in zip(pull(cotangent), pull_expected(cotangent), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere XLA's derivative is used")
+@pytest.mark.parametrize(
+    ("shape", "channels", "window", "taken"),
+    [
+        ((4, 32, 32), 64, 3, True),
+        ((4, 32, 32), 63, 3, False),
+        ((3, 32, 32), 64, 3, False),
+        ((4, 32, 32), 64, 1, False),
+    ],
+)
+def test_patches_are_taken_where_they_pay(shape, channels, window, taken):
+    def gradient(x, kernel):
+        pairs = ((window // 2,) * 2,) * 2
+        run = lambda k: patches.conv(x, k, (1, 1), pairs, (1, 1)).sum()  # noqa: E731
+        return jax.grad(run)(kernel)
+
+    x = jax.ShapeDtypeStruct((*shape, channels), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((window, window, channels, channels), jnp.float32)
+    text = jax.jit(gradient).lower(x, kernel).as_text()
+    assert ("dot_general" in text) == taken
+
+
+def test_bfloat16_sums_in_float32():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, 64, 64, 4)), jnp.bfloat16)
+    kernel = jnp.zeros((3, 3, 4, 4), jnp.bfloat16)
+    options = (1, 1), ((1, 1), (1, 1)), (1, 1)
+
+    def gradient(run, x, kernel):
+        return jax.vjp(lambda k: run(x, k), kernel)[1](x)[0]
+
+    found = gradient(lambda x, k: patches._with_patches(x, k, *options, None), x, kernel)
+    assert found.dtype == jnp.bfloat16
+    with jax.enable_x64(True):
+        exact = gradient(
+            lambda x, k: xla(x, k, *options), x.astype(jnp.float64), kernel.astype(jnp.float64)
+        )
+    # The result is rounded once, to 8 bits.
+    np.testing.assert_allclose(np.asarray(found, np.float64), exact, rtol=2**-8, atol=0.1)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 1), (0, 3))])
+def test_flax_arguments_mean_what_they_mean_to_xla(padding, float64):
+    rng = np.random.default_rng(1)
+    x, kernel = (
+        jnp.asarray(rng.normal(size=(2, 9, 8, 6))),
+        jnp.asarray(rng.normal(size=(3, 2, 6, 4))),
+    )
+    numbers = ("NHWC", "HWIO", "NHWC")
+    for options in ({}, {"rhs_dilation": (2, 1)}):
+        found = conv_general_dilated(
+            x, kernel, (2, 1), padding, dimension_numbers=numbers, **options
+        )
+        expected = lax.conv_general_dilated(
+            x, kernel, (2, 1), padding, dimension_numbers=numbers, **options
+        )
+        np.testing.assert_array_equal(found, expected)
+    groups = {"feature_group_count": 2, "dimension_numbers": numbers}
+    np.testing.assert_array_equal(
+        conv_general_dilated(x, kernel[:, :, :3], (1, 1), "SAME", **groups),
+        lax.conv_general_dilated(x, kernel[:, :, :3], (1, 1), "SAME", **groups),
+    )
