@@ -99,7 +99,7 @@ def test_quaternion_vgg16_has_the_published_number_of_parameters():
 
 @pytest.mark.parametrize("n", [2, 4])
 def test_hypercomplex_vgg16_has_an_nth_of_the_weights(n):
-    # Grassucci et al. 2022, section III: 1/n of the weights, and n³ for each layer's rule.
+    # Grassucci et al. 2022: 1/n of the weights, and n³ for each layer's rule.
     def params(name):
         return variable_shapes(models.create(name, 4, embedding=False), (1, 64, 64, 4))["params"]
 
