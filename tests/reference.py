@@ -245,7 +245,7 @@ def quaternion_batch_norm(x: np.ndarray, epsilon: float) -> tuple[np.ndarray, ..
 def hypercomplex_matrix(rule: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Real kernel `[*window, n inputs, n outputs]` of `[n, *window, inputs, outputs]`.
 
-    `W = sum_i A_i (x) S_i` acts on columns (Zhang et al. 2021, equation 4), so it is transposed.
+    `W = sum_i A_i (x) S_i` acts on columns (Zhang et al. 2021), so it is transposed.
     """
     n, *window, inputs, outputs = kernel.shape
     matrix = np.zeros((*window, n * inputs, n * outputs))
@@ -259,7 +259,7 @@ def whitened(x: np.ndarray, components: int, epsilon: float) -> tuple[np.ndarray
     """Whitened `[positions, channels]`, means `[channels]`, covariances `[n, n, numbers]`.
 
     A number's components are multiplied by the inverse of the Cholesky factor of their covariance
-    (Trabelsi et al. 2018, section 3.5; Gaudet & Maida 2018, section IV), one number at a time.
+    (Trabelsi et al. 2018, section 3.5; Gaudet & Maida 2018), one number at a time.
     """
     blocks = x.astype(np.float64).reshape(len(x), components, -1)
     result, covariances = np.zeros_like(blocks), []

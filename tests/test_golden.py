@@ -34,10 +34,7 @@ def assert_golden(function, x, file, name):
     np.testing.assert_allclose(found, channels_last(gradient), rtol=0, atol=1e-12)
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def quaternion_weights(*shape: int) -> np.ndarray:

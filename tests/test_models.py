@@ -21,8 +21,26 @@ SMALL = {
     "resnet50": ({"blocks": (1, 1), "channels": 4}, (40, 32, 1)),
     "quat_resnet50": ({"blocks": (1, 1), "channels": 4}, (160, 32, 1)),
 }
-# Names that are no further network when they are as small.
-ALIKE = ("resnet34", "quat_resnet34", "wide_resnet50", "quat_wide_resnet50")
+# Hypercomplex networks hear what quaternion ones do.
+SMALL |= {
+    f"phm{n}_{name.removeprefix('quat_')}": case
+    for name, case in SMALL.items()
+    if name.startswith("quat_")
+    for n in (2, 4)
+}
+# What holds for one number of components and one kind of block holds for another; all of them
+# take minutes more.
+NAMES = [
+    pytest.param(
+        name,
+        marks=[pytest.mark.slow]
+        if name.startswith("phm2_") or ("phm4_" in name and "resnet" in name)
+        else [],
+    )
+    for name in SMALL
+]
+# Families that are no further network when they are as small.
+ALIKE = ("resnet34", "wide_resnet50")
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -53,6 +71,8 @@ def random_variables(model, x_shape, seed=0):
         if name == "kernel":
             # A quaternion's four components come first and count as inputs.
             values *= np.sqrt(2 / (math.prod(leaf.shape) / leaf.shape[-1]))
+        elif name == "rule":
+            values /= np.sqrt(len(values))
         elif name in ("scale", "var"):
             values = 1 + 0.2 * np.abs(values)
         elif name == "negative_slope":
@@ -87,6 +107,20 @@ def test_quaternion_vgg16_has_the_published_number_of_parameters():
     behind = variable_shapes(models.create("quat_vgg16", 4), (1, 512, 128, 1))
     assert count(behind["params"]) == 9_998_020 + 256
     assert count(behind["params"]["embedding"]) == 256
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_hypercomplex_vgg16_has_an_nth_of_the_weights(n):
+    # Grassucci et al. 2022: 1/n of the weights, and n³ for each layer's rule.
+    def params(name):
+        return variable_shapes(models.create(name, 4, embedding=False), (1, 64, 64, 4))["params"]
+
+    real, hyper = params("vgg16"), params(f"phm{n}_vgg16")
+    head = real.pop("head")
+    assert hyper.pop("head") == head
+    weights = sum(math.prod(layer["kernel"].shape) for layer in real.values())
+    biases = sum(math.prod(layer["bias"].shape) for layer in real.values())
+    assert count(hyper) == weights // n + biases + 15 * n**3
 
 
 def test_vgg16_on_images_is_the_one_of_simonyan_and_zisserman():
@@ -125,7 +159,7 @@ def test_dscnn_is_as_large_as_the_paper_says():
         ("wide_resnet50", (2, 512, 128, 1), 49),
     ],
 )
-@pytest.mark.parametrize("prefix", ["", "quat_"])
+@pytest.mark.parametrize("prefix", ["", "quat_", "phm2_"])
 def test_features_are_named_in_order(name, x_shape, convolutions, prefix):
     x_shape = (2, 512, 128, 1) if prefix else x_shape
     model = models.create(prefix + name, 5)
@@ -149,10 +183,11 @@ def test_features_are_named_in_order(name, x_shape, convolutions, prefix):
 
 
 def test_every_network_is_tested_in_small():
-    assert {*SMALL, *ALIKE} == set(models.names())
+    alike = {prefix + name for prefix in ("", "quat_", "phm2_", "phm4_") for name in ALIKE}
+    assert {*SMALL, *alike} == set(models.names())
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_forward_and_backward_are_finite(name, dtype):
     options, x_shape = SMALL[name]
@@ -307,7 +342,7 @@ def test_a_padded_utterance_has_the_logits_it_has_alone(name, blocks):
     assert_close(logits, np.stack(alone))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NAMES)
 def test_entries_that_fill_a_batch_take_no_part_in_training(name):
     options, x_shape = SMALL[name]
     model = models.create(name, 3, **options)
@@ -360,8 +395,10 @@ def test_a_classifier_has_two_classes_at_least(num_classes):
         ("quat_vgg16", {"stages": ((6,),)}, (1, 8, 8, 4), "QuaternionConv, features: .*found 6"),
         ("quat_resnet34_stats", {"channels": 6}, (1, 32, 32, 4), "features: .*found 6"),
         ("quat_dscnn", {}, (1, 64, 64, 3), "QuaternionConv, input: .*found 3"),
+        ("phm4_vgg16", {"hidden": 10}, (1, 64, 64, 4), "PHMDense, features: .*4, found 10"),
+        ("phm2_dscnn", {}, (1, 64, 64, 1), "PHMConv, input: .*2, found 1"),
     ],
 )
-def test_widths_of_quaternion_networks_are_multiples_of_four(name, options, x_shape, message):
+def test_widths_are_multiples_of_the_components(name, options, x_shape, message):
     with pytest.raises(InputError, match=message):
         variable_shapes(models.create(name, 4, embedding=False, **options), x_shape)

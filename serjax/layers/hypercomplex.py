@@ -37,7 +37,7 @@ class PHMDense(nn.Module):
 
     Parameters: `rule` `[n, n, n]`, `kernel` `[n, inputs / n, features / n]`, `bias` `[features]`:
     an n-th of a real layer's weights, and the rule by which components multiply, which is learnt
-    with them (Zhang et al. 2021, equation 4).
+    with them (Zhang et al. 2021).
 
     Attributes:
         features: Output channels, a multiple of `components`.
@@ -73,7 +73,7 @@ class PHMConv(nn.Module):
     """Convolution over numbers of n components, `[batch, *space, inputs] -> [..., features]`.
 
     Parameters: `rule` `[n, n, n]`, `kernel` `[n, *kernel_size, inputs / n / groups, features / n]`,
-    `bias` `[features]` (Grassucci et al. 2022, section III). Fields are named as in
+    `bias` `[features]` (Grassucci et al. 2022). Fields are named as in
     `flax.linen.Conv`.
 
     Attributes:

@@ -38,7 +38,7 @@ class WhiteningBatchNorm(nn.Module):
     (`HypercomplexBatchNorm`) leaves as they are. W is the inverse of V's Cholesky factor, lower
     triangular; G is symmetric and learnt. G starts as the identity over sqrt(n), so that E|y|² is
     1. Trabelsi et al., Deep Complex Networks, ICLR 2018, section 3.5 for complex numbers; Gaudet
-    & Maida, Deep Quaternion Networks, IJCNN 2018, section IV for quaternions, whose public code
+    & Maida, Deep Quaternion Networks, IJCNN 2018, for quaternions, whose public code
     starts G so too, but multiplies by the factor of V where the paper has that of its inverse.
 
     Parameters: `scale` `[n (n + 1) / 2, channels / n]`, the lower triangle of G row by row, `bias`
