@@ -2,7 +2,7 @@
 
 A rule is `[n, n, n]`: entry `[i, a, b]` is the part of component a in the product of unit i, from
 the weight, with unit b, from the input. `W = Σ_i A_i ⊗ S_i` is the real matrix of the product
-(Zhang et al. 2021, equation 5).
+(Zhang et al. 2021).
 """
 
 import numpy as np
