@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from test_models import random_variables
 
 from serjax import frontend, models
 from serjax.data import batches
@@ -85,7 +86,7 @@ def test_stages_are_set_free_at_their_steps(key):
     found = states(step, state, 4)
     stage = {path for path in layers(found[0].params) if path[0] == "stage2_block1"}
     norms = {path for path in layers(found[0].batch_stats) if path[0] == "stage2_block1"}
-    for before, after, free in zip(found, found[1:], (False, False, True, True), strict=True):
+    for before, after, free in zip(found[:-1], found[1:], (False, False, True, True), strict=True):
         assert moved(before.params, after.params) == {("head",)} | (stage if free else set())
         assert moved(before.batch_stats, after.batch_stats) == (norms if free else set())
     assert step._cache_size() == 1
@@ -99,9 +100,7 @@ def test_stages_are_set_free_at_their_steps(key):
 def test_an_all_frozen_network_trains_as_it_evaluates(name, key):
     model = models.create(name, 3, **OPTIONS)
     x = jax.random.normal(key, (4, 64, 32, 1))
-    variables = model.init(key, x)
-    stats = jax.tree.map(lambda leaf: leaf + 0.3, variables["batch_stats"])
-    variables = {**variables, "batch_stats": stats}
+    variables = random_variables(model, x.shape)
 
     def loss(params):
         (logits, _), updates = freeze.apply(
@@ -117,27 +116,26 @@ def test_an_all_frozen_network_trains_as_it_evaluates(name, key):
 
     gradient, (logits, kept) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
     np.testing.assert_allclose(logits, jax.jit(model.apply)(variables, x)[0], rtol=1e-5, atol=1e-6)
-    jax.tree.map(np.testing.assert_array_equal, kept, stats)
+    jax.tree.map(np.testing.assert_array_equal, kept, variables["batch_stats"])
     assert not any(jnp.any(leaf) for leaf in jax.tree.leaves(gradient))
 
 
 def test_a_frozen_backbone_has_no_backward_pass_and_no_moments(key):
-    operations, moments = [], []
+    convolutions, moments = [], []
     for frozen in ({}, {"head": 0, ".*": None}):
         step, state = setup("resnet18", optax.adam(1e-3), frozen, key)
-        compiled = step.lower(state, examples(), jnp.arange(6, dtype=jnp.int32)).compile()
-        operations.append(compiled.cost_analysis()["flops"])
+        program = step.lower(state, examples(), jnp.arange(6, dtype=jnp.int32)).as_text()
+        convolutions.append(program.count("stablehlo.convolution"))
         moments.append(sum(leaf.size for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim))
-    # A forward pass is a third of a training step's convolutions.
-    assert operations[1] < 0.5 * operations[0]
+    # Six, the stem's, two in each block and a projection; backward each has a gradient by its
+    # kernel, and all but the first one by its input.
+    assert convolutions == [6 + 6 + 5, 6]
     assert moments[1] == 2 * sum(leaf.size for leaf in jax.tree.leaves(state.params["head"]))
 
 
-def test_a_staged_run_is_saved_and_restored(tmp_path, key):
-    step, state = setup("resnet18", optax.adam(1e-3), {"head": 0, "stage2_.*": 1, ".*": None}, key)
-    data, indices = examples(), jnp.arange(6, dtype=jnp.int32)
-    for _ in range(2):
-        state, _ = step(state, data, indices)
+def test_the_state_of_a_staged_run_is_saved_and_restored(tmp_path, key):
+    _, state = setup("resnet18", optax.adam(1e-3), {"head": 0, "stage2_.*": 1, ".*": None}, key)
+    state = jax.tree.map(lambda leaf: leaf + jnp.ones_like(leaf), state)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save_last(state, {})
     restored, _ = checkpoints.restore_last(state)

@@ -53,7 +53,7 @@ def equal(tree, other):
 
 def test_every_number_has_its_place(weights):
     state = torch_state()
-    model, variables = load(weights, channels=3)
+    model, variables = load(weights, input_channels=3)
     params, stats = variables["params"], variables["batch_stats"]
     kernel = params["stage2_block1"]["projection"]["kernel"]
     assert kernel[0, 0, 3, 5] == state["layer2.0.downsample.0.weight"][5, 3, 0, 0]
@@ -77,7 +77,7 @@ def test_every_number_has_its_place(weights):
 
 def test_one_channel_is_answered_as_three_equal_ones(weights, key):
     x = jax.random.normal(key, (2, 32, 48, 1))
-    image, of_image = load(weights, channels=3)
+    image, of_image = load(weights, input_channels=3)
     expected, _ = image.apply(of_image, jnp.tile(x, 3))
     model, variables = load(weights)
     assert variables["params"]["stem_conv"]["kernel"].shape == (7, 7, 1, 8)
@@ -123,7 +123,9 @@ def test_weights_are_stored_as_asked(weights, tmp_path):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
     np.testing.assert_array_equal(variables["params"]["head"]["bias"], half["fc.bias"])
     _, variables = load(weights, param_dtype=jnp.bfloat16)
-    assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {jnp.bfloat16}
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {
+        jnp.dtype(jnp.bfloat16)
+    }
 
 
 # --- What is refused -----------------------------------------------------------------------------
@@ -170,7 +172,7 @@ def test_weights_that_do_not_match_are_listed(tmp_path, drop, add, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channels": 2}, "channels: expected 1 or 3, found 2"),
+        ({"input_channels": 2}, "input_channels: expected 1 or 3, found 2"),
         ({"num_classes": 1}, "num_classes: a classifier needs at least 2, found 1"),
         ({"num_classes": 0}, "num_classes: a classifier needs at least 2, found 0"),
         ({"fresh": ["haed"]}, "'haed': expected to match a layer, found .*"),
@@ -230,10 +232,11 @@ class _Executed:
     [
         (b"x" * 100, "not a file of tensors that PyTorch can read"),
         (b"", "not a file of tensors that PyTorch can read"),
-        (pickle.dumps(_Executed()), "not a file of tensors that PyTorch can read"),
+        (pickle.dumps(_Executed(), protocol=2), "not a file of tensors that PyTorch can read"),
         ([1, 2], "expected tensors by name, found list"),
         ({"epoch": 3}, "expected tensors by name, found int under 'epoch'"),
     ],
+    ids=("other bytes", "empty", "code", "list", "numbers"),
 )
 def test_pytorch_files_that_hold_no_weights_are_refused(tmp_path, content, message):
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
@@ -319,7 +322,7 @@ def test_a_run_on_speakers_becomes_a_model_of_emotions(run):
         ("resnet34_stats", {}, "expected a run of resnet34_stats, found one of dscnn"),
         ("quat_dscnn", {}, "expected a run of quat_dscnn, found one of dscnn"),
         ("dscnn", {"hidden": 32}, "not a checkpoint of this model: "),
-        ("dscnn", {"channels": 3}, "channels: expected 1, as in the run .*, found 3"),
+        ("dscnn", {"input_channels": 3}, "input_channels: expected 1, as in the run .*, found 3"),
     ],
 )
 def test_a_run_of_another_model_is_refused(run, name, options, message):

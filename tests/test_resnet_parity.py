@@ -51,8 +51,8 @@ def converted(network, name, folder, **options):
 
     torch.save(network.state_dict(), folder / "weights.pth")
     save_file(network.state_dict(), folder / "weights.safetensors")
-    model, variables = pretrained.load(name, folder / "weights.pth", channels=3, **options)
-    _, same = pretrained.load(name, folder / "weights.safetensors", channels=3, **options)
+    model, variables = pretrained.load(name, folder / "weights.pth", input_channels=3, **options)
+    _, same = pretrained.load(name, folder / "weights.safetensors", input_channels=3, **options)
     jax.tree.map(np.testing.assert_array_equal, variables, same)
     return model, variables
 

@@ -63,7 +63,7 @@ def convert(
         value, expected = state[name], tuple(leaf.shape)
         # No layer but the first has one input channel: the network is real and has no groups.
         if len(expected) == 4 and expected[2] == 1 and value.ndim == 4 and value.shape[1] == 3:
-            value = value.sum(axis=1, keepdims=True)
+            value = value.sum(axis=1, keepdims=True, dtype=np.float32)
         if value.shape != _torch_shape(expected):
             misshapen.append(f"{name}: expected {_torch_shape(expected)}, found {value.shape}")
             return None

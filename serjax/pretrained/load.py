@@ -37,7 +37,7 @@ def load(
     path: PathLike,
     num_classes: int | None = None,
     *,
-    channels: int = 1,
+    input_channels: int = 1,
     fresh: Sequence[str] = (),
     key: jax.Array | None = None,
     **options: Any,
@@ -52,9 +52,9 @@ def load(
         path: A checkpoint of torchvision's network, `.safetensors`, `.pth` or `.pt`; or the folder
             of a finished run, of which the best weights are taken.
         num_classes: Classes; None: as many as the checkpoint has.
-        channels: Of the input to published weights. 3 keeps the first convolution, for images. 1
-            sums it over its channels, for spectrograms: it answers to one channel as it did to
-            three equal ones, so standardize the input, as ImageNet's images are.
+        input_channels: Of the input to published weights. 3 keeps the first convolution, for
+            images. 1 sums it over its channels, for spectrograms: it answers to one channel as it
+            did to three equal ones, so standardize the input, as ImageNet's images are.
         fresh: Layers to start anew besides, as patterns, see `serjax.training.freeze`. Padi et
             al. 2021, section 3.2, replace all dense layers: `("dense1.*", "head")`.
         key: Of the new layers' weights; `jax.random.key(0)` by default.
@@ -68,7 +68,7 @@ def load(
     Raises:
         InputError: Unknown name or option; no such file or folder, or one that cannot be read; a
             checkpoint of another model, or of another shape; no published weights of this model;
-            a pattern that matches no layer; channels other than 1 and 3.
+            a pattern that matches no layer; input channels other than 1 and 3.
 
     >>> model, variables = load("resnet50", "resnet50.pth", 4)  # doctest: +SKIP
     """
@@ -76,25 +76,27 @@ def load(
     if name not in models.names():
         raise InputError(unknown_name("model", name, models.names()))
     if path.is_dir():
-        source = _from_run(name, path, channels, options)
+        source = _from_run(name, path, input_channels, options)
     else:
-        source = _from_torchvision(name, path, channels, options)
+        source = _from_torchvision(name, path, input_channels, options)
     model = source.create(source.num_classes if num_classes is None else num_classes)
     variables = _renewed(model, source, fresh, jax.random.key(0) if key is None else key)
     return model, variables
 
 
-def _from_torchvision(name: str, path: Path, channels: int, options: dict[str, Any]) -> _Source:
+def _from_torchvision(
+    name: str, path: Path, input_channels: int, options: dict[str, Any]
+) -> _Source:
     if name not in FAMILIES:
         raise InputError(
             f"{path}: expected the folder of a run, as there are no published weights of {name}; "
             f"there are of {', '.join(FAMILIES)}"
         )
-    if channels not in (1, 3):
-        raise InputError(f"channels: expected 1 or 3, found {channels}")
+    if input_channels not in (1, 3):
+        raise InputError(f"input_channels: expected 1 or 3, found {input_channels}")
     family = FAMILIES[name]
     state = files.read(path)
-    image = (1, *_IMAGE, channels)
+    image = (1, *_IMAGE, input_channels)
 
     def create(num_classes: int) -> nn.Module:
         return models.create(name, num_classes, **options)
@@ -117,10 +119,12 @@ def _from_torchvision(name: str, path: Path, channels: int, options: dict[str, A
     return _Source(variables, num_classes, create, image)
 
 
-def _from_run(name: str, folder: Path, channels: int, options: dict[str, Any]) -> _Source:
+def _from_run(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
     run = load_best(folder, name, **options)
-    if channels != 1:
-        raise InputError(f"channels: expected 1, as in the run {folder}, found {channels}")
+    if input_channels != 1:
+        raise InputError(
+            f"input_channels: expected 1, as in the run {folder}, found {input_channels}"
+        )
     return _Source(
         run.variables,
         len(run.classes),

@@ -1,5 +1,6 @@
 """Training: the main job as functions, from a corpus to a folder of results."""
 
+from serjax.training import freeze
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
@@ -20,6 +21,7 @@ __all__ = [
     "Task",
     "TrainState",
     "create_state",
+    "freeze",
     "make_evaluation_step",
     "make_train_step",
     "prepare",
