@@ -1,8 +1,10 @@
 """Settings and fixtures shared by all tests."""
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import pytest
@@ -54,3 +56,23 @@ def standard_promotion() -> Iterator[None]:
     """For tests that train: Optax promotes implicitly, which the strict rules forbid."""
     with jax.numpy_dtype_promotion("standard"):
         yield
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> ModuleType:
+    """torchvision, or skip.
+
+    Where it was built for another PyTorch it lacks its compiled operators and cannot be imported;
+    no network tested here calls them, so placeholders stand in.
+    """
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("needs torchvision: pip install 'serjax[torch]'")
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    try:
+        import torchvision.models
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision.models
+    return torchvision

@@ -6,7 +6,12 @@ and receives its algebra as a field.
 
 from serjax.layers.algebra import HEAD_INIT, QUATERNION, REAL, Algebra
 from serjax.layers.batch_norm import QuaternionBatchNorm
-from serjax.layers.pooling import StatisticsPooling, max_pool
+from serjax.layers.pooling import (
+    StatisticsPooling,
+    adaptive_average_pool,
+    average_pool,
+    max_pool,
+)
 from serjax.layers.quaternion import QuaternionConv, QuaternionConvTranspose, QuaternionDense
 from serjax.layers.shifted_conv import shifted_conv
 
@@ -20,6 +25,8 @@ __all__ = [
     "QuaternionConvTranspose",
     "QuaternionDense",
     "StatisticsPooling",
+    "adaptive_average_pool",
+    "average_pool",
     "max_pool",
     "shifted_conv",
 ]
