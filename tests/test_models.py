@@ -12,6 +12,20 @@ from serjax.errors import InputError
 SMALL = {
     "vgg16": ({"stages": ((4,), (8,)), "hidden": 16, "dropout_rate": 0.0}, (32, 16, 1)),
     "quat_vgg16": ({"stages": ((8,), (8,)), "hidden": 16, "dropout_rate": 0.0}, (64, 16, 1)),
+    **{
+        f"{prefix}vgg{depth}": (
+            {"stages": ((8,), (8,)), "pool": 2, "hidden": 16, "dropout_rate": 0.0},
+            x_shape,
+        )
+        for depth in (11, 13, 19)
+        for prefix, x_shape in (("", (8, 12, 1)), ("quat_", (64, 16, 1)))
+    },
+    "alexnet": ({"hidden": 16, "dropout_rate": 0.0}, (63, 64, 1)),
+    "quat_alexnet": ({"hidden": 16, "dropout_rate": 0.0}, (504, 128, 1)),
+    "squeezenet": ({"fires": (((4, 8),),), "dropout_rate": 0.0}, (17, 24, 1)),
+    "quat_squeezenet": ({"fires": (((4, 8),),), "dropout_rate": 0.0}, (136, 48, 1)),
+    "inception_v3": ({"blocks": (0, 0, 0), "dropout_rate": 0.0}, (75, 91, 1)),
+    "quat_inception_v3": ({"blocks": (0, 0, 0), "dropout_rate": 0.0}, (600, 150, 1)),
     "dscnn": ({"hidden": 32, "dropout_rate": 0.0}, (128, 128, 1)),
     "quat_dscnn": ({"hidden": 32, "dropout_rate": 0.0}, (128, 32, 1)),
     "resnet34_stats": ({"blocks": (1, 1), "channels": 8, "hidden": 16}, (40, 32, 1)),
