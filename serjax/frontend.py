@@ -97,6 +97,11 @@ GUIZZO_QUATERNION = FrontEnd(
     hop_samples=128,
     fft_size=256,
 )
+# The same four seconds, analysed more finely, for networks to which 64 x 64 embeddings are too
+# small: 640 x 160, of which RH-emo makes 80 x 80.
+GUIZZO_QUATERNION_LARGE = dataclasses.replace(
+    GUIZZO_QUATERNION, bins=160, frames=640, window_samples=320, hop_samples=100, fft_size=320
+)
 GUIZZO_REAL = dataclasses.replace(GUIZZO_QUATERNION, normalization="standard")
 
 # Deepika & Kuchibhotla 2025 give 128 x 128 spectrograms of whole files and no analysis settings;

@@ -20,6 +20,9 @@ from serjax.layers import (
     QuaternionDense,
     StatisticsPooling,
     WhiteningBatchNorm,
+    adaptive_average_pool,
+    average_pool,
+    max_pool,
     phm,
 )
 
@@ -501,3 +504,93 @@ def test_flattening_keeps_the_component_blocks(algebra):
     blocks = np.split(x, algebra.components, axis=-1)
     expected = np.concatenate([block.reshape(2, -1) for block in blocks], axis=-1)
     np.testing.assert_array_equal(found, expected.astype(np.float32))
+
+
+# --- Pooling of windows --------------------------------------------------------------------------
+
+
+def torch_pooled(x, pool):
+    """PyTorch's pooling of `[batch, rows, columns, channels]`, and the gradient of its sines."""
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
+    tensor = torch.from_numpy(x.transpose(0, 3, 1, 2)).requires_grad_()
+    y = pool(torch.nn.functional, tensor)
+    torch.sin(y).sum().backward()
+    return y.detach().numpy().transpose(0, 2, 3, 1), tensor.grad.numpy().transpose(0, 2, 3, 1)
+
+
+def assert_pools_alike(x, pool, torch_pool):
+    expected, gradient = torch_pooled(x, torch_pool)
+    assert_close(jax.jit(pool)(jnp.asarray(x)), expected, 1e-6)
+    assert_close(jax.grad(lambda x: jnp.sin(pool(x)).sum())(jnp.asarray(x)), gradient, 1e-6)
+
+
+@pytest.mark.parametrize("rows", [2, 5, 6, 7, 8])
+@pytest.mark.parametrize(
+    ("window", "stride", "padding"), [(3, 2, 0), (3, 2, 1), (2, 2, 0), (2, 3, 0), (3, 5, 1)]
+)
+def test_max_pool_with_a_partial_last_window_is_pytorchs_ceil_mode(rows, window, stride, padding):
+    x = normal(0, 2, rows, 9, 3).astype(np.float32)
+    assert_pools_alike(
+        x,
+        lambda x: max_pool(x, (window,) * 2, (stride,) * 2, padding, partial=True),
+        lambda f, x: f.max_pool2d(x, window, stride, padding, ceil_mode=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "padding"), [(3, 1, 1), (3, 2, 0), (5, 3, 0), (2, 2, 1)]
+)
+def test_average_pool_is_pytorchs(window, stride, padding):
+    x = normal(0, 2, 8, 11, 3).astype(np.float32)
+    assert_pools_alike(
+        x,
+        lambda x: average_pool(x, (window,) * 2, (stride,) * 2, padding),
+        lambda f, x: f.avg_pool2d(x, window, stride, padding),
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (6, 7), (13, 7), (14, 20)])
+@pytest.mark.parametrize("bins", [(1, 1), (7, 7), (6, 4)])
+def test_adaptive_average_pool_is_pytorchs(size, bins):
+    x = normal(0, 2, *size, 3).astype(np.float32)
+    assert_pools_alike(
+        x, lambda x: adaptive_average_pool(x, *bins), lambda f, x: f.adaptive_avg_pool2d(x, bins)
+    )
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: average_pool(x, (3, 3), (1, 1), 1),
+        lambda x: adaptive_average_pool(x, 2, 2),
+        lambda x: max_pool(x, (3, 3), (2, 2), partial=True),
+    ],
+)
+def test_pooling_keeps_the_type_and_sums_in_float32(pool):
+    x = jnp.asarray(100 + normal(0, 1, 64, 48, 2), jnp.bfloat16)[None]
+    y = pool(x)
+    assert y.dtype == jnp.bfloat16
+    # The result is rounded once, from the mean of the rounded input.
+    expected = pool(x.astype(jnp.float32)).astype(jnp.bfloat16)
+    np.testing.assert_array_equal(np.asarray(y, np.float32), np.asarray(expected, np.float32))
+
+
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+def test_an_image_smaller_than_the_window_is_refused(pool):
+    with pytest.raises(InputError, match=f"{pool.__name__}: .*3 x 3 .*, found 2 x 4"):
+        pool(jnp.zeros((1, 2, 4, 1)), (3, 3))
+
+
+def test_pooling_to_no_bins_is_refused():
+    with pytest.raises(InputError, match="at least one bin, found 0 x 2"):
+        adaptive_average_pool(jnp.zeros((1, 4, 4, 1)), 0, 2)
+
+
+@pytest.mark.parametrize("algebra", ALGEBRAS)
+def test_concatenation_keeps_component_blocks(algebra):
+    x, y = normal(0, 2, 8), normal(1, 2, 12)
+    q = algebra.components
+    # Each component's part of the result is that component's of all, by NumPy.
+    expected = [np.split(z, q, axis=-1) for z in (x, y)]
+    expected = np.concatenate([part for pair in zip(*expected, strict=True) for part in pair], -1)
+    np.testing.assert_array_equal(algebra.concatenate([x, y]), expected)

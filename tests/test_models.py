@@ -12,6 +12,17 @@ from serjax.errors import InputError
 SMALL = {
     "vgg16": ({"stages": ((4,), (8,)), "hidden": 16, "dropout_rate": 0.0}, (32, 16, 1)),
     "quat_vgg16": ({"stages": ((8,), (8,)), "hidden": 16, "dropout_rate": 0.0}, (64, 16, 1)),
+    "vgg11": ({"stages": ((8,), (8,)), "pool": 2, "hidden": 16, "dropout_rate": 0.0}, (8, 12, 1)),
+    "quat_vgg11": (
+        {"stages": ((8,), (8,)), "pool": 2, "hidden": 16, "dropout_rate": 0.0},
+        (64, 16, 1),
+    ),
+    "alexnet": ({"hidden": 16, "dropout_rate": 0.0}, (63, 64, 1)),
+    "quat_alexnet": ({"hidden": 16, "dropout_rate": 0.0}, (504, 128, 1)),
+    "squeezenet": ({"fires": (((4, 8),),), "dropout_rate": 0.0}, (17, 24, 1)),
+    "quat_squeezenet": ({"fires": (((4, 8),),), "dropout_rate": 0.0}, (136, 48, 1)),
+    "inception_v3": ({"blocks": (0, 0, 0), "dropout_rate": 0.0}, (75, 91, 1)),
+    "quat_inception_v3": ({"blocks": (0, 0, 0), "dropout_rate": 0.0}, (600, 150, 1)),
     "dscnn": ({"hidden": 32, "dropout_rate": 0.0}, (128, 128, 1)),
     "quat_dscnn": ({"hidden": 32, "dropout_rate": 0.0}, (128, 32, 1)),
     "resnet34_stats": ({"blocks": (1, 1), "channels": 8, "hidden": 16}, (40, 32, 1)),
@@ -34,13 +45,13 @@ NAMES = [
     pytest.param(
         name,
         marks=[pytest.mark.slow]
-        if name.startswith("phm2_") or ("phm4_" in name and "resnet" in name)
+        if name.startswith("phm") and name not in ("phm4_vgg16", "phm4_dscnn")
         else [],
     )
     for name in SMALL
 ]
 # Families that are no further network when they are as small.
-ALIKE = ("resnet34", "wide_resnet50")
+ALIKE = ("vgg13", "vgg19", "resnet34", "wide_resnet50")
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

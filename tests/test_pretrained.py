@@ -188,7 +188,7 @@ def test_arguments_that_cannot_be_are_refused(weights, arguments, message):
     ("name", "message"),
     [
         ("resnet_50", "unknown model 'resnet_50': did you mean 'resnet50'"),
-        ("quat_resnet50", "no published weights of quat_resnet50; there are of resnet18"),
+        ("quat_resnet50", "no published weights of quat_resnet50; there are of vgg11"),
         ("dscnn", "no published weights of dscnn"),
     ],
 )
@@ -344,3 +344,29 @@ def test_a_checkpoint_under_another_models_name_is_refused(run, tmp_path):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"expected a finished run folder with config\.json"):
         pretrained.load("dscnn", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "published", "size"),
+    [
+        ("vgg11", "vgg11", 64),
+        ("alexnet", "alexnet", 80),
+        ("squeezenet", "squeezenet1_1", 64),
+        ("inception_v3", "inception_v3", 96),
+    ],
+)
+def test_every_family_is_loaded_from_a_file(name, published, size, torchvision, tmp_path):
+    import torch
+
+    torch.manual_seed(0)
+    options = {"aux_logits": True, "transform_input": True} if name == "inception_v3" else {}
+    options |= {"init_weights": True} if name == "inception_v3" else {}
+    network = getattr(torchvision.models, published)(weights=None, num_classes=7, **options).eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    model, variables = pretrained.load(name, tmp_path / "weights.pth", input_channels=3)
+    x = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
+    found, _ = model.apply(variables, jnp.asarray(x))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())

@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from einops import rearrange
 
 from serjax.convolution import conv_general_dilated
@@ -47,6 +48,12 @@ class Algebra:
     def flatten(self, x: jax.Array) -> jax.Array:
         """`[batch, rows, columns, channels]` to a vector that keeps the component blocks."""
         return rearrange(x, "b h w (q c) -> b (q h w c)", q=self.components)
+
+    def concatenate(self, xs: Sequence[jax.Array]) -> jax.Array:
+        """Joins `[..., channels]`, block by block: each component of all, then the next one."""
+        q = self.components
+        blocks = [rearrange(x, "... (q c) -> ... q c", q=q) for x in xs]
+        return rearrange(jnp.concatenate(blocks, -1), "... q c -> ... (q c)")
 
 
 def _real_dense(features: int, **options: Any) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Pooling: the maximum of windows, statistics over time."""
+"""Pooling: maximum and mean of windows, means of a fixed number of bins, statistics over time."""
 
 import functools
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 
 from serjax.errors import InputError
@@ -17,6 +18,8 @@ def max_pool(
     window: Sequence[int],
     strides: Sequence[int] | None = None,
     padding: int = 0,
+    *,
+    partial: bool = False,
 ) -> jax.Array:
     """Maximum of each window, `[batch, rows, columns, channels]`.
 
@@ -28,7 +31,9 @@ def max_pool(
         x: `[batch, rows, columns, channels]`.
         window: Extent along rows and columns.
         strides: From window to window; by default the window's extent.
-        padding: Rows and columns around, which never win; an incomplete last window is left out.
+        padding: Rows and columns around, which never win.
+        partial: Whether a last window that starts inside the image and reaches past its end
+            counts, PyTorch's `ceil_mode`; else it is left out.
 
     Returns:
         `[batch, rows', columns', channels]`.
@@ -37,16 +42,52 @@ def max_pool(
         InputError: an image smaller than the window.
     """
     strides = strides or window
-    if padding:
-        sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    ends = [padding, padding]
+    if partial:
+        for axis in range(2):
+            missing = -(x.shape[1 + axis] + 2 * padding - window[axis]) % strides[axis]
+            ends[axis] += missing if missing < window[axis] - padding else 0
+    if any(ends):
+        sides = ((0, 0), (padding, ends[0]), (padding, ends[1]), (0, 0))
         x = jnp.pad(x, sides, constant_values=jnp.finfo(x.dtype).min)
+    return functools.reduce(jnp.maximum, _slices("max_pool", x, window, strides))
+
+
+def average_pool(
+    x: jax.Array, window: Sequence[int], strides: Sequence[int] | None = None, padding: int = 0
+) -> jax.Array:
+    """Mean of each window, `[batch, rows, columns, channels]`.
+
+    Args:
+        x: `[batch, rows, columns, channels]`.
+        window: Extent along rows and columns.
+        strides: From window to window; by default the window's extent.
+        padding: Rows and columns of zeros around, which count, as in PyTorch's `AvgPool2d`; an
+            incomplete last window is left out.
+
+    Returns:
+        `[batch, rows', columns', channels]`, in the input's type, summed in float32 at least.
+
+    Raises:
+        InputError: an image smaller than the window.
+    """
+    sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    y = jnp.pad(at_least_float32(x), sides)
+    slices = _slices("average_pool", y, window, strides or window)
+    return (functools.reduce(jnp.add, slices) / len(slices)).astype(x.dtype)
+
+
+def _slices(
+    name: str, x: jax.Array, window: Sequence[int], strides: Sequence[int]
+) -> list[jax.Array]:
+    """For each entry of a window, that entry of all windows, `[batch, rows', columns', ...]`."""
     if x.shape[1] < window[0] or x.shape[2] < window[1]:
         raise InputError(
-            f"max_pool: expected at least {window[0]} x {window[1]} rows and columns, "
+            f"{name}: expected at least {window[0]} x {window[1]} rows and columns, "
             f"found {x.shape[1]} x {x.shape[2]}"
         )
     ends = [n - (n - w) % s for n, w, s in zip(x.shape[1:3], window, strides, strict=True)]
-    slices = [
+    return [
         x[
             :,
             row : ends[0] - window[0] + row + 1 : strides[0],
@@ -55,7 +96,42 @@ def max_pool(
         for row in range(window[0])
         for column in range(window[1])
     ]
-    return functools.reduce(jnp.maximum, slices)
+
+
+def adaptive_average_pool(x: jax.Array, rows: int, columns: int) -> jax.Array:
+    """Averages over a fixed number of bins, whatever the size of the input.
+
+    Bin i of k along an axis of n positions averages positions `floor(i n / k)` up to, without,
+    `ceil((i + 1) n / k)`, as PyTorch's `AdaptiveAvgPool2d`: bins overlap where k does not divide
+    n, and repeat positions where k exceeds n.
+
+    Args:
+        x: `[batch, n, m, channels]`, n and m at least 1.
+        rows: Bins along n.
+        columns: Bins along m.
+
+    Returns:
+        `[batch, rows, columns, channels]`, in the input's type, summed in float32 at least.
+
+    Raises:
+        InputError: fewer than one bin.
+    """
+    if rows < 1 or columns < 1:
+        raise InputError(
+            f"adaptive_average_pool: expected at least one bin, found {rows} x {columns}"
+        )
+    y = at_least_float32(x)
+    # Matrix units round float32 factors to fewer digits unless told otherwise.
+    y = jnp.einsum("bhwc,ih->biwc", y, _bins(x.shape[1], rows, y.dtype), precision="highest")
+    y = jnp.einsum("biwc,jw->bijc", y, _bins(x.shape[2], columns, y.dtype), precision="highest")
+    return y.astype(x.dtype)
+
+
+def _bins(positions: int, bins: int, dtype: jnp.dtype) -> jax.Array:
+    """Weights `[bins, positions]` of the averages."""
+    index, position = np.arange(bins)[:, None], np.arange(positions)
+    start, stop = index * positions // bins, -(-(index + 1) * positions // bins)
+    return jnp.asarray(((start <= position) & (position < stop)) / (stop - start), dtype)
 
 
 class StatisticsPooling(nn.Module):

@@ -9,11 +9,14 @@ from serjax import frontend
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 from serjax.layers import QUATERNION, REAL, Algebra, phm
+from serjax.models.alexnet import AlexNet
 from serjax.models.dscnn import DSCNN
+from serjax.models.inception import InceptionV3
 from serjax.models.resnet import ResNet
 from serjax.models.resnet_statistics import ResNetStatistics
 from serjax.models.rhemo import Embedded, RHEmoEncoder
-from serjax.models.vgg import VGG
+from serjax.models.squeezenet import SqueezeNet
+from serjax.models.vgg import VGG, VGG11_STAGES, VGG13_STAGES, VGG19_STAGES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +47,11 @@ class _Family:
 
     Attributes:
         network: Its class, with fields `num_classes` and `algebra`.
-        front_end: What the real network hears; the others hear what RH-emo was made for.
+        front_end: What the real network hears.
         training: Settings that suit it.
         paper: Where it is described.
         options: Fields of the class that make this member of the family.
+        quaternion_front_end: What the others hear: what RH-emo was made for, or more of it.
     """
 
     network: type[nn.Module]
@@ -55,16 +59,27 @@ class _Family:
     training: TrainingDefaults
     paper: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    quaternion_front_end: FrontEnd = frontend.GUIZZO_QUATERNION
 
 
 # A few hundred steps through thirteen layers are too few to average out the noise of the
 # published half of all hidden values dropped.
 _VGG_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 4, {"dropout_rate": 0.1})
+_SQUEEZENET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 6, {"dropout_rate": 0.1})
 _DSCNN_DEFAULTS = TrainingDefaults(1e-3, 20, 50, 15)
 _RESNET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 4)
 
+
+def _vgg(stages: tuple[tuple[int, ...], ...]) -> _Family:
+    options = {"stages": stages}
+    return _Family(VGG, frontend.GUIZZO_REAL, _VGG_DEFAULTS, "Simonyan & Zisserman 2015", options)
+
+
 _FAMILIES = {
+    "vgg11": _vgg(VGG11_STAGES),
+    "vgg13": _vgg(VGG13_STAGES),
     "vgg16": _Family(VGG, frontend.GUIZZO_REAL, _VGG_DEFAULTS, "Guizzo et al. 2023"),
+    "vgg19": _vgg(VGG19_STAGES),
     "resnet18": _Family(
         ResNet, frontend.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (2, 2, 2, 2)}
     ),
@@ -84,6 +99,17 @@ _FAMILIES = {
         _RESNET_DEFAULTS,
         "Zagoruyko & Komodakis 2016",
         {"blocks": (3, 4, 6, 3), "bottleneck": 2},
+    ),
+    "alexnet": _Family(AlexNet, frontend.GUIZZO_REAL, _VGG_DEFAULTS, "Krizhevsky 2014"),
+    "squeezenet": _Family(
+        SqueezeNet, frontend.GUIZZO_REAL, _SQUEEZENET_DEFAULTS, "Iandola et al. 2016"
+    ),
+    "inception_v3": _Family(
+        InceptionV3,
+        frontend.GUIZZO_REAL,
+        _RESNET_DEFAULTS,
+        "Szegedy et al. 2016",
+        quaternion_front_end=frontend.GUIZZO_QUATERNION_LARGE,
     ),
     "dscnn": _Family(DSCNN, frontend.DEEPIKA, _DSCNN_DEFAULTS, "Deepika & Kuchibhotla 2025"),
     "resnet34_stats": _Family(
@@ -118,7 +144,7 @@ def front_end(name: str) -> FrontEnd:
         InputError: Unknown name; the nearest one is suggested.
     """
     family, algebra = _look_up(name)
-    return family.front_end if algebra is REAL else frontend.GUIZZO_QUATERNION
+    return family.front_end if algebra is REAL else family.quaternion_front_end
 
 
 def training_defaults(name: str) -> TrainingDefaults:

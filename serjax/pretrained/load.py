@@ -19,9 +19,6 @@ from serjax.training.finished import load_best
 from serjax.training.state import Variables
 from serjax.training.task import build_model, input_shape
 
-# What torchvision's networks are trained on; their variables' shapes follow from it.
-_IMAGE = (224, 224)
-
 
 class _Source(NamedTuple):
     """What was trained, and how to make the same network for other classes."""
@@ -96,10 +93,11 @@ def _from_torchvision(
         raise InputError(f"input_channels: expected 1 or 3, found {input_channels}")
     family = FAMILIES[name]
     state = files.read(path)
-    image = (1, *_IMAGE, input_channels)
+    # The variables' shapes follow from the size of what it was trained on.
+    image = (1, *family.image, input_channels)
 
     def create(num_classes: int) -> nn.Module:
-        return models.create(name, num_classes, **options)
+        return models.create(name, num_classes, **{**family.options, **options})
 
     names = family.names(create(2))
     head = state.get(f"{names(('head',))}.bias")
@@ -108,7 +106,7 @@ def _from_torchvision(
     model = create(num_classes)
     try:
         variables = convert(
-            state,
+            family.adapted(state),
             _shapes(model, image),
             names,
             flattened=family.flattened(model),
