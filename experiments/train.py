@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from serjax import augment, data, models, training
+from serjax import augment, data, training
 from serjax.command import key_value, run_command
 from serjax.training.cache import enable_compilation_cache
 
@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--model", default=defaults.model, help=f"{', '.join(models.names())} (%(default)s)")
+    add("--model", default=defaults.model, help="see `python -m serjax.models` (%(default)s)")
     add("--dataset", default=defaults.dataset, help=f"{', '.join(data.names())} (%(default)s)")
     add("--data-dir", help="folder of the corpus; the embedded one needs none")
     add("--target", help="emotion, speaker or text (emotion; text where there are no emotions)")

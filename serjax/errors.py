@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+_MANY = 20
+_FEW = 5
+
 
 class InputError(ValueError):
     """Input that the user can mend: a file, a flag, a name, a shape.
@@ -21,9 +24,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         known: The names that exist.
 
     Returns:
-        One line: the unknown name, the nearest known one if any is near, and all of them.
+        One line: the unknown name, the nearest known one if any is near, and all of them, or of
+        many the nearest few.
     """
     known = list(known)
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), known, n=_FEW, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}"
+    if len(known) <= _MANY:
+        return f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}"
+    some = near if len(near) > 1 else known[:_FEW]
+    return f"unknown {kind} {name!r}: {hint}{len(known)} are known, such as {', '.join(some)}"

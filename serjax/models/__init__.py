@@ -1,6 +1,7 @@
 """Networks by name: `create(name, num_classes)`, `names()`, and what each of them hears."""
 
 from serjax.models.alexnet import AlexNet
+from serjax.models.catalogue import ModelInfo, describe
 from serjax.models.dscnn import DSCNN
 from serjax.models.inception import InceptionV3
 from serjax.models.registry import (
@@ -22,12 +23,14 @@ __all__ = [
     "AlexNet",
     "Embedded",
     "InceptionV3",
+    "ModelInfo",
     "RHEmoEncoder",
     "ResNet",
     "ResNetStatistics",
     "SqueezeNet",
     "TrainingDefaults",
     "create",
+    "describe",
     "front_end",
     "names",
     "training_defaults",

@@ -147,6 +147,15 @@ def front_end(name: str) -> FrontEnd:
     return family.front_end if algebra is REAL else family.quaternion_front_end
 
 
+def paper(name: str) -> str:
+    """Where a network is described.
+
+    Raises:
+        InputError: Unknown name; the nearest one is suggested.
+    """
+    return _look_up(name)[0].paper
+
+
 def training_defaults(name: str) -> TrainingDefaults:
     """Settings that suit a model, see `TrainingDefaults`.
 

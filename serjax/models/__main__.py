@@ -1,0 +1,54 @@
+"""Prints the catalogue of networks.
+
+python -m serjax.models
+python -m serjax.models quat_vgg16 resnet50 --json
+"""
+
+import argparse
+import dataclasses
+import json
+
+from rich.console import Console
+from rich.table import Table
+
+from serjax.command import run_command
+from serjax.models import ModelInfo, describe, front_end, names
+
+
+def _table(rows: list[ModelInfo]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model")
+    for title in ("parameters", "GFLOP", "input"):
+        table.add_column(title, justify="right")
+    table.add_column("paper")
+    for row in rows:
+        size = " x ".join(map(str, row.input_shape))
+        operations = f"{row.operations / 1e9:.3g}"
+        table.add_row(row.name, f"{row.parameters:,}", operations, size, row.paper)
+    return table
+
+
+def main() -> int:
+    """Parses the command line and prints; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serjax.models",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="networks (all)")
+    parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
+    arguments = parser.parse_args()
+    chosen = arguments.names or names()
+    for name in chosen:
+        front_end(name)  # an unknown name is told before the others take their time
+    with Console(stderr=True).status("describing"):
+        rows = [describe(name) for name in chosen]
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+    else:
+        Console().print(_table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
