@@ -7,6 +7,11 @@
 Without --dataset it runs on the embedded corpus of synthetic speech, which needs no download.
 """
 
+from serjax.command import key_value, prefer_huge_pages, run_command
+
+if __name__ == "__main__":
+    prefer_huge_pages()  # before the imports that take long, for it starts over
+
 import argparse
 import shlex
 import sys
@@ -15,7 +20,6 @@ from pathlib import Path
 from rich.console import Console
 
 from serjax import augment, data, training
-from serjax.command import key_value, run_command
 from serjax.training.cache import enable_compilation_cache
 
 

@@ -2,8 +2,10 @@
 
 import argparse
 import ast
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from serjax.errors import InputError
@@ -18,6 +20,26 @@ def key_value(text: str) -> tuple[str, Any]:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return key, value
+
+
+def prefer_huge_pages() -> None:
+    """Starts the process over with its memory in huge pages, where Linux leaves the choice to it.
+
+    A training step on a CPU takes and returns hundreds of megabytes, and the kernel hands them
+    out anew, page by page: for quat_vgg16 on two cores 41,000 page faults and 17 % of the time of
+    every step. The C library reads the setting once, at the start of a process, so this is for
+    the first lines of a command. A `GLIBC_TUNABLES` of the user's own is left alone.
+    """
+    choice = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if "GLIBC_TUNABLES" in os.environ or not sys.platform.startswith("linux"):
+        return
+    try:
+        if "[madvise]" not in choice.read_text():
+            return
+    except OSError:
+        return
+    environment = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def run_command(main: Callable[[], int]) -> None:

@@ -4,7 +4,9 @@ import csv
 import importlib.util
 import io
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -250,3 +252,29 @@ class TestPredict:
         assert status == 2
         assert "not a checkpoint of this model" in errors
         assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
+def test_a_process_starts_over_once_and_keeps_its_arguments(tmp_path):
+    script = tmp_path / "shown.py"
+    script.write_text(
+        "import os, sys\n"
+        "from serjax.command import prefer_huge_pages\n"
+        "print('start', os.environ.get('GLIBC_TUNABLES'), flush=True)\n"
+        "prefer_huge_pages()\n"
+        "print('end', os.environ.get('GLIBC_TUNABLES'), sys.argv[1:], sys.flags.optimize)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    words = [sys.executable, "-O", str(script), "--a", "b c"]
+    result = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    choice = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    lines = ["start None"]
+    setting = None
+    if choice.exists() and "[madvise]" in choice.read_text():
+        setting = "glibc.malloc.hugetlb=1"
+        lines.append(f"start {setting}")
+    assert result.stdout.splitlines() == [*lines, f"end {setting} ['--a', 'b c'] 1"]
+
+    environment["GLIBC_TUNABLES"] = "glibc.malloc.check=0"
+    result = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["start", "end"]
