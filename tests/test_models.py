@@ -31,6 +31,10 @@ SMALL = {
     "quat_resnet18": ({"blocks": (1, 1), "channels": 8}, (160, 32, 1)),
     "resnet50": ({"blocks": (1, 1), "channels": 4}, (40, 32, 1)),
     "quat_resnet50": ({"blocks": (1, 1), "channels": 4}, (160, 32, 1)),
+    "tiwari_cnn": ({"channels": (4, 8), "hidden": 16, "dropout_rate": 0.0}, (32, 16, 1)),
+    "quat_tiwari_cnn": ({"channels": (4, 8), "hidden": 16, "dropout_rate": 0.0}, (64, 16, 1)),
+    "rhemo": ({"hidden": 16}, (64, 16, 1)),
+    "quat_rhemo": ({"hidden": 16}, (64, 16, 1)),
 }
 # Hypercomplex networks hear what quaternion ones do.
 SMALL |= {
@@ -168,6 +172,7 @@ def test_dscnn_is_as_large_as_the_paper_says():
         ("resnet34", (2, 512, 128, 1), 33),
         ("resnet50", (2, 512, 128, 1), 49),
         ("wide_resnet50", (2, 512, 128, 1), 49),
+        ("tiwari_cnn", (2, 256, 128, 1), 5),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "quat_", "phm2_"])
@@ -211,7 +216,10 @@ def test_forward_and_backward_are_finite(name, dtype):
             (logits, features), updates = model.apply(
                 {**variables, "params": params}, x, train=True, mutable=["batch_stats"]
             )
-            return jnp.sum(jnp.square(logits)), (logits, features, updates)
+            # What is neither a convolution nor the embedding is a result beside the logits.
+            others = [features[n] for n in features if n[:4] != "conv" and n != "embedding"]
+            total = sum(jnp.sum(jnp.square(result)) for result in (logits, *others))
+            return total, (logits, features, updates)
 
         return jax.grad(loss, has_aux=True)(variables["params"])
 
@@ -221,7 +229,7 @@ def test_forward_and_backward_are_finite(name, dtype):
         gradients, (logits, features, updates) = gradient(variables, x)
     assert logits.shape == (3, 3)
     assert logits.dtype == jnp.float32
-    assert {f.dtype for f in features.values()} == {jnp.dtype(dtype)}
+    assert {f.dtype for n, f in features.items() if n[:4] == "conv"} == {jnp.dtype(dtype)}
     assert jax.tree.map(jnp.shape, gradients) == jax.tree.map(jnp.shape, variables["params"])
     for leaf in jax.tree.leaves((gradients, logits, features, updates)):
         assert jnp.all(jnp.isfinite(leaf))
