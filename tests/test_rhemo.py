@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import count, random_variables
 
 from serjax import frontend, losses, models
 from serjax.errors import InputError
@@ -19,33 +20,11 @@ def abstract(name, x_shape=(2, 512, 128, 1), classes=5):
     return model, variables, jax.eval_shape(model.apply, variables, x)
 
 
-def count(variables) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
-
-
-def drawn(shapes, seed=0):
-    """Variables with nothing at 0 or 1 that an order or a sign could miss."""
-    rng = np.random.default_rng(seed)
-
-    def draw(path, leaf):
-        name = path[-1].key
-        values = rng.normal(size=leaf.shape)
-        if name == "kernel":
-            values *= np.sqrt(2 / (math.prod(leaf.shape) / leaf.shape[-1]))
-        elif name in ("scale", "var"):
-            values = 1 + 0.2 * np.abs(values)
-        else:
-            values *= 0.1
-        return jnp.asarray(values, leaf.dtype)
-
-    return jax.tree.map_with_path(draw, shapes)
-
-
 def small(name="rhemo", rows=32, columns=8, classes=3, **options):
     """A small network with its variables and a jitted call."""
     model = models.create(name, classes, hidden=12, **options)
     x = jax.ShapeDtypeStruct((1, rows, columns, 1), jnp.float32)
-    variables = drawn(jax.eval_shape(model.init, jax.random.key(0), x))
+    variables = random_variables(model, x.shape)
     return variables, jax.jit(model.apply)
 
 
@@ -232,29 +211,29 @@ def test_the_log_odds_are_those_of_the_reconstruction():
     np.testing.assert_allclose(features["reconstruction_logits"], np.log(p / (1 - p)), atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [1e3, 3e4])
-@pytest.mark.parametrize("sign", [1, -1])
-def test_the_loss_of_a_reconstruction_that_rounds_to_0_or_1_is_exact(size, sign):
-    # The last layer's bias alone: all four channels are sign * size, and log p or log(1 - p) is
-    # -size to rounding.
+def test_the_loss_of_a_reconstruction_that_rounds_to_0_or_1_is_exact():
     variables, _ = small()
-    decoder = dict(variables["params"]["decoder"])
-    decoder["conv3"] = {
-        "kernel": jnp.zeros_like(decoder["conv3"]["kernel"]),
-        "bias": jnp.full(4, sign * size, jnp.float32),
-    }
     model = models.create("rhemo", 3, hidden=12)
     x = jnp.full((1, 32, 8, 1), 0.25, jnp.float32)
 
-    def loss(params):
+    @jax.jit
+    @jax.value_and_grad
+    def loss(bias):
+        # The last layer is its bias alone, so all four channels are equal.
+        last = variables["params"]["decoder"]["conv3"]
+        last = {"kernel": jnp.zeros_like(last["kernel"]), "bias": bias}
+        decoder = {**variables["params"]["decoder"], "conv3": last}
+        params = {**variables["params"], "decoder": decoder}
         _, features = model.apply({**variables, "params": params}, x)
         return losses.binary_cross_entropy(features["reconstruction_logits"], x)[0]
 
-    value, gradient = jax.jit(jax.value_and_grad(loss))({**variables["params"], "decoder": decoder})
-    assert value == pytest.approx(size * (0.75 if sign > 0 else 0.25), rel=1e-5)
-    of_bias = np.asarray(gradient["decoder"]["conv3"]["bias"])
-    # By the log-odds, sigmoid - target; each channel has a quarter of it.
-    np.testing.assert_allclose(of_bias, ((1 if sign > 0 else 0) - 0.25) / 4, rtol=1e-4)
+    # log p or log (1 - p) is -size to rounding; by the log-odds the gradient is sigmoid - target,
+    # of which each channel has a quarter.
+    for size in (1e3, 3e4):
+        for sign, weight in ((1, 0.75), (-1, 0.25)):
+            value, gradient = loss(jnp.full(4, sign * size, jnp.float32))
+            assert value == pytest.approx(size * weight, rel=1e-5)
+            np.testing.assert_allclose(gradient, sign * weight / 4, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("standard_promotion")
