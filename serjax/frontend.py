@@ -118,6 +118,20 @@ DEEPIKA = FrontEnd(
     fft_size=1024,
 )
 
+# Tiwari et al. give frames of 20 to 30 ms, and images of reduced size without numbers; here 4 s
+# make 251 frames of 30 ms every 16 ms, and 128 mel bands.
+TIWARI = FrontEnd(
+    spectrogram="log_mel",
+    bins=128,
+    frames=256,
+    segment_seconds=4.0,
+    normalization="standard",
+    window="hann",
+    window_samples=480,
+    hop_samples=256,
+    fft_size=512,
+)
+
 # Section 4.2 of Padi et al. 2021: 128 log-mel bands, 25 ms every 10 ms, mean and variance of the
 # segment; chunks of up to 300 frames in training, whole utterances at test (up to half a minute).
 PADI = FrontEnd(

@@ -1,6 +1,11 @@
 """Losses, one number per example; the caller averages."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+
+from serjax.fourier import at_least_float32
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -16,3 +21,52 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     of_true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return -np.log(np.maximum(of_true, np.finfo(np.float32).tiny))
+
+
+def binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """Binary cross-entropy `-y log p - (1 - y) log(1 - p)` of p = sigmoid(logits), from logits.
+
+    The loss of RH-emo's reconstruction, with the spectrogram as the target, and of its valence,
+    arousal and dominance (Guizzo et al., arXiv 2204.02385). Finite for all finite logits.
+
+    Args:
+        logits: `[batch, ...]`, floating.
+        targets: The same shape, in [0, 1].
+
+    Returns:
+        `[batch]` in nats, float32 at least: the mean over the other axes.
+    """
+    y = at_least_float32(logits)
+    losses = optax.sigmoid_binary_cross_entropy(y, targets.astype(y.dtype))
+    return jnp.mean(losses, axis=tuple(range(1, losses.ndim)))
+
+
+def emotion_loss(
+    logits: jax.Array,
+    dimensions: jax.Array,
+    labels: jax.Array,
+    targets: jax.Array,
+    *,
+    weight: float = 0.01,
+    dimension_weight: float = 100.0,
+) -> jax.Array:
+    """RH-emo's loss of emotions: `weight (CE + dimension_weight (BCE_v + BCE_a + BCE_d))`.
+
+    The cross-entropy of the discrete emotion and the binary ones of valence, arousal and
+    dominance, added to the reconstruction's in the second part of the training (Guizzo et al.,
+    arXiv 2204.02385).
+
+    Args:
+        logits: `[batch, classes]`, floating, of the discrete emotion.
+        dimensions: `[batch, 3]`, floating, logits of valence, arousal and dominance.
+        labels: `[batch]`, integer.
+        targets: `[batch, 3]`, in [0, 1], low to high.
+        weight: Of the whole.
+        dimension_weight: Of the three together.
+
+    Returns:
+        `[batch]` in nats, float32 at least.
+    """
+    of_class = optax.softmax_cross_entropy_with_integer_labels(at_least_float32(logits), labels)
+    of_dimensions = dimensions.shape[-1] * binary_cross_entropy(dimensions, targets)
+    return weight * (of_class + dimension_weight * of_dimensions)

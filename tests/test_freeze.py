@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from test_models import random_variables
+from networks import random_variables
 
 from serjax import frontend, models
 from serjax.data import batches

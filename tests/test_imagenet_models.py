@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_models import count, random_variables, variable_shapes
+from networks import count, random_variables, variable_shapes
 
 from serjax import models
 from serjax.errors import InputError

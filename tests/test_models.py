@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import assert_close, count, normal, random_variables, variable_shapes
 
 from serjax import models
 from serjax.errors import InputError
@@ -31,6 +32,10 @@ SMALL = {
     "quat_resnet18": ({"blocks": (1, 1), "channels": 8}, (160, 32, 1)),
     "resnet50": ({"blocks": (1, 1), "channels": 4}, (40, 32, 1)),
     "quat_resnet50": ({"blocks": (1, 1), "channels": 4}, (160, 32, 1)),
+    "tiwari_cnn": ({"channels": (4, 8), "hidden": 16, "dropout_rate": 0.0}, (32, 16, 1)),
+    "quat_tiwari_cnn": ({"channels": (4, 8), "hidden": 16, "dropout_rate": 0.0}, (64, 16, 1)),
+    "rhemo": ({"hidden": 16}, (64, 16, 1)),
+    "quat_rhemo": ({"hidden": 16}, (64, 16, 1)),
 }
 # Hypercomplex networks hear what quaternion ones do.
 SMALL |= {
@@ -52,54 +57,6 @@ NAMES = [
 ]
 # Families that are no further network when they are as small.
 ALIKE = ("vgg13", "vgg19", "resnet34", "wide_resnet50")
-
-
-def normal(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def variable_shapes(model, x_shape):
-    """Shapes and dtypes of a network's variables; nothing is computed or allocated."""
-    x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
-    return jax.eval_shape(model.init, jax.random.key(0), x)
-
-
-def count(variables) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
-
-
-def random_variables(model, x_shape, seed=0):
-    """Variables drawn with NumPy, which needs no compilation.
-
-    Kernels keep the variance of rectified signals; nothing that a mask or an order could miss
-    stays at 0 or 1: biases, scales and running statistics are all different.
-    """
-    rng = np.random.default_rng(seed)
-
-    def draw(path, leaf):
-        name = path[-1].key
-        values = rng.normal(size=leaf.shape)
-        if name == "kernel":
-            # A quaternion's four components come first and count as inputs.
-            values *= np.sqrt(2 / (math.prod(leaf.shape) / leaf.shape[-1]))
-        elif name == "rule":
-            values /= np.sqrt(len(values))
-        elif name in ("scale", "var"):
-            values = 1 + 0.2 * np.abs(values)
-        elif name == "negative_slope":
-            values = np.full(leaf.shape, 0.25)
-        else:
-            values *= 0.1
-        return jnp.asarray(values, leaf.dtype)
-
-    return jax.tree.map_with_path(draw, variable_shapes(model, x_shape))
-
-
-def assert_close(actual, expected, tolerance=1e-4):
-    """Within a part of the largest value; logits near zero are sums of larger terms."""
-    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-    assert actual.shape == expected.shape
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 # --- Published sizes -----------------------------------------------------------------------------
@@ -168,6 +125,7 @@ def test_dscnn_is_as_large_as_the_paper_says():
         ("resnet34", (2, 512, 128, 1), 33),
         ("resnet50", (2, 512, 128, 1), 49),
         ("wide_resnet50", (2, 512, 128, 1), 49),
+        ("tiwari_cnn", (2, 256, 128, 1), 5),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "quat_", "phm2_"])
@@ -211,7 +169,10 @@ def test_forward_and_backward_are_finite(name, dtype):
             (logits, features), updates = model.apply(
                 {**variables, "params": params}, x, train=True, mutable=["batch_stats"]
             )
-            return jnp.sum(jnp.square(logits)), (logits, features, updates)
+            # What is neither a convolution nor the embedding is a result beside the logits.
+            others = [features[n] for n in features if n[:4] != "conv" and n != "embedding"]
+            total = sum(jnp.sum(jnp.square(result)) for result in (logits, *others))
+            return total, (logits, features, updates)
 
         return jax.grad(loss, has_aux=True)(variables["params"])
 
@@ -221,7 +182,7 @@ def test_forward_and_backward_are_finite(name, dtype):
         gradients, (logits, features, updates) = gradient(variables, x)
     assert logits.shape == (3, 3)
     assert logits.dtype == jnp.float32
-    assert {f.dtype for f in features.values()} == {jnp.dtype(dtype)}
+    assert {f.dtype for n, f in features.items() if n[:4] == "conv"} == {jnp.dtype(dtype)}
     assert jax.tree.map(jnp.shape, gradients) == jax.tree.map(jnp.shape, variables["params"])
     for leaf in jax.tree.leaves((gradients, logits, features, updates)):
         assert jnp.all(jnp.isfinite(leaf))
@@ -377,7 +338,10 @@ def test_entries_that_fill_a_batch_take_no_part_in_training(name):
 
 @pytest.mark.parametrize("function", [lambda n: models.create(n, 4), models.front_end])
 def test_an_unknown_model_is_answered_with_the_nearest(function):
-    with pytest.raises(InputError, match=r"unknown model 'vgg_16': did you mean 'vgg16'.*dscnn"):
+    message = (
+        f"unknown model 'vgg_16': did you mean 'vgg16'. {len(models.names())} are known.*vgg13"
+    )
+    with pytest.raises(InputError, match=message):
         function("vgg_16")
 
 

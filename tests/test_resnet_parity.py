@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_models import random_variables
+from networks import random_variables
 
 from serjax import models, pretrained
 from serjax.training import freeze

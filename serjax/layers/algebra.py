@@ -20,9 +20,13 @@ from serjax.layers.quaternion import (
     QuaternionDense,
     window,
 )
+from serjax.layers.shifted_conv import shifted_conv
 
 # Logits start near zero, so a network starts from even odds instead of from confident mistakes.
 HEAD_INIT = nn.initializers.normal(0.01)
+
+# Up to so many channels on both sides a sum of shifted images is faster than a convolution.
+_FEW_CHANNELS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +64,27 @@ def _real_dense(features: int, **options: Any) -> nn.Module:
     return nn.Dense(features, **{"kernel_init": nn.initializers.he_normal(), **options})
 
 
+def _convolve(
+    x: jax.Array,
+    kernel: jax.Array,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    **options: Any,
+) -> jax.Array:
+    """The faster convolution for these shapes, called as `jax.lax.conv_general_dilated`."""
+    steps = {*window_strides, *(lhs_dilation or ()), *(rhs_dilation or ())}
+    few = x.shape[-1] == kernel.shape[-2] and max(kernel.shape[-2:]) <= _FEW_CHANNELS
+    if few and kernel.ndim == 4 and steps == {1} and not isinstance(padding, str):
+        return shifted_conv(x, kernel, padding)
+    return conv_general_dilated(
+        x, kernel, window_strides, padding, lhs_dilation, rhs_dilation, **options
+    )
+
+
 def _real_conv(features: int, kernel_size: int | Sequence[int], **options: Any) -> nn.Module:
-    own = {"kernel_init": nn.initializers.he_normal(), "conv_general_dilated": conv_general_dilated}
+    own = {"kernel_init": nn.initializers.he_normal(), "conv_general_dilated": _convolve}
     options = {**own, **options}
     return nn.Conv(features, window(kernel_size), **options)
 

@@ -13,8 +13,10 @@ from serjax.models.registry import (
 )
 from serjax.models.resnet import ResNet
 from serjax.models.resnet_statistics import ResNetStatistics
-from serjax.models.rhemo import Embedded, RHEmoEncoder
+from serjax.models.rhemo import Embedded, RHEmo, RHEmoDecoder, RHEmoEncoder
 from serjax.models.squeezenet import SqueezeNet
+from serjax.models.tiwari import TiwariCNN
+from serjax.models.up_to import features_up_to
 from serjax.models.vgg import VGG
 
 __all__ = [
@@ -24,13 +26,17 @@ __all__ = [
     "Embedded",
     "InceptionV3",
     "ModelInfo",
+    "RHEmo",
+    "RHEmoDecoder",
     "RHEmoEncoder",
     "ResNet",
     "ResNetStatistics",
     "SqueezeNet",
+    "TiwariCNN",
     "TrainingDefaults",
     "create",
     "describe",
+    "features_up_to",
     "front_end",
     "names",
     "training_defaults",

@@ -14,8 +14,9 @@ from serjax.models.dscnn import DSCNN
 from serjax.models.inception import InceptionV3
 from serjax.models.resnet import ResNet
 from serjax.models.resnet_statistics import ResNetStatistics
-from serjax.models.rhemo import Embedded, RHEmoEncoder
+from serjax.models.rhemo import Embedded, RHEmo, RHEmoEncoder
 from serjax.models.squeezenet import SqueezeNet
+from serjax.models.tiwari import TiwariCNN
 from serjax.models.vgg import VGG, VGG11_STAGES, VGG13_STAGES, VGG19_STAGES
 
 
@@ -52,6 +53,7 @@ class _Family:
         paper: Where it is described.
         options: Fields of the class that make this member of the family.
         quaternion_front_end: What the others hear: what RH-emo was made for, or more of it.
+        embeds: Whether the network embeds spectrograms itself, in every algebra.
     """
 
     network: type[nn.Module]
@@ -60,6 +62,7 @@ class _Family:
     paper: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     quaternion_front_end: FrontEnd = frontend.GUIZZO_QUATERNION
+    embeds: bool = False
 
 
 # A few hundred steps through thirteen layers are too few to average out the noise of the
@@ -68,6 +71,7 @@ _VGG_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 4, {"dropout_rate": 0.1})
 _SQUEEZENET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 6, {"dropout_rate": 0.1})
 _DSCNN_DEFAULTS = TrainingDefaults(1e-3, 20, 50, 15)
 _RESNET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 4)
+_RHEMO_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 4)
 
 
 def _vgg(stages: tuple[tuple[int, ...], ...]) -> _Family:
@@ -114,6 +118,10 @@ _FAMILIES = {
     "dscnn": _Family(DSCNN, frontend.DEEPIKA, _DSCNN_DEFAULTS, "Deepika & Kuchibhotla 2025"),
     "resnet34_stats": _Family(
         ResNetStatistics, frontend.PADI, _RESNET_DEFAULTS, "Padi et al. 2021"
+    ),
+    "tiwari_cnn": _Family(TiwariCNN, frontend.TIWARI, _DSCNN_DEFAULTS, "Tiwari et al."),
+    "rhemo": _Family(
+        RHEmo, frontend.GUIZZO_QUATERNION, _RHEMO_DEFAULTS, "Guizzo et al. 2022", embeds=True
     ),
 }
 
@@ -170,7 +178,8 @@ def create(name: str, num_classes: int, *, embedding: bool = True, **options: An
 
     Args:
         name: One of `names()`. A `quat_` or `phm` network stands behind the RH-emo encoder, which
-            turns spectrograms `[batch, frames, bins, 1]` into quaternions.
+            turns spectrograms `[batch, frames, bins, 1]` into quaternions; of `rhemo` itself the
+            prefix is the encoder's algebra.
         num_classes: Classes, at least 2.
         embedding: False leaves the encoder out; the input's channels are then a multiple of the
             algebra's components.
@@ -195,7 +204,7 @@ def create(name: str, num_classes: int, *, embedding: bool = True, **options: An
             raise InputError(unknown_name(f"option of {name}", option, known))
     fields = {**family.options, **options}
     network = family.network(num_classes=num_classes, algebra=algebra, **fields)
-    if algebra is REAL or not embedding:
+    if algebra is REAL or family.embeds or not embedding:
         return network
     types = {field: options[field] for field in ("dtype", "param_dtype") if field in options}
     return Embedded(RHEmoEncoder(**types), network)
