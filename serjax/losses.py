@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from serjax import gram
+from serjax.errors import InputError, unknown_name
 from serjax.fourier import at_least_float32
+
+AGGREGATIONS = ("gram", "mean", "sum", "max")
+"""How anti-transfer compares two layers: all pairs of channels, or one map over the positions."""
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -70,3 +75,48 @@ def emotion_loss(
     of_class = optax.softmax_cross_entropy_with_integer_labels(at_least_float32(logits), labels)
     of_dimensions = dimensions.shape[-1] * binary_cross_entropy(dimensions, targets)
     return weight * (of_class + dimension_weight * of_dimensions)
+
+
+def anti_transfer_loss(
+    features: jax.Array,
+    reference: jax.Array,
+    beta: float = 1.0,
+    *,
+    aggregation: str = "gram",
+) -> jax.Array:
+    """Anti-transfer loss `beta cos^2(G_p, G_t)` of the Gram matrices of two layers.
+
+    Equation 1 of Guizzo et al. (ICASSP 2023): G_t is the Gram matrix over channels of the layer in
+    training, G_p that of the same layer of a network trained for an orthogonal task, both of the
+    same example. A quaternion's four components count as channels. Small where the layers find
+    different things. No gradient reaches the reference.
+
+    Guizzo et al. (Neural Networks 142, 2021) compare Gram matrices with maps over the positions,
+    the "mean", "sum" or "max" of the channels; mean and sum have the same cosine.
+
+    Args:
+        features: `[batch, ..., channels]`, floating, zero past an utterance's end.
+        reference: The same shape.
+        beta: Weight.
+        aggregation: One of `AGGREGATIONS`.
+
+    Returns:
+        `[batch]` in [0, beta], float32 at least; 0 where a layer has no activation at all.
+
+    Raises:
+        InputError: Shapes differ or have no position, or an unknown aggregation.
+    """
+    if aggregation not in AGGREGATIONS:
+        raise InputError(unknown_name("aggregation", aggregation, AGGREGATIONS))
+    if features.shape != reference.shape or features.ndim < 3:
+        raise InputError(
+            "anti_transfer_loss: expected features and reference of the same shape "
+            f"[batch, ..., channels], found {features.shape} and {reference.shape}"
+        )
+    x, y = (f.reshape(len(f), -1, f.shape[-1]) for f in (features, reference))
+    if aggregation != "gram":
+        # The squared cosine of two maps is the cosine of their Gram matrices "over" one position.
+        reduce = {"mean": jnp.mean, "sum": jnp.sum, "max": jnp.max}[aggregation]
+        x, y = (reduce(at_least_float32(f), axis=-1)[:, None] for f in (x, y))
+        return beta * jax.vmap(gram.similarity)(x, jax.lax.stop_gradient(y))
+    return beta * jnp.square(jax.vmap(gram.similarity)(x, jax.lax.stop_gradient(y)))

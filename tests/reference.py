@@ -286,3 +286,17 @@ def statistics_pooling(
             blocks += [block.mean(0), np.sqrt(block.var(0) + epsilon)]
         rows.append(np.concatenate(blocks))
     return np.stack(rows)
+
+
+def anti_transfer(features, reference, beta=1.0):
+    """Equation 1 of Guizzo et al. 2023, word for word: `[batch, ..., channels]` -> `[batch]`."""
+    losses = []
+    for f_t, f_p in zip(np.float64(features), np.float64(reference), strict=True):
+        channels = f_t.shape[-1]
+        g_t, g_p = np.zeros((channels, channels)), np.zeros((channels, channels))
+        for at in np.ndindex(f_t.shape[:-1]):
+            g_t += np.outer(f_t[at], f_t[at])
+            g_p += np.outer(f_p[at], f_p[at])
+        t, p = g_t.reshape(-1), g_p.reshape(-1)
+        losses.append(beta * (p @ t / (np.linalg.norm(p) * np.linalg.norm(t))) ** 2)
+    return np.array(losses)
