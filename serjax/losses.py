@@ -116,7 +116,7 @@ def anti_transfer_loss(
     x, y = (f.reshape(len(f), -1, f.shape[-1]) for f in (features, reference))
     if aggregation != "gram":
         # The squared cosine of two maps is the cosine of their Gram matrices "over" one position.
-        reduce = {"mean": jnp.mean, "sum": jnp.sum, "max": jnp.max}[aggregation]
+        reduce = getattr(jnp, aggregation)
         x, y = (reduce(at_least_float32(f), axis=-1)[:, None] for f in (x, y))
         return beta * jax.vmap(gram.similarity)(x, jax.lax.stop_gradient(y))
     return beta * jnp.square(jax.vmap(gram.similarity)(x, jax.lax.stop_gradient(y)))

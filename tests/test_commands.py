@@ -27,6 +27,7 @@ SMALL = [
 
 def call(monkeypatch, capfd, script, *arguments):
     """Runs a command as `python experiments/...` would; returns status, output and errors."""
+    monkeypatch.syspath_prepend(EXPERIMENTS)
     specification = importlib.util.spec_from_file_location(script, EXPERIMENTS / f"{script}.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -41,6 +42,12 @@ def call(monkeypatch, capfd, script, *arguments):
 def train(monkeypatch, capfd, tmp_path):
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: call(monkeypatch, capfd, "train", *arguments)
+
+
+@pytest.fixture
+def pretrain(monkeypatch, capfd, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: call(monkeypatch, capfd, "pretrain", *arguments)
 
 
 @pytest.fixture
@@ -92,6 +99,16 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--dataset", "emodb"], ["no data directory given", "wav/"]),
         (["--dataset", "ravdess", "--data-dir", "nowhere"], ["nowhere", "does not exist"]),
         (["--model-option", "hidden=1022"], ["multiple of 4", "1022"]),
+        (["--anti-transfer", "speakr"], ["folder of a finished run, or speaker or word", "speakr"]),
+        (["--at-layer", "2"], ["--at-layer: expected with --anti-transfer TEACHER"]),
+        (
+            ["--anti-transfer", "a", "--at-beta", "1", "--at-beta", "2"],
+            ["--at-beta: expected once, or once for each of 1 teachers, found 2 times"],
+        ),
+        (["--anti-transfer", "speaker", "--at-beta", "-1"], ["beta: expected more than 0"]),
+        (["--freeze", "stem"], ["'stem': expected to match a layer", "classifier/conv1"]),
+        (["--freeze", "(", "--dataset-option", "words=2"], ["'(': not a regular expression"]),
+        (["--init", "nowhere"], ["nowhere"]),
     ],
 )
 def test_bad_arguments(train, arguments, messages):
@@ -107,6 +124,39 @@ def test_malformed_option_is_refused_by_the_parser(train):
     status, _, errors = train("--model-option", "hidden")
     assert status == 2
     assert "expected KEY=VALUE, found 'hidden'" in errors
+
+
+def test_a_freezing_step_is_a_number(train):
+    status, _, errors = train("--freeze", "embedding=soon")
+    assert status == 2
+    assert "expected LAYERS or LAYERS=STEP, found 'embedding=soon'" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "speakers"], "unknown task 'speakers': did you mean 'speaker'"),
+        (["--task", "word", "--target", "text"], "--target: expected without --task"),
+        ([], "--task"),
+    ],
+)
+def test_bad_tasks(pretrain, arguments, message):
+    status, _, errors = pretrain(*arguments)
+    assert status == 2
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_anti_transfer_from_a_pretrained_teacher(pretrain, train):
+    status, _, errors = pretrain("--task", "word", *SMALL, "--out", "words")
+    assert status == 0, errors
+    status, output, errors = train(*SMALL, "--anti-transfer", "words", "--at-layer", "1,2")
+    assert status == 0, errors
+    assert "conv1, conv2 of words (beta 1, gram)" in output
+    status, _, errors = train(*SMALL, "--anti-transfer", "words", "--at-layer", "8")
+    assert status == 2
+    assert "unknown layer of dscnn 'conv8'" in errors
+    assert "conv7" in errors
 
 
 def test_empty_folder(train, tmp_path):

@@ -235,7 +235,13 @@ class Embedded(nn.Module):
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Classifies `[batch, frames, bins, 1]` -> (logits, features, with `embedding` too)."""
         y, _ = self.embedding(x, train=train, mask=mask)
+        logits, features = self.classify(y, train=train, mask=mask)
+        return logits, {"embedding": y, **features}
+
+    def classify(
+        self, y: jax.Array, *, train: bool = False, mask: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Classifies `[batch, rows, columns, 4]` -> (logits, features); `mask` of the frames."""
         if mask is not None:
             mask = mask[:, :: mask.shape[1] // y.shape[1]]
-        logits, features = self.classifier(y, train=train, mask=mask)
-        return logits, {"embedding": y, **features}
+        return self.classifier(y, train=train, mask=mask)

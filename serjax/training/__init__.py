@@ -1,6 +1,7 @@
 """Training: the main job as functions, from a corpus to a folder of results."""
 
 from serjax.training import freeze
+from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
@@ -8,9 +9,13 @@ from serjax.training.recognizer import Recognizer
 from serjax.training.run import run
 from serjax.training.state import TrainState, create_state
 from serjax.training.step import make_evaluation_step, make_train_step
-from serjax.training.task import RunConfig, Task, prepare
+from serjax.training.task import AntiTransfer, RunConfig, Task, prepare
+from serjax.training.teachers import TASKS, find_or_train, teacher_config
 
 __all__ = [
+    "TASKS",
+    "AntiTransfer",
+    "AntiTransferLoss",
     "Checkpoints",
     "DivergedError",
     "Evaluator",
@@ -21,10 +26,12 @@ __all__ = [
     "Task",
     "TrainState",
     "create_state",
+    "find_or_train",
     "freeze",
     "make_evaluation_step",
     "make_train_step",
     "prepare",
     "run",
+    "teacher_config",
     "train",
 ]

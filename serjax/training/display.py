@@ -74,10 +74,12 @@ class RunDisplay:
 
     def epoch(self, row: dict[str, float], best: bool) -> None:
         """Shows a finished epoch; the best so far has a star."""
+        unlike = row["train_anti_transfer"]
+        of_teachers = f"anti-transfer {unlike:.4f}  " if unlike else ""
         self._say(
             f"epoch {row['epoch']:3.0f}  "
             f"training loss {row['train_loss']:.3f} UA {row['train_ua']:6.1%}  "
-            f"validation loss {row['validation_loss']:.3f} "
+            f"{of_teachers}validation loss {row['validation_loss']:.3f} "
             f"WA {row['validation_wa']:6.1%} UA {row['validation_ua']:6.1%}  "
             f"{row['examples_per_second']:5.1f} examples/s{'  *' if best else ''}"
         )

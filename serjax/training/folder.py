@@ -13,7 +13,8 @@ from serjax.errors import InputError
 
 def _default_folders(described: dict[str, Any]) -> tuple[list[Path], Path]:
     """Existing folders of runs of this name, in order, and the next free one."""
-    name = "-".join(str(described[key]) for key in ("dataset", "model", "split", "seed"))
+    keys = ("dataset", "model", "target", "split", "seed")
+    name = "-".join(str(described[key]) for key in keys if described[key] is not None)
     base = Path("runs") / name
     taken: list[Path] = []
     while _holds_run(base if not taken else base.with_name(f"{name}-{len(taken) + 1}")):

@@ -72,7 +72,8 @@ class LoopState:
     Attributes:
         epoch: The running epoch, from 1.
         batch: Batches of it that are done.
-        loss: Sum of the losses of its examples so far.
+        loss: Sum of the cross-entropies of its examples so far.
+        anti_transfer: Sum of their anti-transfer losses.
         weight: Their number.
         confusion: Their confusion matrix.
         seconds: Time spent on it.
@@ -85,6 +86,7 @@ class LoopState:
     epoch: int = 1
     batch: int = 0
     loss: float = 0.0
+    anti_transfer: float = 0.0
     weight: float = 0.0
     confusion: list[list[float]] | None = None
     seconds: float = 0.0
@@ -97,6 +99,7 @@ class LoopState:
         """Adds a batch to the running epoch."""
         so_far = 0.0 if self.confusion is None else np.asarray(self.confusion)
         self.loss += float(result.loss)
+        self.anti_transfer += float(result.anti_transfer)
         self.weight += float(result.weight)
         self.confusion = (so_far + np.asarray(result.confusion, np.float64)).tolist()
         self.batch += 1
@@ -109,6 +112,7 @@ class LoopState:
             "train_loss": self.loss / self.weight,
             "train_wa": float(metrics.weighted_accuracy(confusion)),
             "train_ua": float(metrics.unweighted_accuracy(confusion)),
+            "train_anti_transfer": self.anti_transfer / self.weight,
             "validation_loss": validation["loss"],
             "validation_wa": validation["wa"],
             "validation_ua": validation["ua"],
@@ -117,7 +121,8 @@ class LoopState:
         }
         self.history.append(row)
         self.epoch += 1
-        self.batch, self.loss, self.weight, self.confusion, self.seconds = 0, 0.0, 0.0, None, 0.0
+        self.batch, self.loss, self.anti_transfer, self.weight = 0, 0.0, 0.0, 0.0
+        self.confusion, self.seconds = None, 0.0
         return row
 
 
@@ -138,7 +143,8 @@ def _diverged(step: int, result: StepResult, norm_before: float) -> DivergedErro
         cause = f"the gradient grew to a norm of {norm_before:.3g}: lower the learning rate"
     else:
         cause = "lower the learning rate, or use float32 if this is bfloat16"
-    return DivergedError(f"loss is {float(result.loss)} at step {step}; likely cause: {cause}")
+    loss = float(result.loss + result.anti_transfer)
+    return DivergedError(f"loss is {loss} at step {step}; likely cause: {cause}")
 
 
 def train(
@@ -194,7 +200,7 @@ def train(
                 state, result = step(state, examples, jax.device_put(indices[loop.batch]))
                 result = jax.device_get(result)
                 loop.seconds += time.monotonic() - started
-                if not np.isfinite(result.loss):
+                if not np.isfinite(result.loss + result.anti_transfer):
                     raise _diverged(int(jax.device_get(state.step)), result, gradient_norm)
                 gradient_norm = float(result.gradient_norm)
                 loop.add(result)

@@ -1,28 +1,32 @@
 """One run, from a corpus to a folder of results: the main job as a function."""
 
 import dataclasses
+import functools
 import platform
 import time
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 import optax
 from rich.console import Console
 
 import serjax
-from serjax import models, report
+from serjax import models, pretrained, report
 from serjax.data import batches
+from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
-from serjax.training import results
+from serjax.training import freeze, results
+from serjax.training.anti_transfer import AntiTransferLoss, References
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.display import RunDisplay, timed
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.state import create_state, parameter_count
-from serjax.training.step import make_train_step
+from serjax.training.state import TrainState, create_state, parameter_count, state_of
+from serjax.training.step import StepResult, make_train_step
 from serjax.training.task import (
     RunConfig,
     Task,
@@ -74,6 +78,63 @@ def _described(
     }
 
 
+def _initial_state(
+    config: RunConfig,
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    front_end: FrontEnd,
+    task: Task,
+    teachers: AntiTransferLoss | None,
+) -> TrainState:
+    """The state before the first step, with weights from chance, a run, a file, or a teacher."""
+    if config.initial is not None:
+        options = dict(config.model_options)
+        _, variables = pretrained.load(
+            config.model, config.initial, len(task.classes), key=key, **options
+        )
+        return state_of(variables, optimizer)
+    state = create_state(model, optimizer, key, input_shape(front_end))
+    if teachers is not None and teachers.embedding:
+        own = {name: dict(tree) for name, tree in state.variables.items()}
+        for name, tree in teachers.embedding.items():
+            own[name]["embedding"] = jax.device_put(tree)
+        state = dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
+    return state
+
+
+def _references(
+    teachers: AntiTransferLoss,
+    config: RunConfig,
+    state: TrainState,
+    examples: Examples,
+    members: np.ndarray,
+    console: Console,
+) -> References:
+    """What the anti-transfer loss reads: kept where that is possible, else computed every step."""
+    console.print(f"anti-transfer: {teachers.describe()}", highlight=False, soft_wrap=True)
+    reason = teachers.why_not_kept(len(members), config.augmentation, config.freeze)
+    if reason is not None:
+        console.print(f"its teachers run in every step: {reason}", highlight=False, soft_wrap=True)
+        return teachers.references()
+    kept = teachers.keep(state.variables, examples, members, config.batch_size or 1)
+    size = teachers.kept_bytes(len(members)) / 2**20
+    console.print(
+        f"its teachers' Gram matrices are kept: {size:.1f} MiB", highlight=False, soft_wrap=True
+    )
+    return kept
+
+
+def _with_references(
+    step: jax.stages.Compiled,
+    references: References | None,
+    state: TrainState,
+    examples: Examples,
+    indices: jax.Array,
+) -> tuple[TrainState, StepResult]:
+    return step(state, examples, indices, references)
+
+
 def run(
     config: RunConfig,
     *,
@@ -113,7 +174,12 @@ def run(
     with timed(seconds, "data"):
         task = prepare(config, front_end, console)
     model = build_model(config, len(task.classes))
-    parameters = parameter_count(abstract_variables(model, front_end)["params"])
+    abstract = abstract_variables(model, front_end)
+    parameters = parameter_count(abstract["params"])
+    freeze.check_patterns(config.freeze, abstract["params"])
+    teachers = None
+    if config.anti_transfer:
+        teachers = AntiTransferLoss(model, abstract, front_end, config.model, config.anti_transfer)
     described = _described(config, task, front_end, parameters, command or [])
     free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
@@ -137,14 +203,26 @@ def run(
         members = members[np.unique(owners[members], return_index=True)[1]]
     examples = jax.device_put(task.examples)
     optimizer = _optimizer(config, epochs * -(-len(members) // batch_size))
+    if config.freeze:
+        optimizer = freeze.optimizer(optimizer, config.freeze)
 
     with console.status("compiling"), timed(seconds, "compile"):
-        state = create_state(model, optimizer, init_key, input_shape(front_end))
+        state = _initial_state(config, model, optimizer, init_key, front_end, task, teachers)
+        references = None
+        if teachers is not None:
+            references = _references(teachers, config, state, examples, members, console)
         step = make_train_step(
-            model, front_end, optimizer, step_key, len(task.classes), config.augmentation
+            model,
+            front_end,
+            optimizer,
+            step_key,
+            len(task.classes),
+            config.augmentation,
+            frozen=config.freeze,
+            anti_transfer=teachers,
         )
         indices = jax.ShapeDtypeStruct((batch_size,), np.int32)
-        compiled = step.lower(state, examples, indices).compile()
+        compiled = step.lower(state, examples, indices, references).compile()
         evaluator.compile(state.variables, examples)
 
     def order(epoch: int) -> np.ndarray:
@@ -168,7 +246,7 @@ def run(
         state, loop = train(
             state,
             loop,
-            step=compiled,
+            step=functools.partial(_with_references, compiled, references),
             examples=examples,
             order=order,
             evaluate=evaluate,

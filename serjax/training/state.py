@@ -1,5 +1,6 @@
 """What a training run carries from step to step."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -49,14 +50,22 @@ def create_state(
     """
 
     def initialize(key: jax.Array) -> TrainState:
-        variables = model.init(key, jnp.zeros(input_shape, jnp.float32))
-        params = variables["params"]
-        stats = variables.get("batch_stats", {})
-        return TrainState(jnp.zeros((), jnp.int32), params, stats, optimizer.init(params))
+        return state_of(model.init(key, jnp.zeros(input_shape, jnp.float32)), optimizer)
 
     # It runs once: random numbers for every layer take half a minute to optimize on two CPU cores
     # and, optimized or not, half a second to draw.
     return jax.jit(initialize, compiler_options={"xla_backend_optimization_level": 1})(key)
+
+
+def state_of(variables: Mapping[str, Any], optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first step from these variables.
+
+    Args:
+        variables: Of the model, as `model.init` gives them.
+        optimizer: From optax.
+    """
+    params, stats = variables["params"], variables.get("batch_stats", {})
+    return TrainState(jnp.zeros((), jnp.int32), params, stats, optimizer.init(params))
 
 
 def parameter_count(tree: Any) -> int:

@@ -18,6 +18,7 @@ from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
 from serjax.training import freeze
+from serjax.training.anti_transfer import AntiTransferLoss, References
 from serjax.training.state import TrainState, Variables
 
 # Padi et al. 2021, section 4.2: the length of a batch's chunks, in frames, is drawn from these.
@@ -29,6 +30,7 @@ class StepResult(NamedTuple):
 
     Attributes:
         loss: Sum of the examples' cross-entropies.
+        anti_transfer: Sum of their anti-transfer losses, 0 without any.
         weight: Number of examples.
         confusion: `[classes, classes]`, rows true, columns predicted.
         gradient_norm: Of the mean loss.
@@ -36,13 +38,14 @@ class StepResult(NamedTuple):
     """
 
     loss: jax.Array
+    anti_transfer: jax.Array
     weight: jax.Array
     confusion: jax.Array
     gradient_norm: jax.Array
     input_finite: jax.Array
 
 
-TrainStep = Callable[[TrainState, Examples, jax.Array], tuple[TrainState, StepResult]]
+TrainStep = Callable[..., tuple[TrainState, StepResult]]
 
 
 def _random_chunk(
@@ -69,8 +72,11 @@ def make_train_step(
     num_classes: int,
     augmentation: str = "none",
     frozen: freeze.Frozen | None = None,
+    anti_transfer: AntiTransferLoss | None = None,
 ) -> jax.stages.Wrapped:
-    """Makes `step(state, examples, indices) -> (state, result)`; the state is donated.
+    """Makes `step(state, examples, indices, references) -> (state, result)`.
+
+    The state is donated; `references` are those of the anti-transfer loss, None without it.
 
     Args:
         model: From `serjax.models.create`.
@@ -82,6 +88,7 @@ def make_train_step(
         frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
             Every stage is a branch of the one program, without the gradients that it has no use
             for, and adds to the time of its compilation.
+        anti_transfer: What is added to the cross-entropy.
     """
     size = front_end.segment_samples
     if front_end.variable_length:
@@ -90,7 +97,11 @@ def make_train_step(
     firsts = freeze.stages(frozen)
 
     def step_of_stage(
-        first: int, state: TrainState, examples: Examples, indices: jax.Array
+        first: int,
+        state: TrainState,
+        examples: Examples,
+        indices: jax.Array,
+        references: References | None,
     ) -> tuple[TrainState, StepResult]:
         chunk_key, augment_key, dropout_key = jax.random.split(
             jax.random.fold_in(key, state.step), 3
@@ -102,8 +113,8 @@ def make_train_step(
         if augmentation != "none":
             x = augment.spec_augment(augment_key, x[..., 0], augmentation, mask=mask)[..., None]
 
-        def loss_function(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Any]]:
-            (logits, _), updates = freeze.apply(
+        def loss_function(params: Any) -> tuple[jax.Array, Any]:
+            (logits, features), updates = freeze.apply(
                 model,
                 {"params": params, "batch_stats": state.batch_stats},
                 x,
@@ -115,15 +126,22 @@ def make_train_step(
                 mutable=["batch_stats"],
             )
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-            total = jnp.sum(losses * weight)
+            total, unlike = jnp.sum(losses * weight), jnp.zeros(())
+            if anti_transfer is not None:
+                terms = anti_transfer(references, indices, x, mask, features)
+                unlike = jnp.sum(terms * weight)
             stats = updates.get("batch_stats", {})
-            return total / jnp.maximum(jnp.sum(weight), 1.0), (total, logits, stats)
+            mean = (total + unlike) / jnp.maximum(jnp.sum(weight), 1.0)
+            return mean, (total, unlike, logits, stats)
 
-        gradient, (total, logits, stats) = jax.grad(loss_function, has_aux=True)(state.params)
+        gradient, (total, unlike, logits, stats) = jax.grad(loss_function, has_aux=True)(
+            state.params
+        )
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         result = StepResult(
             loss=total,
+            anti_transfer=unlike,
             weight=jnp.sum(weight),
             confusion=metrics.confusion_matrix(label, logits.argmax(-1), num_classes, weight),
             gradient_norm=optax.tree.norm(gradient),
@@ -132,11 +150,14 @@ def make_train_step(
         return TrainState(state.step + 1, params, stats, opt_state), result
 
     def step(
-        state: TrainState, examples: Examples, indices: jax.Array
+        state: TrainState,
+        examples: Examples,
+        indices: jax.Array,
+        references: References | None = None,
     ) -> tuple[TrainState, StepResult]:
         stage = jnp.searchsorted(jnp.array(firsts), state.step, side="right") - 1
         branches = [functools.partial(step_of_stage, first) for first in firsts]
-        return jax.lax.switch(stage, branches, state, examples, indices)
+        return jax.lax.switch(stage, branches, state, examples, indices, references)
 
     return jax.jit(step, donate_argnums=0)
 

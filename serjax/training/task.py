@@ -9,11 +9,38 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from serjax import augment, data, models
+from serjax import augment, data, losses, models
 from serjax.data import Corpus, batches, splits
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
+
+
+@dataclasses.dataclass(frozen=True)
+class AntiTransfer:
+    """Layers of one teacher.
+
+    Attributes:
+        teacher: Folder of a finished run of the same model.
+        layers: Names, such as "conv2", or numbers of convolutions, such as "2"; "all" is all of
+            those.
+        beta: Weight of each layer's loss.
+        aggregation: One of `serjax.losses.AGGREGATIONS`.
+    """
+
+    teacher: str
+    layers: tuple[str, ...] = ("2",)
+    beta: float = 1.0
+    aggregation: str = "gram"
+
+    def check(self) -> None:
+        """Raises InputError for values that no run can have."""
+        if self.aggregation not in losses.AGGREGATIONS:
+            raise InputError(unknown_name("aggregation", self.aggregation, losses.AGGREGATIONS))
+        if not self.beta > 0:
+            raise InputError(f"anti-transfer's beta: expected more than 0, found {self.beta}")
+        if not self.layers:
+            raise InputError("anti-transfer: expected at least one layer, found none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +65,14 @@ class RunConfig:
         patience: Epochs without a lower validation loss after which training stops.
         augmentation: SpecAugment policy in training, or "none".
         dtype: Of the arithmetic, "float32" or "bfloat16".
+        initial: Where the weights come from: the folder of a run of the same model, or a file of
+            published weights, see `serjax.pretrained.load`; None: from chance.
+        freeze: Layers that train from a later step on, or never, see `serjax.training.freeze`.
+        anti_transfer: Teachers whose layers the network is to differ from. Without `initial`, the
+            embedding of a network that stands behind one starts as the first teacher's.
+        training_part_of: Fields of another configuration on the same corpus, "target", "split",
+            "fractions" and "seed": only its training part is used, and split anew. So a teacher
+            knows nothing of what its student is tested on.
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
         skip_bad_files: Go on without files that cannot be used, and list them.
@@ -58,6 +93,10 @@ class RunConfig:
     patience: int = 20
     augmentation: str = "none"
     dtype: str = "float32"
+    initial: str | None = None
+    freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
+    anti_transfer: tuple[AntiTransfer, ...] = ()
+    training_part_of: dict[str, Any] | None = None
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     skip_bad_files: bool = False
@@ -80,6 +119,8 @@ class RunConfig:
             raise InputError(unknown_name("model", self.model, models.names()))
         if self.split not in splits.names():
             raise InputError(unknown_name("split", self.split, splits.names()))
+        for term in self.anti_transfer:
+            term.check()
 
     def resolved(self) -> "RunConfig":
         """The same with every default that depends on the model or the corpus filled in."""
@@ -120,32 +161,30 @@ def prepare(config: RunConfig, front_end: FrontEnd, console: Console) -> Task:
         InputError: Something about the corpus or the split does not allow the run.
     """
     corpus = data.load(config.dataset, config.data_dir, **config.dataset_options)
-    target = config.target or ("emotion" if corpus.labels("emotion") else "text")
-    if target not in ("emotion", "speaker", "text"):
-        raise InputError(unknown_name("target", target, ("emotion", "speaker", "text")))
-    named = [i for i, value in enumerate(corpus.column(target)) if value is not None]
-    if not named:
-        raise InputError(f"{config.dataset}: no utterance has a {target}")
-    dropped = len(corpus) - len(named)
-    corpus = corpus.select(named)
+    target = _target(config.target, corpus)
+    seeds: dict[str, Any] = {"target": target, "fractions": config.fractions, "seed": config.seed}
+    first = (config.split, seeds)
+    if config.training_part_of is not None:
+        outer = {**config.training_part_of}
+        outer["target"] = _target(outer["target"], corpus)
+        first = (outer.pop("split"), outer)
+    corpus = _with_column(corpus, first[1]["target"])
     # A split that cannot be made is better refused before all is read.
-    splits.split(corpus, config.split, target=target, fractions=config.fractions, seed=config.seed)
+    splits.split(corpus, first[0], **first[1])
     with console.status(f"reading {len(corpus)} utterances of {config.dataset}"):
         corpus, waveforms = data.waveforms(
             corpus, front_end.sample_rate, skip_bad_files=config.skip_bad_files
         )
     corpus, waveforms = _without_short(corpus, waveforms, front_end, config.skip_bad_files)
-    if dropped:
-        note = f"{dropped} utterances without {target} left out"
-        corpus = dataclasses.replace(corpus, notes=(*corpus.notes, note))
-    split = splits.split(
-        corpus,
-        config.split,
-        target=target,
-        fractions=config.fractions,
-        seed=config.seed,
-        content=splits.content_hashes(waveforms),
-    )
+    content = splits.content_hashes(waveforms)
+    split = splits.split(corpus, first[0], content=content, **first[1])
+    if config.training_part_of is not None:
+        part = _with_column(corpus.select(split.train), target)
+        place = {utterance: i for i, utterance in enumerate(corpus.utterances)}
+        rows = [place[utterance] for utterance in part.utterances]
+        corpus, waveforms = part, [waveforms[i] for i in rows]
+        content = [content[i] for i in rows]
+        split = splits.split(corpus, config.split, content=content, **seeds)
     classes = corpus.labels(target)
     if len(classes) < 2:
         raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
@@ -153,6 +192,25 @@ def prepare(config: RunConfig, front_end: FrontEnd, console: Console) -> Task:
     longest = front_end.segment_samples
     examples = batches.pack(waveforms, labels.tolist(), longest, room=longest)
     return Task(corpus, classes, labels, split, examples)
+
+
+def _target(target: str | None, corpus: Corpus) -> str:
+    """What is recognized: what was asked for, or what suits the corpus."""
+    target = target or ("emotion" if corpus.labels("emotion") else "text")
+    if target not in ("emotion", "speaker", "text"):
+        raise InputError(unknown_name("target", target, ("emotion", "speaker", "text")))
+    return target
+
+
+def _with_column(corpus: Corpus, column: str) -> Corpus:
+    """The utterances that have the column, and a note if others are left out."""
+    named = [i for i, value in enumerate(corpus.column(column)) if value is not None]
+    if not named:
+        raise InputError(f"{corpus.name}: no utterance has a {column}")
+    if len(named) == len(corpus):
+        return corpus
+    note = f"{len(corpus) - len(named)} utterances without {column} left out"
+    return dataclasses.replace(corpus.select(named), notes=(*corpus.notes, note))
 
 
 def _without_short(

@@ -1,0 +1,330 @@
+"""Anti-transfer learning: frozen networks whose layers a network in training is to differ from.
+
+The loss of a layer is `serjax.losses.anti_transfer_loss`. Of a frozen network, the teacher, only
+what its layers need is kept and computed, forward only. Both networks read the same spectrogram,
+and the same embedding of it where they stand behind one. Where an example's input is the same in
+every epoch, so are the teacher's Gram matrices: they are computed once, and kept on the device.
+"""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from serjax import gram, losses, models, report
+from serjax.data import batches
+from serjax.data.batches import Examples
+from serjax.errors import InputError, unknown_name
+from serjax.frontend import FrontEnd
+from serjax.training import freeze
+from serjax.training.finished import FinishedRun, load_best
+from serjax.training.state import Variables
+from serjax.training.task import AntiTransfer
+
+# More than this is computed anew in every step instead of kept.
+_MOST_KEPT_BYTES = 2**32
+
+
+def _behind(model: nn.Module) -> str | None:
+    """Method that applies a network to the embedding, where it stands behind one."""
+    return "classify" if isinstance(model, models.Embedded) else None
+
+
+def _shared_input(model: nn.Module, x: jax.Array, features: Mapping[str, jax.Array]) -> jax.Array:
+    """What both networks read, without a derivative."""
+    shared = x if _behind(model) is None else features["embedding"]
+    return jax.lax.stop_gradient(shared)
+
+
+class Teacher:
+    """A frozen network up to some of its layers.
+
+    Args:
+        model: From `serjax.models.create`.
+        variables: Trained; only those that the layers need are kept.
+        layers: Names in its `features`.
+        x: Shape and dtype of a batch of one of what it reads: of the embedding where it stands
+            behind one, else of the spectrogram.
+        mask: Shape and dtype of its mask.
+
+    Attributes:
+        leaves: The variables that are needed.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        variables: Variables,
+        layers: Sequence[str],
+        x: jax.ShapeDtypeStruct,
+        mask: jax.ShapeDtypeStruct,
+    ) -> None:
+        leaves, self._tree = jax.tree.flatten(variables)
+        self._like = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+
+        def features(leaves: list[Any], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
+            whole = jax.tree.unflatten(self._tree, leaves)
+            _, found = model.apply(whole, x, mask=mask, method=_behind(model))
+            return [found[layer] for layer in layers]
+
+        self._features = features
+        # What a lowered program keeps of its arguments is what its results depend on.
+        lowered = jax.export.export(jax.jit(features))(self._like, x, mask)
+        self._needed = [i for i in lowered.module_kept_var_idx if i < len(leaves)]
+        self.leaves = [leaves[i] for i in self._needed]
+
+    def __call__(self, leaves: list[Any], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
+        """Activations of the layers.
+
+        Args:
+            leaves: `leaves`, on the device.
+            x: What it reads, `[batch, rows, columns, channels]`.
+            mask: `[batch, frames]`.
+        """
+        whole: list[Any] = [jnp.zeros(leaf.shape, leaf.dtype) for leaf in self._like]
+        for index, leaf in zip(self._needed, leaves, strict=True):
+            whole[index] = leaf
+        return self._features(whole, x, mask)
+
+
+@flax.struct.dataclass
+class References:
+    """Arrays of the teachers that a training step reads.
+
+    Attributes:
+        leaves: Variables of each teacher; empty where kept.
+        kept: Of each layer of each teacher `[training examples, n]` float16, see
+            `serjax.gram.keep`; empty where not.
+        row: `[examples]` int32, an example's row in these.
+    """
+
+    leaves: tuple[list[jax.Array], ...]
+    kept: tuple[jax.Array, ...]
+    row: jax.Array
+
+
+class AntiTransferLoss:
+    """The anti-transfer terms of a run: several teachers, several layers of each.
+
+    Args:
+        model: The network in training.
+        abstract: Shapes and dtypes of its variables.
+        front_end: What it hears.
+        name: Its name.
+        specs: Teachers and layers.
+        dtype: Of the teachers' arithmetic.
+
+    Attributes:
+        teachers: The frozen networks.
+        embedding: Variables of the first teacher's embedding, `{collection: tree}`, where the
+            network stands behind one.
+
+    Raises:
+        InputError: No finished run, one of another model or another input, or no such layer.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        abstract: Variables,
+        front_end: FrontEnd,
+        name: str,
+        specs: Sequence[AntiTransfer],
+        dtype: Any = jnp.float32,
+    ) -> None:
+        self._model, self._front_end, self._specs = model, front_end, specs
+        x = jax.ShapeDtypeStruct((1, front_end.frames, front_end.bins, 1), jnp.float32)
+        mask = jax.ShapeDtypeStruct(x.shape[:2], jnp.bool_)
+        _, features = jax.eval_shape(
+            lambda v, x, mask: model.apply(v, x, mask=mask), abstract, x, mask
+        )
+        shared = x if _behind(model) is None else features["embedding"]
+        self._embedding_layers = [
+            freeze.leaf_path(keys)[:-1]
+            for keys, _ in jax.tree_util.tree_leaves_with_path(abstract["params"])
+            if _behind(model) is not None and freeze.leaf_path(keys)[0] == "embedding"
+        ]
+        self._layers = [_resolve(spec, features, name) for spec in specs]
+        self._terms = [
+            (spec, layer)
+            for spec, layers in zip(specs, self._layers, strict=True)
+            for layer in layers
+        ]
+        shapes = [features[layer].shape[1:] for _, layer in self._terms]
+        self._shapes = [(math.prod(shape[:-1]), shape[-1]) for shape in shapes]
+        self.teachers: list[Teacher] = []
+        self.embedding: Variables = {}
+        for spec, layers in zip(specs, self._layers, strict=True):
+            run = _load_teacher(Path(spec.teacher), name, front_end, dtype)
+            teacher = Teacher(run.model, run.variables, layers, shared, mask)
+            found = jax.eval_shape(teacher, teacher.leaves, shared, mask)
+            for layer, of_teacher in zip(layers, found, strict=True):
+                if of_teacher.shape != features[layer].shape:
+                    raise InputError(
+                        f"{spec.teacher}: expected {layer} of the shape "
+                        f"{features[layer].shape[1:]} that {name} has here, found "
+                        f"{of_teacher.shape[1:]}"
+                    )
+            self.teachers.append(teacher)
+            if not self.embedding and _behind(model) is not None:
+                self.embedding = {
+                    collection: tree["embedding"]
+                    for collection, tree in run.variables.items()
+                    if "embedding" in tree
+                }
+
+    def describe(self) -> str:
+        """Which layers of which teachers, in a line."""
+        return "; ".join(
+            f"{', '.join(layers)} of {spec.teacher} (beta {spec.beta:g}, {spec.aggregation})"
+            for spec, layers in zip(self._specs, self._layers, strict=True)
+        )
+
+    def why_not_kept(self, examples: int, augmentation: str, frozen: freeze.Frozen) -> str | None:
+        """Why the teachers' layers must be computed in every step; None: they need not.
+
+        Args:
+            examples: Training examples.
+            augmentation: SpecAugment policy, or "none".
+            frozen: Layers of the network that do not train.
+        """
+        if augmentation != "none":
+            return "augmentation changes the input"
+        if self._front_end.variable_length:
+            return "every epoch hears other chunks"
+        if any(not freeze.is_frozen(path, frozen, sys.maxsize) for path in self._embedding_layers):
+            return "the embedding trains"
+        if any(spec.aggregation != "gram" for spec in self._specs):
+            return "only Gram matrices are kept"
+        if self.kept_bytes(examples) > _MOST_KEPT_BYTES:
+            return f"{self.kept_bytes(examples) / 2**30:.1f} GiB would be too much to keep"
+        return None
+
+    def kept_bytes(self, examples: int) -> int:
+        """Bytes that keeping the teachers' layers for so many examples takes."""
+        return examples * sum(2 * gram.kept_size(*shape) for shape in self._shapes)
+
+    def references(self) -> References:
+        """What a step reads where nothing is kept."""
+        leaves = tuple(jax.device_put(teacher.leaves) for teacher in self.teachers)
+        return References(leaves, (), jnp.zeros((0,), jnp.int32))
+
+    def keep(
+        self, variables: Variables, examples: Examples, members: np.ndarray, batch_size: int
+    ) -> References:
+        """Computes what a step reads where the teachers' layers are kept.
+
+        Args:
+            variables: Of the network in training, whose embedding is used.
+            examples: On the device.
+            members: `[n]` int32, indices of the training examples.
+            batch_size: Examples at a time.
+        """
+        front_end, size = self._front_end, self._front_end.segment_samples
+        sources = self.references().leaves
+
+        @jax.jit
+        def rows(
+            variables: Variables, sources: Any, examples: Examples, indices: jax.Array
+        ) -> list[jax.Array]:
+            start, length, _, _ = batches.select(examples, indices)
+            x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
+            features: Any
+            _, features = self._model.apply(variables, x, mask=mask)
+            shared = _shared_input(self._model, x, features)
+            return [
+                jax.vmap(gram.keep)(_positions(layer))
+                for teacher, leaves in zip(self.teachers, sources, strict=True)
+                for layer in teacher(leaves, shared, mask)
+            ]
+
+        parts = []
+        for first in range(0, len(members), batch_size):
+            batch = members[first : first + batch_size].astype(np.int32)
+            indices = np.pad(batch, (0, batch_size - len(batch)), constant_values=-1)
+            parts.append(rows(variables, sources, examples, jax.device_put(indices)))
+        kept = tuple(jnp.concatenate(layer)[: len(members)] for layer in zip(*parts, strict=True))
+        row = np.zeros(len(examples), np.int32)
+        row[members] = np.arange(len(members))
+        return References((), kept, jax.device_put(row))
+
+    def __call__(
+        self,
+        references: References | None,
+        indices: jax.Array,
+        x: jax.Array,
+        mask: jax.Array,
+        features: Mapping[str, jax.Array],
+    ) -> jax.Array:
+        """Sum of the terms of each example.
+
+        Args:
+            references: From `references` or `keep`.
+            indices: `[batch]` int32, the examples; -1 is an empty entry.
+            x: `[batch, frames, bins, 1]`.
+            mask: `[batch, frames]`.
+            features: Of the network in training.
+
+        Returns:
+            `[batch]` float32.
+        """
+        assert references is not None  # of every run that has this loss
+        total = jnp.zeros(len(x), jnp.float32)
+        if references.kept:
+            rows = references.row[jnp.maximum(indices, 0)]
+            for (spec, name), kept in zip(self._terms, references.kept, strict=True):
+                layer = _positions(features[name])
+                cosine = jax.vmap(gram.similarity_to_kept)(layer, kept[rows])
+                total += spec.beta * jnp.square(cosine)
+            return total
+        shared = _shared_input(self._model, x, features)
+        of_teachers = [
+            layer
+            for teacher, leaves in zip(self.teachers, references.leaves, strict=True)
+            for layer in teacher(leaves, shared, mask)
+        ]
+        for (spec, name), of_teacher in zip(self._terms, of_teachers, strict=True):
+            total += losses.anti_transfer_loss(
+                features[name], of_teacher, spec.beta, aggregation=spec.aggregation
+            )
+        return total
+
+
+def _positions(features: jax.Array) -> jax.Array:
+    """`[batch, ..., channels]` -> `[batch, positions, channels]`."""
+    return features.reshape(len(features), -1, features.shape[-1])
+
+
+def _resolve(spec: AntiTransfer, features: Mapping[str, Any], model: str) -> tuple[str, ...]:
+    """Names of the layers that a specification means."""
+    known = [name for name in features if name != "embedding"]
+    if spec.layers == ("all",):
+        return tuple(name for name in known if name.startswith("conv"))
+    names = [f"conv{layer}" if layer.isdigit() else layer for layer in spec.layers]
+    for name in names:
+        if name not in known:
+            raise InputError(unknown_name(f"layer of {model}", name, known))
+    return tuple(names)
+
+
+def _load_teacher(folder: Path, name: str, front_end: FrontEnd, dtype: Any) -> FinishedRun:
+    """A finished run of the model, on the input it has here."""
+    run = load_best(folder, name, dtype=dtype)
+    heard = report.read_config(folder / "config.json").get("front_end")
+    wanted = dataclasses.asdict(front_end)
+    if heard is not None and heard != wanted:
+        differ = ", ".join(
+            f"{key} {wanted.get(key)!r} not {heard.get(key)!r}"
+            for key in wanted
+            if wanted.get(key) != heard.get(key)
+        )
+        raise InputError(f"{folder}: expected a teacher that hears what {name} does here: {differ}")
+    return run
