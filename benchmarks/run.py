@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import anti_transfer
 import jax
 import kernels
 from rich.console import Console
@@ -27,7 +28,7 @@ from serjax.command import run_command
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 
-SUITES: dict[str, ModuleType] = {"kernels": kernels}
+SUITES: dict[str, ModuleType] = {"kernels": kernels, "anti_transfer": anti_transfer}
 
 
 def _shown(row: dict[str, Any], column: str) -> str:
@@ -52,7 +53,9 @@ def _table(suite: ModuleType, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=suite.TITLE, title_justify="left", box=None, pad_edge=False)
     for title in suite.COLUMNS.values():
         table.add_column(
-            title, justify="left" if title in ("layer", "form") else "right", no_wrap=True
+            title,
+            justify="left" if title in ("layer", "form", "network, batch, layer") else "right",
+            no_wrap=True,
         )
     for row in rows:
         table.add_row(*(_shown(row, column) for column in suite.COLUMNS))
@@ -92,6 +95,7 @@ def main() -> int:
     parser.add_argument(
         "--dtype", default="float32", help="float32 or bfloat16 arithmetic (%(default)s)"
     )
+    parser.add_argument("--quick", action="store_true", help="only some of the sizes")
     arguments = parser.parse_args()
     if arguments.suite is not None and arguments.suite not in SUITES:
         raise InputError(unknown_name("suite", arguments.suite, SUITES))
@@ -117,7 +121,7 @@ def main() -> int:
     for name in [arguments.suite] if arguments.suite else SUITES:
         suite = SUITES[name]
         with console.status(f"measuring {name}"):
-            rows = suite.run(arguments.rounds, arguments.dtype)
+            rows = suite.run(arguments.rounds, arguments.dtype, arguments.quick)
         console.print(_table(suite, rows))
         if arguments.out is not None:
             arguments.out.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from rich.console import Console
 from serjax import losses, models, report, training
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.anti_transfer import AntiTransferLoss
+from serjax.training.anti_transfer import AntiTransferLoss, load_teachers
 from serjax.training.state import state_of
 from serjax.training.task import abstract_variables, build_model, input_shape
 
@@ -45,9 +45,9 @@ def speakers(tmp_path_factory, standard_promotion):
 def loss_of(name, *specs, dtype=jnp.float32):
     model = build_model(dataclasses.replace(CONFIG, model=name), 4)
     front_end = models.front_end(name)
-    return model, AntiTransferLoss(
-        model, abstract_variables(model, front_end), front_end, name, specs, dtype
-    )
+    teachers = load_teachers(specs, name, front_end, dtype)
+    abstract = abstract_variables(model, front_end)
+    return model, AntiTransferLoss(model, abstract, front_end, specs, teachers)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_terms_are_the_losses_of_whole_networks_kept_or_not(name, speakers, exam
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     kept = loss.keep(variables, examples, members, 2)
     found = np.asarray(jax.jit(loss)(kept, indices, x, mask, features))
-    np.testing.assert_allclose(found[[0, 1, 3]], expected[jnp.array([0, 1, 3])], atol=1e-4)
+    np.testing.assert_allclose(found[[0, 1, 3]], expected[jnp.array([0, 1, 3])], atol=1e-3)
     assert sum(layer.nbytes for layer in kept.kept) == loss.kept_bytes(3)
 
 
@@ -221,8 +221,11 @@ def test_a_task_finds_or_trains_its_teacher_on_the_training_part(tmp_path, monke
     ("change", "message"),
     [
         ({"teacher": "nowhere"}, "nowhere: expected a finished run folder"),
-        ({"layers": ("conv9",)}, "unknown layer of quat_vgg16 'conv9': did you mean 'conv"),
-        ({"layers": ("4",)}, "unknown layer of quat_vgg16 'conv4'.*known are conv1, conv2, conv3"),
+        ({"layers": ("conv9",)}, "unknown layer for anti-transfer 'conv9': did you mean 'conv"),
+        (
+            {"layers": ("4",)},
+            "unknown layer for anti-transfer 'conv4'.*known are conv1, conv2, conv3",
+        ),
         ({"layers": ()}, "at least one layer"),
         ({"beta": 0.0}, "beta: expected more than 0, found 0.0"),
         ({"aggregation": "median"}, "unknown aggregation 'median'.*gram"),

@@ -155,7 +155,7 @@ def test_anti_transfer_from_a_pretrained_teacher(pretrain, train):
     assert "conv1, conv2 of words (beta 1, gram)" in output
     status, _, errors = train(*SMALL, "--anti-transfer", "words", "--at-layer", "8")
     assert status == 2
-    assert "unknown layer of dscnn 'conv8'" in errors
+    assert "unknown layer for anti-transfer 'conv8'" in errors
     assert "conv7" in errors
 
 

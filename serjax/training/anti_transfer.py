@@ -25,7 +25,7 @@ from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 from serjax.training import freeze
-from serjax.training.finished import FinishedRun, load_best
+from serjax.training.finished import load_best
 from serjax.training.state import Variables
 from serjax.training.task import AntiTransfer
 
@@ -101,7 +101,7 @@ class References:
 
     Attributes:
         leaves: Variables of each teacher; empty where kept.
-        kept: Of each layer of each teacher `[training examples, n]` float16, see
+        kept: Of each layer of each teacher `[training examples, n]` int8, see
             `serjax.gram.keep`; empty where not.
         row: `[examples]` int32, an example's row in these.
     """
@@ -118,17 +118,17 @@ class AntiTransferLoss:
         model: The network in training.
         abstract: Shapes and dtypes of its variables.
         front_end: What it hears.
-        name: Its name.
         specs: Teachers and layers.
-        dtype: Of the teachers' arithmetic.
+        teachers: The network and the variables of each, see `load_teachers`.
 
     Attributes:
         teachers: The frozen networks.
+        terms: Teacher's specification and name of each layer, in order.
         embedding: Variables of the first teacher's embedding, `{collection: tree}`, where the
             network stands behind one.
 
     Raises:
-        InputError: No finished run, one of another model or another input, or no such layer.
+        InputError: No such layer, or one of another shape.
     """
 
     def __init__(
@@ -136,9 +136,8 @@ class AntiTransferLoss:
         model: nn.Module,
         abstract: Variables,
         front_end: FrontEnd,
-        name: str,
         specs: Sequence[AntiTransfer],
-        dtype: Any = jnp.float32,
+        teachers: Sequence[tuple[nn.Module, Variables]],
     ) -> None:
         self._model, self._front_end, self._specs = model, front_end, specs
         x = jax.ShapeDtypeStruct((1, front_end.frames, front_end.bins, 1), jnp.float32)
@@ -152,32 +151,31 @@ class AntiTransferLoss:
             for keys, _ in jax.tree_util.tree_leaves_with_path(abstract["params"])
             if _behind(model) is not None and freeze.leaf_path(keys)[0] == "embedding"
         ]
-        self._layers = [_resolve(spec, features, name) for spec in specs]
-        self._terms = [
+        self._layers = [_resolve(spec, features) for spec in specs]
+        self.terms = [
             (spec, layer)
             for spec, layers in zip(specs, self._layers, strict=True)
             for layer in layers
         ]
-        shapes = [features[layer].shape[1:] for _, layer in self._terms]
+        shapes = [features[layer].shape[1:] for _, layer in self.terms]
         self._shapes = [(math.prod(shape[:-1]), shape[-1]) for shape in shapes]
         self.teachers: list[Teacher] = []
         self.embedding: Variables = {}
-        for spec, layers in zip(specs, self._layers, strict=True):
-            run = _load_teacher(Path(spec.teacher), name, front_end, dtype)
-            teacher = Teacher(run.model, run.variables, layers, shared, mask)
+        for spec, layers, (network, variables) in zip(specs, self._layers, teachers, strict=True):
+            teacher = Teacher(network, variables, layers, shared, mask)
             found = jax.eval_shape(teacher, teacher.leaves, shared, mask)
             for layer, of_teacher in zip(layers, found, strict=True):
                 if of_teacher.shape != features[layer].shape:
                     raise InputError(
                         f"{spec.teacher}: expected {layer} of the shape "
-                        f"{features[layer].shape[1:]} that {name} has here, found "
+                        f"{features[layer].shape[1:]} that the network in training has, found "
                         f"{of_teacher.shape[1:]}"
                     )
             self.teachers.append(teacher)
             if not self.embedding and _behind(model) is not None:
                 self.embedding = {
                     collection: tree["embedding"]
-                    for collection, tree in run.variables.items()
+                    for collection, tree in variables.items()
                     if "embedding" in tree
                 }
 
@@ -210,7 +208,7 @@ class AntiTransferLoss:
 
     def kept_bytes(self, examples: int) -> int:
         """Bytes that keeping the teachers' layers for so many examples takes."""
-        return examples * sum(2 * gram.kept_size(*shape) for shape in self._shapes)
+        return examples * sum(gram.kept_size(*shape) for shape in self._shapes)
 
     def references(self) -> References:
         """What a step reads where nothing is kept."""
@@ -280,7 +278,7 @@ class AntiTransferLoss:
         total = jnp.zeros(len(x), jnp.float32)
         if references.kept:
             rows = references.row[jnp.maximum(indices, 0)]
-            for (spec, name), kept in zip(self._terms, references.kept, strict=True):
+            for (spec, name), kept in zip(self.terms, references.kept, strict=True):
                 layer = _positions(features[name])
                 cosine = jax.vmap(gram.similarity_to_kept)(layer, kept[rows])
                 total += spec.beta * jnp.square(cosine)
@@ -291,7 +289,7 @@ class AntiTransferLoss:
             for teacher, leaves in zip(self.teachers, references.leaves, strict=True)
             for layer in teacher(leaves, shared, mask)
         ]
-        for (spec, name), of_teacher in zip(self._terms, of_teachers, strict=True):
+        for (spec, name), of_teacher in zip(self.terms, of_teachers, strict=True):
             total += losses.anti_transfer_loss(
                 features[name], of_teacher, spec.beta, aggregation=spec.aggregation
             )
@@ -303,7 +301,7 @@ def _positions(features: jax.Array) -> jax.Array:
     return features.reshape(len(features), -1, features.shape[-1])
 
 
-def _resolve(spec: AntiTransfer, features: Mapping[str, Any], model: str) -> tuple[str, ...]:
+def _resolve(spec: AntiTransfer, features: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the layers that a specification means."""
     known = [name for name in features if name != "embedding"]
     if spec.layers == ("all",):
@@ -311,20 +309,36 @@ def _resolve(spec: AntiTransfer, features: Mapping[str, Any], model: str) -> tup
     names = [f"conv{layer}" if layer.isdigit() else layer for layer in spec.layers]
     for name in names:
         if name not in known:
-            raise InputError(unknown_name(f"layer of {model}", name, known))
+            raise InputError(unknown_name("layer for anti-transfer", name, known))
     return tuple(names)
 
 
-def _load_teacher(folder: Path, name: str, front_end: FrontEnd, dtype: Any) -> FinishedRun:
-    """A finished run of the model, on the input it has here."""
-    run = load_best(folder, name, dtype=dtype)
-    heard = report.read_config(folder / "config.json").get("front_end")
-    wanted = dataclasses.asdict(front_end)
-    if heard is not None and heard != wanted:
-        differ = ", ".join(
-            f"{key} {wanted.get(key)!r} not {heard.get(key)!r}"
-            for key in wanted
-            if wanted.get(key) != heard.get(key)
-        )
-        raise InputError(f"{folder}: expected a teacher that hears what {name} does here: {differ}")
-    return run
+def load_teachers(
+    specs: Sequence[AntiTransfer], name: str, front_end: FrontEnd, dtype: Any = jnp.float32
+) -> list[tuple[nn.Module, Variables]]:
+    """Loads teachers from their runs.
+
+    Args:
+        specs: Which.
+        name: Of the network in training, which must be theirs.
+        front_end: What it hears, and they must have heard.
+        dtype: Of their arithmetic.
+
+    Returns:
+        The network and the best variables of each.
+
+    Raises:
+        InputError: No finished run, or one of another model or another input.
+    """
+    teachers = []
+    for spec in specs:
+        folder = Path(spec.teacher)
+        run = load_best(folder, name, dtype=dtype)
+        heard = report.read_config(folder / "config.json")["front_end"]
+        wanted = dataclasses.asdict(front_end)
+        differ = [key for key in wanted if wanted[key] != heard.get(key)]
+        if differ:
+            values = ", ".join(f"{key} {wanted[key]!r} not {heard.get(key)!r}" for key in differ)
+            raise InputError(f"{folder}: expected a teacher that hears what {name} does: {values}")
+        teachers.append((run.model, run.variables))
+    return teachers

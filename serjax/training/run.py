@@ -19,7 +19,7 @@ from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
 from serjax.training import freeze, results
-from serjax.training.anti_transfer import AntiTransferLoss, References
+from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.display import RunDisplay, timed
 from serjax.training.evaluate import Evaluator, scores
@@ -179,7 +179,8 @@ def run(
     freeze.check_patterns(config.freeze, abstract["params"])
     teachers = None
     if config.anti_transfer:
-        teachers = AntiTransferLoss(model, abstract, front_end, config.model, config.anti_transfer)
+        loaded = load_teachers(config.anti_transfer, config.model, front_end)
+        teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
     described = _described(config, task, front_end, parameters, command or [])
     free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
