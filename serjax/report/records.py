@@ -7,7 +7,8 @@
 - `predictions.csv`: one row per utterance: `path, part, speaker, true, predicted` and the
   probability of each class in a column `p_<class>`.
 - `metrics.json`: `test` and perhaps `validation`, each with `wa`, `ua` and `f1_macro`
-  (`{"value", "low", "high"}`, shares in [0, 1]), `utterances`, and perhaps `speakers` and `loss`;
+  (`{"value", "low", "high"}`, shares in [0, 1]), `utterances`, and perhaps `f1_weighted` (of the
+  same kind), `speakers` and `loss`;
   `per_class` (`{class: {"precision", "recall", "f1", "support"}}`), `confusion` (rows true) and
   `classes`, all three of the test part; perhaps `interval` (how the intervals were made),
   `best_epoch` and `parameters`. It holds no times, so equal runs leave equal files.
