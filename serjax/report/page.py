@@ -21,8 +21,10 @@ from serjax.report.records import (
     read_history,
     read_metrics,
     read_predictions,
+    read_summary,
     read_timing,
 )
+from serjax.report.summary import NAMES
 
 _METRICS = (
     ("ua", "UA", "mean recall of the classes"),
@@ -124,9 +126,12 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
         plot_confusion(confusion, classes, dark=True),
     )
     title = f"{config['model']} on {config['dataset']}"
+    if config.get("test_dataset"):
+        title += f", tested on {config['test_dataset']}"
     body = [
         _header(title, config, metrics),
         _headline(metrics),
+        _runs(read_summary(run_dir / "summary.json")),
         _training(history, run_dir, best_epoch),
         _section(
             "Confusion",
@@ -227,6 +232,21 @@ def _headline(metrics: Mapping[str, Any]) -> str:
         f"<div class='note'><p>{escape(sentences[0].upper() + sentences[1:])}.</p>{validation}"
         "</div>\n</section>\n"
     )
+
+
+def _runs(summary: Mapping[str, Any]) -> str:
+    """The runs of a series, and how they scatter."""
+    if not summary:
+        return ""
+    columns = list(summary["mean"])
+    rows = [
+        (row["run"], *(_percent(row[key]) for key in columns), f"{row['utterances']:,}")
+        for row in summary["runs"]
+    ]
+    for name, key in (("mean", "mean"), ("standard deviation", "standard_deviation")):
+        rows.append((name, *(_percent(summary[key][column]) for column in columns), ""))
+    heads = [f"{NAMES[column]} %" for column in columns]
+    return _section("Runs", _table(("run", *heads, "utterances"), rows))
 
 
 def _training(history: Sequence[Mapping[str, float]], run_dir: Path, best_epoch: int | None) -> str:

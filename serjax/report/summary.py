@@ -11,7 +11,8 @@ from rich.text import Text
 from serjax import losses, metrics
 from serjax.report.records import Predictions
 
-_NAMES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
+NAMES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
+"""Of the measures, as people read them."""
 
 
 def measure(
@@ -97,7 +98,7 @@ def print_summary(console: Console, metrics: dict[str, Any]) -> None:
     for part in shown:
         overall.add_column(f"{part} %", justify="right", no_wrap=True)
         overall.add_column(f"{100 * level:g} % interval", justify="right", no_wrap=True)
-    for key, name in _NAMES.items():
+    for key, name in NAMES.items():
         if any(key not in metrics[part] for part in shown):
             continue
         cells = []

@@ -4,8 +4,10 @@ from serjax.training import freeze
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
+from serjax.training.reading import Recordings, read
 from serjax.training.recognizer import Recognizer
 from serjax.training.run import run
+from serjax.training.series import cross_corpus, cross_validate
 from serjax.training.state import TrainState, create_state
 from serjax.training.step import make_evaluation_step, make_train_step
 from serjax.training.task import RunConfig, Task, prepare
@@ -16,15 +18,19 @@ __all__ = [
     "Evaluator",
     "InterruptedRunError",
     "Recognizer",
+    "Recordings",
     "RunConfig",
     "StopRequest",
     "Task",
     "TrainState",
     "create_state",
+    "cross_corpus",
+    "cross_validate",
     "freeze",
     "make_evaluation_step",
     "make_train_step",
     "prepare",
+    "read",
     "run",
     "train",
 ]

@@ -105,10 +105,11 @@ def run(job: Callable[[list[str]], object]) -> int:
     command = ["python", *sys.argv]
     try:
         job(command)
-    except InterruptedRunError as stop:
+    except (InterruptedRunError, KeyboardInterrupt) as stop:
         again = command if "--resume" in command else [*command, "--resume"]
-        print(f"{stop}; go on with: {shlex.join(again)}", file=sys.stderr)
-        return 128 + stop.signal_number
+        why = str(stop) or "interrupted"
+        print(f"{why}; go on with: {shlex.join(again)}", file=sys.stderr)
+        return 128 + (stop.signal_number if isinstance(stop, InterruptedRunError) else 2)
     except DivergedError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

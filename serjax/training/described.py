@@ -17,6 +17,16 @@ def device() -> str:
     return f"{jax.device_count()} x {first.device_kind} ({first.platform})"
 
 
+def versions() -> dict[str, str]:
+    """Of what a run's numbers depend on."""
+    return {
+        "serjax": serjax.__version__,
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+    }
+
+
 def described(
     config: RunConfig, task: Task, command: list[str], parameters: int | None = None
 ) -> dict[str, Any]:
@@ -37,12 +47,7 @@ def described(
         "utterances": {name: len(indices) for name, indices in parts.items()},
         "front_end": dataclasses.asdict(front_end_of(config)),
         "device": device(),
-        "versions": {
-            "serjax": serjax.__version__,
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
         "command": command,
         "notes": list(task.corpus.notes),
     }

@@ -95,8 +95,10 @@ def _open(
 ) -> Path:
     """Opens the run folder and says what is run."""
     folder = open_folder(out, resume, described, fixed, console)
+    tested = described["test_dataset"]
     console.print(
-        f"[bold]{described['model']}[/bold]{size} on {described['dataset']}: "
+        f"[bold]{described['model']}[/bold]{size} on {described['dataset']}"
+        f"{f', tested on {tested}' if tested else ''}: "
         f"{described['utterances']} utterances, {len(described['classes'])} classes; {device()}",
         highlight=False,
         soft_wrap=True,
