@@ -35,9 +35,11 @@ def compare(
         bootstrap); `mcnemar` (`p` of the exact test of WA); `utterances`, `over`, `resamples`.
 
     Raises:
-        InputError: A file is missing or malformed, or the runs tested different utterances, or
-            any of them twice.
+        InputError: A file is missing or malformed, the runs tested different utterances, or
+            any of them twice, or `resamples` is below 1.
     """
+    if resamples < 1:
+        raise InputError(f"resamples: expected at least 1, found {resamples}")
     a, b = (_test(folder) for folder in (first, second))
     for here, there, folder, other in ((a, b, first, second), (b, a, second, first)):
         missing = sorted(set(here.paths) - set(there.paths))
@@ -51,7 +53,7 @@ def compare(
     rows = np.array([place[path] for path in a.paths])
     true = _numbered(a, a.true, classes)
     for i in np.flatnonzero(true != _numbered(b, b.true, classes)[rows]):
-        raise InputError(f"{first} and {second}: the true classes of {a.paths[i]} differ")
+        raise InputError(f"{first} and {second}: the true classes of {a.paths[int(i)]} differ")
     answers = _numbered(a, a.predicted, classes), _numbered(b, b.predicted, classes)[rows]
     by_speaker = len(set(a.speakers)) > 1
     differences = significance.paired_bootstrap(
@@ -102,7 +104,7 @@ def print_comparison(
             f"{100 * comparison['first'][key]:.1f}",
             f"{100 * comparison['second'][key]:.1f}",
             f"{100 * found['value']:+.1f}",
-            f"{100 * found['low']:+.1f} – {100 * found['high']:+.1f}",
+            f"{100 * found['low']:+.1f} to {100 * found['high']:+.1f}",
             _p(found["p"]),
         )
     console.print(f"A {first}\nB {second}\n", highlight=False, markup=False, soft_wrap=True)
