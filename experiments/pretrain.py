@@ -13,40 +13,42 @@ from serjax.command import prefer_huge_pages, run_command
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
-import sys
+import argparse
+import dataclasses
 
-import arguments as flags
 from rich.console import Console
 
 from serjax import training
 from serjax.errors import InputError, unknown_name
-from serjax.training.cache import enable_compilation_cache
+from serjax.training import arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", required=True, help=", ".join(training.TASKS))
+    arguments.add_corpus(parser)
+    # The speakers and words of the test part are those of the training part.
+    arguments.add_split(parser, default="random")
+    arguments.add_training(parser)
+    return parser
 
 
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
-    # The speakers and words of the test part are those of the training part.
-    parser = flags.parser(__doc__, split="random")
-    flags.add_folder(parser)
-    parser.add_argument("--task", required=True, help=", ".join(training.TASKS))
-    arguments = parser.parse_args()
-    enable_compilation_cache()
-    if arguments.task not in training.TASKS:
-        raise InputError(unknown_name("task", arguments.task, training.TASKS))
-    if arguments.target is not None:
-        raise InputError(f"--target: expected without --task, found {arguments.target!r}")
-    config = flags.config(arguments, target=training.TASKS[arguments.task])
-
-    def run() -> None:
-        training.run(
-            config,
-            out=arguments.out,
-            resume=arguments.resume,
-            console=Console(),
-            command=["python", *sys.argv],
+    given = _parser().parse_args()
+    if given.task not in training.TASKS:
+        raise InputError(unknown_name("task", given.task, training.TASKS))
+    if given.target is not None:
+        raise InputError(f"--target: expected without --task, found {given.target!r}")
+    config = arguments.config_of(given, **arguments.split_of(given))
+    config = dataclasses.replace(config, target=training.TASKS[given.task])
+    return arguments.run(
+        lambda command: training.run(
+            config, out=given.out, resume=given.resume, console=Console(), command=command
         )
-
-    return flags.exit_status(run, arguments.resume)
+    )
 
 
 if __name__ == "__main__":

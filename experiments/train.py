@@ -13,51 +13,45 @@ from serjax.command import prefer_huge_pages, run_command
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
+import argparse
 import dataclasses
-import sys
-from pathlib import Path
 
-import arguments as flags
 from rich.console import Console
 
 from serjax import training
-from serjax.errors import InputError
-from serjax.training.cache import enable_compilation_cache
+from serjax.training import arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_corpus(parser)
+    arguments.add_split(parser)
+    arguments.add_training(parser)
+    arguments.add_anti_transfer(parser)
+    return parser
 
 
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
-    parser = flags.parser(__doc__)
-    flags.add_folder(parser)
-    arguments = parser.parse_args()
-    enable_compilation_cache()
-    config = flags.config(arguments)
-    config.check()
+    given = _parser().parse_args()
+    terms = arguments.anti_transfer_of(given)
+    config = arguments.config_of(given, **arguments.split_of(given), anti_transfer=terms)
     console = Console()
-    command = ["python", *sys.argv]
 
-    def with_teacher(term: training.AntiTransfer) -> training.AntiTransfer:
-        if Path(term.teacher).exists():
-            return term
-        if term.teacher not in training.TASKS:
-            raise InputError(
-                "--anti-transfer: expected the folder of a finished run, or "
-                f"{' or '.join(training.TASKS)}; found neither in {term.teacher!r}"
-            )
-        folder = training.find_or_train(term.teacher, config, console, command)
-        return dataclasses.replace(term, teacher=str(folder))
-
-    def run() -> None:
-        teachers = tuple(map(with_teacher, config.anti_transfer))
+    def run(command: list[str]) -> None:
+        config.check()
+        taught = tuple(training.with_teacher(term, config, console, command) for term in terms)
         training.run(
-            dataclasses.replace(config, anti_transfer=teachers),
-            out=arguments.out,
-            resume=arguments.resume,
+            dataclasses.replace(config, anti_transfer=taught),
+            out=given.out,
+            resume=given.resume,
             console=console,
             command=command,
         )
 
-    return flags.exit_status(run, arguments.resume)
+    return arguments.run(run)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Nothing here is ever NaN: a share of nothing (the precision of a class that was 
 accuracy of an empty set) is 0.
 """
 
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -157,6 +158,23 @@ def f1_macro(confusion: ArrayLike) -> Any:
     return _mean(xp, f1(counts), present)
 
 
+def f1_weighted(confusion: ArrayLike) -> Any:
+    """Mean of the classes' F1, each weighted by its share of the true labels.
+
+    As in scikit-learn's `f1_score(average="weighted")`.
+
+    Args:
+        confusion: `[..., classes, classes]`, rows true, columns predicted.
+
+    Returns:
+        `[...]` in [0, 1]; 0 for an empty matrix.
+    """
+    xp, counts = _array(confusion)
+    scores = f1(counts)
+    support = counts.sum(axis=-1).astype(scores.dtype)
+    return _share(xp, (scores * support).sum(axis=-1), support.sum(axis=-1))
+
+
 def bootstrap(
     true: ArrayLike,
     predicted: ArrayLike,
@@ -167,7 +185,7 @@ def bootstrap(
     groups: ArrayLike | None = None,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """WA, UA and macro F1 with percentile bootstrap confidence intervals.
+    """WA, UA, macro and weighted F1 with percentile bootstrap confidence intervals.
 
     Each resample draws, with replacement, as many utterances as there are. With `groups` it draws
     whole groups instead, as many as there are: utterances of one speaker resemble each other, so
@@ -190,55 +208,110 @@ def bootstrap(
         level: Probability that the interval is to cover, in (0, 1).
 
     Returns:
-        `{"wa": Interval, "ua": Interval, "f1_macro": Interval}`, all in [0, 1].
+        An `Interval` in [0, 1] for each of "wa", "ua", "f1_macro" and "f1_weighted".
 
     Raises:
         ValueError: There are no utterances, shapes differ, a label is out of range, there is only
             one group (nothing to resample), or `resamples` or `level` is out of range.
     """
     true, predicted = np.asarray(true), np.asarray(predicted)
-    if true.ndim != 1 or true.shape != predicted.shape or true.size == 0:
+    check_labels(num_classes, true=true, predicted=predicted)
+    cell = true.astype(np.int64) * num_classes + predicted
+    resampled = resample(
+        cell, num_classes**2, resamples=resamples, seed=seed, groups=groups, level=level
+    ).reshape(-1, num_classes, num_classes)
+    counts = np.bincount(cell, minlength=num_classes**2).reshape(num_classes, num_classes)
+    intervals = {}
+    for name, metric in MEASURES.items():
+        low, high = percentiles(metric(resampled), level)
+        intervals[name] = Interval(float(metric(counts)), low, high)
+    return intervals
+
+
+MEASURES = {
+    "wa": weighted_accuracy,
+    "ua": unweighted_accuracy,
+    "f1_macro": f1_macro,
+    "f1_weighted": f1_weighted,
+}
+"""What is reported of a confusion matrix, by the name it has in a run's files."""
+
+
+def check_labels(num_classes: int, **labels: np.ndarray) -> None:
+    """Checks classes of the same utterances, such as `true=` and `predicted=`.
+
+    Raises:
+        ValueError: There are no utterances, shapes differ, or a label is out of range.
+    """
+    shapes = {each.shape for each in labels.values()}
+    if len(shapes) != 1 or any(len(shape) != 1 or shape == (0,) for shape in shapes):
         raise ValueError(
-            "true and predicted must be [utterances] with at least one utterance, "
-            f"got shapes {true.shape} and {predicted.shape}"
+            f"{_listed(labels)} must be [utterances] with at least one utterance, "
+            f"got shapes {_listed(str(each.shape) for each in labels.values())}"
         )
-    for name, labels in (("true", true), ("predicted", predicted)):
-        if labels.min() < 0 or labels.max() >= num_classes:
+    for name, each in labels.items():
+        if each.min() < 0 or each.max() >= num_classes:
             raise ValueError(
-                f"{name} must be in [0, {num_classes}), got {labels.min()} to {labels.max()}"
+                f"{name} must be in [0, {num_classes}), got {each.min()} to {each.max()}"
             )
+
+
+def resample(
+    cell: np.ndarray,
+    cells: int,
+    *,
+    resamples: int,
+    seed: int,
+    groups: ArrayLike | None,
+    level: float,
+) -> np.ndarray:
+    """How many utterances of each cell are in each bootstrap resample, see `bootstrap`.
+
+    Args:
+        cell: Integers `[utterances]` in `[0, cells)`, all that a metric sees of an utterance.
+        cells: Number of cells.
+        resamples: Number of resamples, at least 1.
+        seed: Seed of the resampling.
+        groups: `[utterances]` of what is drawn as a whole; None: utterances are drawn.
+        level: Of the interval that they are for, in (0, 1).
+
+    Returns:
+        `[resamples, cells]`.
+
+    Raises:
+        ValueError: There is only one group, or an argument is out of range.
+    """
     if resamples < 1 or not 0 < level < 1:
         raise ValueError(
             f"resamples must be at least 1 and level in (0, 1), got {resamples} and {level}"
         )
     generator = np.random.default_rng(seed)
-    cell = true.astype(np.int64) * num_classes + predicted
-    counts = np.bincount(cell, minlength=num_classes**2)
     if groups is None:
         # Metrics only see how many utterances fall into each cell, and drawing utterances with
         # replacement makes those numbers multinomial.
-        resampled: np.ndarray = generator.multinomial(true.size, counts / true.size, size=resamples)
-    else:
-        names, group = np.unique(np.asarray(groups), return_inverse=True)
-        if group.shape != true.shape:
-            raise ValueError(f"groups must be {true.shape} like true, got {group.shape}")
-        if len(names) < 2:
-            raise ValueError(f"resampling groups needs at least 2 of them, got only {names[0]!r}")
-        by_group = np.zeros((len(names), num_classes**2))
-        np.add.at(by_group, (group, cell), 1)
-        evenly = np.full(len(names), 1 / len(names))
-        resampled = generator.multinomial(len(names), evenly, size=resamples) @ by_group
-    square = (num_classes, num_classes)
-    intervals = {}
-    for name, metric in (
-        ("wa", weighted_accuracy),
-        ("ua", unweighted_accuracy),
-        ("f1_macro", f1_macro),
-    ):
-        values = metric(resampled.reshape(-1, *square))
-        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-        intervals[name] = Interval(float(metric(counts.reshape(square))), float(low), float(high))
-    return intervals
+        counts = np.bincount(cell, minlength=cells)
+        return generator.multinomial(cell.size, counts / cell.size, size=resamples)
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    if group.shape != cell.shape:
+        raise ValueError(f"groups must be {cell.shape} like true, got {group.shape}")
+    if len(names) < 2:
+        raise ValueError(f"resampling groups needs at least 2 of them, got only {names[0]!r}")
+    by_group = np.zeros((len(names), cells))
+    np.add.at(by_group, (group, cell), 1)
+    evenly = np.full(len(names), 1 / len(names))
+    return generator.multinomial(len(names), evenly, size=resamples) @ by_group
+
+
+def percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    """Ends of the percentile interval of resampled values `[resamples]`."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names as in a sentence: "a, b and c"."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _array(confusion: ArrayLike) -> tuple[ModuleType, Any]:

@@ -17,6 +17,7 @@ DERIVED = [
     metrics.weighted_accuracy,
     metrics.unweighted_accuracy,
     metrics.f1_macro,
+    metrics.f1_weighted,
     metrics.f1,
     metrics.precision,
     metrics.recall,
@@ -53,6 +54,9 @@ def by_sklearn(true, predicted, num_classes):
             "weighted_accuracy": sklearn.metrics.accuracy_score(true, predicted),
             "unweighted_accuracy": sklearn.metrics.balanced_accuracy_score(true, predicted),
             "f1_macro": sklearn.metrics.f1_score(true, predicted, average="macro", zero_division=0),
+            "f1_weighted": sklearn.metrics.f1_score(
+                true, predicted, average="weighted", zero_division=0
+            ),
             "precision": per_class[0],
             "recall": per_class[1],
             "f1": per_class[2],
@@ -212,7 +216,7 @@ def test_bootstrap_draws_whole_groups():
     speakers = np.repeat([f"speaker {i}" for i in range(50)], 10)
     grouped = metrics.bootstrap(*copies, 2, groups=speakers, resamples=20_000)
     ungrouped = metrics.bootstrap(*copies, 2, resamples=20_000)
-    for name in ("wa", "ua", "f1_macro"):
+    for name in metrics.MEASURES:
         np.testing.assert_allclose(grouped[name], alone[name], atol=0.02)
         widths = [each[name].high - each[name].low for each in (grouped, ungrouped)]
         assert widths[0] / widths[1] == pytest.approx(np.sqrt(10), rel=0.1)
@@ -227,6 +231,7 @@ def test_bootstrap_values_are_scikit_learns_and_inside_their_intervals():
         ("wa", "weighted_accuracy"),
         ("ua", "unweighted_accuracy"),
         ("f1_macro", "f1_macro"),
+        ("f1_weighted", "f1_weighted"),
     ):
         value, low, high = intervals[name]
         assert value == pytest.approx(expected[key])

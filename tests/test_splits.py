@@ -61,6 +61,14 @@ def corpora(draw: st.DrawFn) -> Corpus:
 seeds = st.integers(0, 2**31)
 
 
+def assert_tested_once(folds: list[splits.Split], corpus: Corpus) -> None:
+    for fold in folds:
+        assert_partition(fold, corpus)
+        assert corpus.select(fold.train).labels("emotion") == corpus.labels("emotion")
+    tested = np.concatenate([fold.test for fold in folds])
+    assert sorted(tested.tolist()) == list(range(len(corpus)))
+
+
 @given(corpora(), seeds, st.sampled_from([(0.6, 0.2, 0.2), (0.8, 0.1, 0.1), (0.2, 0.3, 0.5)]))
 def test_random_is_stratified(corpus: Corpus, seed: int, fractions: tuple[float, float, float]):
     counts = Counter(corpus.column("emotion"))
@@ -167,7 +175,7 @@ def test_given_parts_are_the_sessions():
     corpus = Corpus("made", tuple(utterances), balanced().read)
     split = splits.split(corpus, "given")
     assert [part.tolist() for part in parts_of(split)] == [[1, 3], [2], [0]]
-    with pytest.raises(SplitError, match="the given split puts the same recording in two parts: 1"):
+    with pytest.raises(SplitError, match=r"puts the same recording in two parts: 0 \(test\)"):
         splits.split(corpus, "given", content=["a", "a", "b", "c"])
 
 
@@ -268,3 +276,12 @@ def test_ravdess_identical_files_stay_together(ravdess_directory: Path):
     for seed in range(10):
         split = splits.split(actor, "random", seed=seed, content=content)
         assert any(set(twins) <= set(part.tolist()) for part in parts_of(split))
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("protocol", ["random", "speaker", "leave_one_speaker_out"])
+def test_folds_of_emodb(protocol, emodb_directory: Path):
+    corpus = data.load("emodb", emodb_directory)
+    folds = splits.folds(corpus, protocol)
+    assert len(folds) == (10 if protocol == "leave_one_speaker_out" else 5)
+    assert_tested_once(folds, corpus)

@@ -4,6 +4,7 @@ Everything is made from the files in the run's folder, so it can be rebuilt at a
 `config.json`, `history.csv`, `predictions.csv` and `metrics.json` (see `serjax.report.records`).
 """
 
+from serjax.report.comparison import compare, print_comparison
 from serjax.report.figures import plot_confusion, plot_curves, spectrogram_png
 from serjax.report.page import HardUtterance, hardest_utterances, write_page
 from serjax.report.records import (
@@ -17,16 +18,20 @@ from serjax.report.records import (
     write_json,
     write_predictions,
 )
+from serjax.report.series import print_series, write_series
 from serjax.report.summary import measure, print_summary
 
 __all__ = [
     "HISTORY_COLUMNS",
     "HardUtterance",
     "Predictions",
+    "compare",
     "hardest_utterances",
     "measure",
     "plot_confusion",
     "plot_curves",
+    "print_comparison",
+    "print_series",
     "print_summary",
     "read_config",
     "read_history",
@@ -37,4 +42,5 @@ __all__ = [
     "write_json",
     "write_page",
     "write_predictions",
+    "write_series",
 ]

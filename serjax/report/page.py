@@ -21,8 +21,10 @@ from serjax.report.records import (
     read_history,
     read_metrics,
     read_predictions,
+    read_summary,
     read_timing,
 )
+from serjax.report.summary import NAMES
 
 _METRICS = (
     ("ua", "UA", "mean recall of the classes"),
@@ -91,6 +93,8 @@ def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtt
 def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = None) -> Path:
     """Writes `report.html`, and the figures `curves.png`, `confusion.png` and `confusion.pdf`.
 
+    A run without `history.csv` has no curves.
+
     The page holds its style and its images, and runs no script. It follows the reader's light or
     dark scheme and prints. The same files give the same page.
 
@@ -107,7 +111,9 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
     """
     run_dir = Path(run_dir)
     config = read_config(run_dir / "config.json")
-    history = read_history(run_dir / "history.csv")
+    # Only networks have a history.
+    history_path = run_dir / "history.csv"
+    history = read_history(history_path) if history_path.exists() else []
     metrics = read_metrics(run_dir / "metrics.json")
     predictions = read_predictions(run_dir / "predictions.csv")
     if hardest is None:
@@ -115,30 +121,21 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
 
     best_epoch = metrics.get("best_epoch")
     confusion, classes = metrics["confusion"], metrics["classes"]
-    figures = {
-        "curves": (
-            plot_curves(history, run_dir / "curves.png", best_epoch),
-            plot_curves(history, None, best_epoch, dark=True),
-        ),
-        "confusion": (
-            plot_confusion(
-                confusion, classes, [run_dir / "confusion.png", run_dir / "confusion.pdf"]
-            ),
-            plot_confusion(confusion, classes, dark=True),
-        ),
-    }
+    matrix = (
+        plot_confusion(confusion, classes, [run_dir / "confusion.png", run_dir / "confusion.pdf"]),
+        plot_confusion(confusion, classes, dark=True),
+    )
     title = f"{config['model']} on {config['dataset']}"
+    if config.get("test_dataset"):
+        title += f", tested on {config['test_dataset']}"
     body = [
         _header(title, config, metrics),
         _headline(metrics),
-        _section(
-            "Training",
-            _picture(*figures["curves"], "Loss, WA and UA over the epochs"),
-            _epochs(history, best_epoch),
-        ),
+        _runs(read_summary(run_dir / "summary.json")),
+        _training(history, run_dir, best_epoch),
         _section(
             "Confusion",
-            _picture(*figures["confusion"], "Confusion matrix of the test utterances"),
+            _picture(*matrix, "Confusion matrix of the test utterances"),
         ),
         _section("Classes", _per_class(metrics)),
         _speakers(predictions.of_part("test")),
@@ -234,6 +231,35 @@ def _headline(metrics: Mapping[str, Any]) -> str:
         f"<section class='headline'>\n<div class='tiles'>{''.join(tiles)}</div>\n"
         f"<div class='note'><p>{escape(sentences[0].upper() + sentences[1:])}.</p>{validation}"
         "</div>\n</section>\n"
+    )
+
+
+def _runs(summary: Mapping[str, Any]) -> str:
+    """The runs of a series, and how they scatter."""
+    if not summary:
+        return ""
+    columns = list(summary["mean"])
+    rows = [
+        (row["run"], *(_percent(row[key]) for key in columns), f"{row['utterances']:,}")
+        for row in summary["runs"]
+    ]
+    for name, key in (("mean", "mean"), ("standard deviation", "standard_deviation")):
+        rows.append((name, *(_percent(summary[key][column]) for column in columns), ""))
+    heads = [f"{NAMES[column]} %" for column in columns]
+    return _section("Runs", _table(("run", *heads, "utterances"), rows))
+
+
+def _training(history: Sequence[Mapping[str, float]], run_dir: Path, best_epoch: int | None) -> str:
+    if not history:
+        return ""
+    curves = (
+        plot_curves(history, run_dir / "curves.png", best_epoch),
+        plot_curves(history, None, best_epoch, dark=True),
+    )
+    return _section(
+        "Training",
+        _picture(*curves, "Loss, WA and UA over the epochs"),
+        _epochs(history, best_epoch),
     )
 
 

@@ -7,10 +7,13 @@
 - `predictions.csv`: one row per utterance: `path, part, speaker, true, predicted` and the
   probability of each class in a column `p_<class>`.
 - `metrics.json`: `test` and perhaps `validation`, each with `wa`, `ua` and `f1_macro`
-  (`{"value", "low", "high"}`, shares in [0, 1]), `utterances`, and perhaps `speakers` and `loss`;
+  (`{"value", "low", "high"}`, shares in [0, 1]), `utterances`, and perhaps `f1_weighted` (of the
+  same kind), `speakers` and `loss`;
   `per_class` (`{class: {"precision", "recall", "f1", "support"}}`), `confusion` (rows true) and
   `classes`, all three of the test part; perhaps `interval` (how the intervals were made),
   `best_epoch` and `parameters`. It holds no times, so equal runs leave equal files.
+- `summary.json`, if there: the folder is of several runs, whose pooled test utterances the other
+  files describe; see `serjax.report.series`.
 - `timing.json`, if there: seconds spent, `{"data", "compile", "train", ..., "total"}`.
 """
 
@@ -328,6 +331,26 @@ def read_timing(path: PathLike) -> dict[str, float]:
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise InputError(f"{path}: expected a number in {name}, found {value!r}")
     return content
+
+
+def write_table(
+    path: PathLike, columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]
+) -> None:
+    """Writes a CSV file, numbers in full precision, strings quoted."""
+    write_text_atomic(path, _to_csv(columns, rows))
+
+
+def read_summary(path: PathLike) -> dict[str, Any]:
+    """Reads `summary.json` of a series of runs, empty if there is no such file.
+
+    Raises:
+        InputError: The file is not a JSON object, or lacks something.
+    """
+    if not Path(path).exists():
+        return {}
+    summary = _read_json(path)
+    _require(path, summary, ("runs", "mean", "standard_deviation", "pooled", "interval"))
+    return summary
 
 
 def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> str:

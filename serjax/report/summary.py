@@ -11,6 +11,9 @@ from rich.text import Text
 from serjax import losses, metrics
 from serjax.report.records import Predictions
 
+NAMES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
+"""Of the measures, as people read them."""
+
 
 def measure(
     predictions: Predictions, *, over: str = "utterances", resamples: int = 2000, seed: int = 0
@@ -24,9 +27,10 @@ def measure(
         seed: Seed of the resampling.
 
     Returns:
-        `test` and, where there are utterances of it, `validation` (`wa`, `ua`, `f1_macro` with 95 %
-        intervals, `loss` in nats, `utterances`, `speakers`); `per_class`, `confusion`, `classes` of
-        the test part; `interval`. `serjax.report.records` describes them.
+        `test` and, where there are utterances of it, `validation` (`wa`, `ua`, `f1_macro` and
+        `f1_weighted` with 95 % intervals, `loss` in nats, `utterances`, `speakers`);
+        `per_class`, `confusion`, `classes` of the test part; `interval`.
+        `serjax.report.records` describes them.
 
     Raises:
         ValueError: There are no test utterances, `over` is unknown, or the intervals are to be over
@@ -94,7 +98,9 @@ def print_summary(console: Console, metrics: dict[str, Any]) -> None:
     for part in shown:
         overall.add_column(f"{part} %", justify="right", no_wrap=True)
         overall.add_column(f"{100 * level:g} % interval", justify="right", no_wrap=True)
-    for key, name in (("wa", "WA"), ("ua", "UA"), ("f1_macro", "F1")):
+    for key, name in NAMES.items():
+        if any(key not in metrics[part] for part in shown):
+            continue
         cells = []
         for part in shown:
             interval = metrics[part][key]

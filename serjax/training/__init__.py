@@ -5,12 +5,14 @@ from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
+from serjax.training.reading import Recordings, read
 from serjax.training.recognizer import Recognizer
 from serjax.training.run import run
+from serjax.training.series import cross_corpus, cross_validate
 from serjax.training.state import TrainState, create_state
 from serjax.training.step import make_evaluation_step, make_train_step
 from serjax.training.task import AntiTransfer, RunConfig, Task, prepare
-from serjax.training.teachers import TASKS, find_or_train, teacher_config
+from serjax.training.teachers import TASKS, find_or_train, teacher_config, with_teacher
 
 __all__ = [
     "TASKS",
@@ -21,17 +23,22 @@ __all__ = [
     "Evaluator",
     "InterruptedRunError",
     "Recognizer",
+    "Recordings",
     "RunConfig",
     "StopRequest",
     "Task",
     "TrainState",
     "create_state",
+    "cross_corpus",
+    "cross_validate",
     "find_or_train",
     "freeze",
     "make_evaluation_step",
     "make_train_step",
     "prepare",
+    "read",
     "run",
     "teacher_config",
     "train",
+    "with_teacher",
 ]

@@ -89,11 +89,26 @@ class RunDisplay:
         self._last_line = time.monotonic()
 
 
-@contextlib.contextmanager
-def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Adds the time spent in the context to `seconds[name]`."""
-    started = time.monotonic()
-    try:
-        yield
-    finally:
-        seconds[name] = seconds.get(name, 0.0) + time.monotonic() - started
+class Clock:
+    """Where a run's time goes.
+
+    Attributes:
+        seconds: Spent so far, by what it was spent on.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.monotonic()
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Adds the time spent in the context to `seconds[name]`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+    def stopped(self) -> dict[str, float]:
+        """The seconds, with their "total" since the clock was made."""
+        return {**self.seconds, "total": time.monotonic() - self._started}

@@ -49,6 +49,11 @@ def load_best(folder: Path, model: str | None = None, **options: Any) -> Finishe
     described = report.read_config(folder / "config.json")
     if model not in (None, described["model"]):
         raise InputError(f"{folder}: expected a run of {model}, found one of {described['model']}")
+    if described["model"] not in models.names():
+        raise InputError(
+            f"{folder}: expected a run of a network, whose weights are kept; found one of "
+            f"{described['model']}"
+        )
     metrics = report.read_metrics(folder / "metrics.json")
     config = RunConfig(
         model=described["model"],

@@ -3,17 +3,17 @@
 import dataclasses
 import io
 import wave
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from rich.console import Console
 
 from serjax import features, report
 from serjax.data.batches import Examples
-from serjax.training.evaluate import Evaluator
-from serjax.training.loop import LoopState
-from serjax.training.state import Variables
+from serjax.training.display import Clock
 
 if TYPE_CHECKING:
     from serjax.training.task import Task
@@ -23,13 +23,18 @@ _WINDOW_SAMPLES, _HOP_SAMPLES, _FFT_SIZE = 400, 80, 512
 
 
 def predict_parts(
-    evaluator: Evaluator, variables: Variables, examples: Examples, task: "Task"
+    probabilities: Callable[[np.ndarray], np.ndarray], task: "Task"
 ) -> report.Predictions:
-    """Predictions of the validation and the test part."""
+    """Predictions of the validation and the test part.
+
+    Args:
+        probabilities: Ascending indices of utterances `[n]` -> `[n, classes]`.
+        task: What the parts are of.
+    """
     rows = np.concatenate([task.split.validation, task.split.test])
     parts = ["validation"] * len(task.split.validation) + ["test"] * len(task.split.test)
-    probabilities = np.concatenate(
-        [evaluator(variables, examples, part) for part in (task.split.validation, task.split.test)]
+    found = np.concatenate(
+        [probabilities(part) for part in (task.split.validation, task.split.test)]
     )
     utterances = [task.corpus.utterances[i] for i in rows]
     return report.Predictions(
@@ -37,36 +42,51 @@ def predict_parts(
         paths=[u.path for u in utterances],
         speakers=[u.speaker or "" for u in utterances],
         true=task.labels[rows],
-        predicted=probabilities.argmax(-1),
-        probabilities=probabilities,
+        predicted=found.argmax(-1),
+        probabilities=found,
         parts=parts,
     )
 
 
 def write_results(
-    folder: Path, predictions: report.Predictions, loop: LoopState, parameters: int
-) -> dict[str, Any]:
-    """Writes `history.csv`, `predictions.csv` and `metrics.json`; returns the last's content.
+    folder: Path,
+    predictions: report.Predictions,
+    about: Mapping[str, Any],
+    task: "Task",
+    clock: Clock,
+    console: Console,
+) -> None:
+    """Writes `predictions.csv`, `metrics.json`, `timing.json`, figures and page; prints them.
 
     The metrics hold no times, so that equal runs leave equal files.
+
+    Args:
+        folder: The run's.
+        predictions: Of its parts.
+        about: What else `metrics.json` holds.
+        task: What was run.
+        clock: Where the time went.
+        console: Where to print.
     """
-    report.write_history(folder / "history.csv", loop.history)
-    report.write_predictions(folder / "predictions.csv", predictions)
-    metrics = {
-        **report.measure(predictions),
-        "best_epoch": loop.best_epoch,
-        "best_step": loop.best_step,
-        "epochs": len(loop.history),
-        "parameters": parameters,
-    }
-    report.write_json(folder / "metrics.json", metrics)
-    return metrics
+    with console.status("writing the report"), clock.timed("report"):
+        report.write_predictions(folder / "predictions.csv", predictions)
+        metrics = {**report.measure(predictions), **about}
+        report.write_json(folder / "metrics.json", metrics)
+        report.write_json(folder / "timing.json", clock.seconds)  # the page shows them
+        hardest = _hardest_with_sound(predictions, task)
+        page = report.write_page(folder, hardest=hardest)
+    seconds = clock.stopped()
+    report.write_json(folder / "timing.json", seconds)
+    report.print_summary(console, metrics)
+    spent = "  ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    console.print(f"{spent}\nreport {page}", highlight=False, soft_wrap=True)
 
 
-def hardest_with_sound(
-    predictions: report.Predictions, task: "Task", sample_rate: int
+def _hardest_with_sound(
+    predictions: report.Predictions, task: "Task"
 ) -> list[report.HardUtterance]:
     """The hardest utterances of the test part, with spectrogram and sound."""
+    sample_rate = task.sample_rate
     hardest = report.hardest_utterances(predictions)
     place = {utterance.path: i for i, utterance in enumerate(task.corpus.utterances)}
     waveforms = [_waveform(task.examples, place[utterance.path]) for utterance in hardest]

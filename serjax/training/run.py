@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import platform
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,19 @@ import numpy as np
 import optax
 from rich.console import Console
 
-import serjax
 from serjax import models, pretrained, report
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
-from serjax.training import freeze, results
+from serjax.training import baseline, freeze, results
 from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
-from serjax.training.display import RunDisplay, timed
+from serjax.training.described import described, device
+from serjax.training.display import Clock, RunDisplay
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
+from serjax.training.reading import Recordings
 from serjax.training.state import TrainState, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, make_train_step
 from serjax.training.task import (
@@ -32,6 +32,7 @@ from serjax.training.task import (
     Task,
     abstract_variables,
     build_model,
+    front_end_of,
     input_shape,
     prepare,
 )
@@ -47,35 +48,6 @@ def _optimizer(config: RunConfig, steps: int) -> optax.GradientTransformation:
     if config.weight_decay:
         return optax.adamw(rate, weight_decay=config.weight_decay)
     return optax.adam(rate)
-
-
-def _device() -> str:
-    device = jax.devices()[0]
-    return f"{jax.device_count()} x {device.device_kind} ({device.platform})"
-
-
-def _described(
-    config: RunConfig, task: Task, front_end: FrontEnd, parameters: int, command: list[str]
-) -> dict[str, Any]:
-    """Content of `config.json`: the configuration, and what it came to."""
-    split = task.split
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    return {
-        **dataclasses.asdict(config),
-        "classes": task.classes,
-        "parameters": parameters,
-        "utterances": {name: len(indices) for name, indices in parts.items()},
-        "front_end": dataclasses.asdict(front_end),
-        "device": _device(),
-        "versions": {
-            "serjax": serjax.__version__,
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "numpy": np.__version__,
-        },
-        "command": command,
-        "notes": list(task.corpus.notes),
-    }
 
 
 def _initial_state(
@@ -142,6 +114,7 @@ def run(
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,
+    recordings: Recordings | None = None,
 ) -> Path:
     """Trains, tests and reports.
 
@@ -151,11 +124,13 @@ def run(
         resume: Go on with the run in the folder, to the numbers it would have had.
         console: Where to tell of it; None: standard output.
         command: As it is to be shown in the report.
+        recordings: Of the run's corpora, if they are already read.
 
     Returns:
         The run folder, filled with `config.json`, `history.csv`, `metrics.json`,
         `predictions.csv`, `timing.json`, `checkpoints/`, `curves.png`, `confusion.png`,
-        `confusion.pdf` and `report.html`.
+        `confusion.pdf` and `report.html`. Classical models leave no history, curves and
+        checkpoints.
 
     Raises:
         InputError: Something that the user can mend, found before anything is compiled.
@@ -163,16 +138,73 @@ def run(
         InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
     """
     console = console or Console()
-    started = time.monotonic()
-    seconds: dict[str, float] = {}
+    clock = Clock()
     config.check()
     config = config.resolved()
+    with clock.timed("data"):
+        task = prepare(config, front_end_of(config), console, recordings)
+    finish = _network if config.model in models.names() else _classical
+    return finish(config, task, out, resume, console, command or [], clock)
+
+
+def _open(
+    described: dict[str, Any],
+    fixed: Sequence[str],
+    out: Path | None,
+    resume: bool,
+    console: Console,
+    size: str,
+) -> Path:
+    """Opens the run folder and says what is run."""
+    folder = open_folder(out, resume, described, fixed, console)
+    tested = described["test_dataset"]
+    console.print(
+        f"[bold]{described['model']}[/bold]{size} on {described['dataset']}"
+        f"{f', tested on {tested}' if tested else ''}: "
+        f"{described['utterances']} utterances, {len(described['classes'])} classes; {device()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for note in described["notes"]:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    return folder
+
+
+def _classical(
+    config: RunConfig,
+    task: Task,
+    out: Path | None,
+    resume: bool,
+    console: Console,
+    command: list[str],
+    clock: Clock,
+) -> Path:
+    """The run of a classical model. It takes seconds, so resuming starts it anew."""
+    fixed = [f.name for f in dataclasses.fields(config)]
+    folder = _open(described(config, task, command), fixed, out, resume, console, "")
+    with console.status("fitting"):
+        classifier, probabilities = baseline.fit(config, task, clock)
+    with clock.timed("evaluate"):
+        predictions = results.predict_parts(probabilities, task)
+    about = {"hyperparameters": classifier.hyperparameters}
+    results.write_results(folder, predictions, about, task, clock, console)
+    return folder
+
+
+def _network(
+    config: RunConfig,
+    task: Task,
+    out: Path | None,
+    resume: bool,
+    console: Console,
+    command: list[str],
+    clock: Clock,
+) -> Path:
+    """The run of a network."""
     epochs, batch_size = config.epochs, config.batch_size
     assert epochs is not None
     assert batch_size is not None
     front_end = models.front_end(config.model)
-    with timed(seconds, "data"):
-        task = prepare(config, front_end, console)
     model = build_model(config, len(task.classes))
     abstract = abstract_variables(model, front_end)
     parameters = parameter_count(abstract["params"])
@@ -181,18 +213,10 @@ def run(
     if config.anti_transfer:
         loaded = load_teachers(config.anti_transfer, config.model, front_end)
         teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
-    described = _described(config, task, front_end, parameters, command or [])
     free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
-    folder = open_folder(out, resume, described, fixed, console)
-    console.print(
-        f"[bold]{config.model}[/bold], {parameters:,} parameters, on {config.dataset}: "
-        f"{described['utterances']} utterances, {len(task.classes)} classes; {_device()}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for note in task.corpus.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    about = described(config, task, command, parameters)
+    folder = _open(about, fixed, out, resume, console, f", {parameters:,} parameters,")
 
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
@@ -207,7 +231,7 @@ def run(
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
-    with console.status("compiling"), timed(seconds, "compile"):
+    with console.status("compiling"), clock.timed("compile"):
         state = _initial_state(config, model, optimizer, init_key, front_end, task, teachers)
         references = None
         if teachers is not None:
@@ -230,7 +254,7 @@ def run(
         return batches.epoch_order(jax.random.fold_in(order_key, epoch), members, batch_size)
 
     def evaluate(variables: Any) -> dict[str, float]:
-        with timed(seconds, "evaluate"):
+        with clock.timed("evaluate"):
             probabilities = evaluator(variables, examples, task.split.validation)
             return scores(probabilities, task.labels[task.split.validation])
 
@@ -240,7 +264,7 @@ def run(
         state, loop = saved[0], LoopState(**saved[1])
         console.print(f"resumed at epoch {loop.epoch}, batch {loop.batch}", highlight=False)
     with (
-        timed(seconds, "train"),
+        clock.timed("train"),
         RunDisplay(console) as display,
         StopRequest().installed() as stop,
     ):
@@ -257,18 +281,18 @@ def run(
             display=display,
             stop=stop,
         )
-    seconds["train"] -= seconds.get("evaluate", 0.0)
-    with timed(seconds, "evaluate"):
+    clock.seconds["train"] -= clock.seconds.get("evaluate", 0.0)
+    with clock.timed("evaluate"):
         best = checkpoints.restore_best(state.variables, loop.best_step)
-        predictions = results.predict_parts(evaluator, best, examples, task)
-    with console.status("writing the report"), timed(seconds, "report"):
-        metrics = results.write_results(folder, predictions, loop, parameters)
-        report.write_json(folder / "timing.json", seconds)  # the page shows them
-        hardest = results.hardest_with_sound(predictions, task, front_end.sample_rate)
-        page = report.write_page(folder, hardest=hardest)
-    seconds["total"] = time.monotonic() - started
-    report.write_json(folder / "timing.json", seconds)
-    report.print_summary(console, metrics)
-    spent = "  ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-    console.print(f"{spent}\nreport {page}", highlight=False, soft_wrap=True)
+        predictions = results.predict_parts(
+            lambda utterances: evaluator(best, examples, utterances), task
+        )
+    report.write_history(folder / "history.csv", loop.history)
+    kept = {
+        "best_epoch": loop.best_epoch,
+        "best_step": loop.best_step,
+        "epochs": len(loop.history),
+        "parameters": parameters,
+    }
+    results.write_results(folder, predictions, kept, task, clock, console)
     return folder

@@ -9,11 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from serjax import augment, data, losses, models
+from serjax import augment, classical, losses, models
 from serjax.data import Corpus, batches, splits
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
+from serjax.training.reading import Recordings, divide, read
+
+_OF_NETWORKS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "weight_decay",
+    "patience",
+    "augmentation",
+    "dtype",
+    "initial",
+    "anti_transfer",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +62,19 @@ class RunConfig:
     """All that determines a run's numbers, and how long it goes on.
 
     Attributes:
-        model: One of `serjax.models.names()`.
+        model: One of `serjax.models.names()` or `serjax.classical.names()`. The settings of
+            training, from `epochs` to `dtype`, are for networks alone.
         dataset: One of `serjax.data.names()`.
         data_dir: Where the corpus lies; None for the embedded one.
         target: What is recognized: "emotion", "speaker", "text"; None: the emotion, or the text
             where the corpus has no emotions.
-        split: One of `serjax.data.splits.names()`.
+        split: One of `serjax.data.splits.names()`; of `protocols()` for a fold; for another test
+            corpus, what training and validation don't share.
         fractions: Shares of training, validation and test.
+        fold: Number and count of folds, such as "2/5"; None: the corpus is divided once.
+        parts_file: CSV file of path and part, for the `given` split.
+        test_dataset: The corpus that is tested on instead; None: a part of `dataset`.
+        test_dir: Where that one lies.
         seed: Of weights, order, dropout, augmentation and split.
         epochs: Most epochs; None: as suits the model and the corpus.
         batch_size: Examples of a step; None: as suits the model.
@@ -70,11 +90,11 @@ class RunConfig:
         freeze: Layers that train from a later step on, or never, see `serjax.training.freeze`.
         anti_transfer: Teachers whose layers the network is to differ from. Without `initial`, the
             embedding of a network that stands behind one starts as the first teacher's.
-        training_part_of: Fields of another configuration on the same corpus, "target", "split",
-            "fractions" and "seed": only its training part is used, and split anew. So a teacher
-            knows nothing of what its student is tested on.
+        training_part_of: A run on the same corpus of whose training part this one is, split anew:
+            so a teacher knows nothing of what its student is tested on.
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
+        test_dataset_options: The same for the test corpus.
         skip_bad_files: Go on without files that cannot be used, and list them.
     """
 
@@ -84,6 +104,10 @@ class RunConfig:
     target: str | None = None
     split: str = "speaker"
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    fold: str | None = None
+    parts_file: str | None = None
+    test_dataset: str | None = None
+    test_dir: str | None = None
     seed: int = 0
     epochs: int | None = None
     batch_size: int | None = None
@@ -96,9 +120,10 @@ class RunConfig:
     initial: str | None = None
     freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
     anti_transfer: tuple[AntiTransfer, ...] = ()
-    training_part_of: dict[str, Any] | None = None
+    training_part_of: "RunConfig | None" = None
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    test_dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     skip_bad_files: bool = False
 
     def check(self) -> None:
@@ -115,15 +140,37 @@ class RunConfig:
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
         if self.augmentation not in augment.POLICIES:
             raise InputError(unknown_name("augmentation", self.augmentation, augment.POLICIES))
-        if self.model not in models.names():
-            raise InputError(unknown_name("model", self.model, models.names()))
-        if self.split not in splits.names():
-            raise InputError(unknown_name("split", self.split, splits.names()))
+        known = (*models.names(), *classical.names())
+        if self.model not in known:
+            raise InputError(unknown_name("model", self.model, known))
+        if self.model in classical.names():
+            self._check_classical()
         for term in self.anti_transfer:
             term.check()
+        if self.fold is None:
+            if self.split not in splits.names():
+                raise InputError(unknown_name("split", self.split, splits.names()))
+        else:
+            splits.fold_of(self.fold)
+            if self.split not in splits.protocols():
+                raise InputError(unknown_name("protocol", self.split, splits.protocols()))
+            for name in ("parts_file", "test_dataset"):
+                if getattr(self, name) is not None:
+                    raise InputError(f"{name}: expected none with fold {self.fold}")
+
+    def _check_classical(self) -> None:
+        """Raises InputError for settings that a classical model would not heed."""
+        for name in _OF_NETWORKS:
+            value = getattr(self, name)
+            if value != getattr(RunConfig, name):
+                raise InputError(f"{name}: expected none with {self.model}, found {value!r}")
+        if self.freeze:
+            raise InputError(f"freeze: expected none with {self.model}, found {self.freeze}")
 
     def resolved(self) -> "RunConfig":
         """The same with every default that depends on the model or the corpus filled in."""
+        if self.model in classical.names():
+            return self
         suited = models.training_defaults(self.model)
         epochs = suited.embedded_epochs if self.dataset == "synthetic" else suited.epochs
         return dataclasses.replace(
@@ -145,6 +192,7 @@ class Task:
         labels: `[utterances]` int32.
         split: Indices of the three parts.
         examples: Of all parts, on the host.
+        sample_rate: Of the examples, in Hz.
     """
 
     corpus: Corpus
@@ -152,86 +200,41 @@ class Task:
     labels: np.ndarray
     split: splits.Split
     examples: Examples
+    sample_rate: int
 
 
-def prepare(config: RunConfig, front_end: FrontEnd, console: Console) -> Task:
+def prepare(
+    config: RunConfig, front_end: FrontEnd, console: Console, recordings: Recordings | None = None
+) -> Task:
     """Reads, checks and splits the corpus.
+
+    Args:
+        config: What to run.
+        front_end: Of its model.
+        console: Told what is read.
+        recordings: Of the same corpora, if they are already read.
 
     Raises:
         InputError: Something about the corpus or the split does not allow the run.
     """
-    corpus = data.load(config.dataset, config.data_dir, **config.dataset_options)
-    target = _target(config.target, corpus)
-    seeds: dict[str, Any] = {"target": target, "fractions": config.fractions, "seed": config.seed}
-    first = (config.split, seeds)
-    if config.training_part_of is not None:
-        outer = {**config.training_part_of}
-        outer["target"] = _target(outer["target"], corpus)
-        first = (outer.pop("split"), outer)
-    corpus = _with_column(corpus, first[1]["target"])
-    # A split that cannot be made is better refused before all is read.
-    splits.split(corpus, first[0], **first[1])
-    with console.status(f"reading {len(corpus)} utterances of {config.dataset}"):
-        corpus, waveforms = data.waveforms(
-            corpus, front_end.sample_rate, skip_bad_files=config.skip_bad_files
-        )
-    corpus, waveforms = _without_short(corpus, waveforms, front_end, config.skip_bad_files)
-    content = splits.content_hashes(waveforms)
-    split = splits.split(corpus, first[0], content=content, **first[1])
-    if config.training_part_of is not None:
-        part = _with_column(corpus.select(split.train), target)
-        place = {utterance: i for i, utterance in enumerate(corpus.utterances)}
-        rows = [place[utterance] for utterance in part.utterances]
-        corpus, waveforms = part, [waveforms[i] for i in rows]
-        content = [content[i] for i in rows]
-        split = splits.split(corpus, config.split, content=content, **seeds)
+    recordings = recordings or read(config, front_end, console)
+    corpora, target = recordings.corpora, recordings.target
+    crossing = divide(config, corpora, target, recordings.content)
+    corpus, waveforms = crossing.corpus, [recordings.waveforms[i] for i in crossing.source]
     classes = corpus.labels(target)
     if len(classes) < 2:
         raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
     labels = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
     examples = batches.pack(waveforms, labels.tolist(), longest, room=longest)
-    return Task(corpus, classes, labels, split, examples)
+    return Task(corpus, classes, labels, crossing.split, examples, front_end.sample_rate)
 
 
-def _target(target: str | None, corpus: Corpus) -> str:
-    """What is recognized: what was asked for, or what suits the corpus."""
-    target = target or ("emotion" if corpus.labels("emotion") else "text")
-    if target not in ("emotion", "speaker", "text"):
-        raise InputError(unknown_name("target", target, ("emotion", "speaker", "text")))
-    return target
-
-
-def _with_column(corpus: Corpus, column: str) -> Corpus:
-    """The utterances that have the column, and a note if others are left out."""
-    named = [i for i, value in enumerate(corpus.column(column)) if value is not None]
-    if not named:
-        raise InputError(f"{corpus.name}: no utterance has a {column}")
-    if len(named) == len(corpus):
-        return corpus
-    note = f"{len(corpus) - len(named)} utterances without {column} left out"
-    return dataclasses.replace(corpus.select(named), notes=(*corpus.notes, note))
-
-
-def _without_short(
-    corpus: Corpus, waveforms: list[np.ndarray], front_end: FrontEnd, skip: bool
-) -> tuple[Corpus, list[np.ndarray]]:
-    """Refuses utterances shorter than one analysis window, or leaves them out and notes it."""
-    window = front_end.window_samples
-    short = [i for i, waveform in enumerate(waveforms) if len(waveform) < window]
-    if not short:
-        return corpus, waveforms
-    first = corpus.utterances[short[0]].path
-    found = (
-        f"{first}: expected at least one window of {window} samples at {front_end.sample_rate} Hz, "
-        f"found {len(waveforms[short[0]])}"
-    )
-    if not skip:
-        raise InputError(f"{found}; {len(short)} such; --skip-bad-files trains on the rest")
-    keep = [i for i in range(len(waveforms)) if i not in set(short)]
-    notes = [f"skipped, too short: {corpus.utterances[i].path}" for i in short]
-    kept = dataclasses.replace(corpus.select(keep), notes=(*corpus.notes, *notes))
-    return kept, [waveforms[i] for i in keep]
+def front_end_of(config: RunConfig) -> FrontEnd:
+    """What the configured model hears."""
+    if config.model in classical.names():
+        return classical.FRONT_END
+    return models.front_end(config.model)
 
 
 def build_model(config: RunConfig, num_classes: int) -> nn.Module:

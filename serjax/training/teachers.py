@@ -9,10 +9,17 @@ from rich.console import Console
 from serjax import report
 from serjax.errors import InputError, unknown_name
 from serjax.training.run import run
-from serjax.training.task import RunConfig
+from serjax.training.task import AntiTransfer, RunConfig
 
 TASKS = {"speaker": "speaker", "word": "text"}
 """The orthogonal tasks of Guizzo et al. 2023, and the column of the corpus that each recognizes."""
+
+
+# What decides which utterances a student is trained on.
+_DIVIDING = (
+    *("dataset", "data_dir", "dataset_options", "target", "split", "fractions", "fold"),
+    *("parts_file", "test_dataset", "test_dir", "test_dataset_options"),
+)
 
 
 def teacher_config(task: str, student: RunConfig) -> RunConfig:
@@ -28,12 +35,17 @@ def teacher_config(task: str, student: RunConfig) -> RunConfig:
         target=TASKS[task],
         split="random",
         fractions=RunConfig.fractions,
-        training_part_of={
-            "target": student.target,
-            "split": student.split,
-            "fractions": student.fractions,
-            "seed": student.seed,
-        },
+        fold=None,
+        parts_file=None,
+        test_dataset=None,
+        test_dir=None,
+        test_dataset_options={},
+        training_part_of=RunConfig(
+            model=student.model,
+            seed=student.seed,
+            skip_bad_files=student.skip_bad_files,
+            **{name: getattr(student, name) for name in _DIVIDING},
+        ),
         initial=None,
         freeze={},
         anti_transfer=(),
@@ -70,3 +82,22 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
         return folder
     console.print(f"training a teacher for {task} first", highlight=False, soft_wrap=True)
     return run(config, out=folder, resume=folder.exists(), console=console, command=command)
+
+
+def with_teacher(
+    term: AntiTransfer, student: RunConfig, console: Console, command: list[str]
+) -> AntiTransfer:
+    """The same with the teacher's folder, where a task is named instead, see `find_or_train`.
+
+    Raises:
+        InputError: Neither a folder nor a task.
+    """
+    if Path(term.teacher).exists():
+        return term
+    if term.teacher not in TASKS:
+        raise InputError(
+            "anti-transfer: expected the folder of a finished run, or "
+            f"{' or '.join(TASKS)}; found neither in {term.teacher!r}"
+        )
+    folder = find_or_train(term.teacher, student, console, command)
+    return dataclasses.replace(term, teacher=str(folder))

@@ -1,0 +1,38 @@
+"""Training, validation and test parts of a corpus, with nothing shared that must not be.
+
+`split` divides a corpus once:
+
+- `random`: every class divided in the requested proportions. Speakers are shared, so it measures
+  how well known speakers are recognized.
+- `speaker`: no speaker is in two parts.
+- `session`: no session is in two parts.
+- `given`: the corpus's own partition: its sessions are named train, validation and test, or a CSV
+  file says which part each recording is in.
+
+`folds` divides it so often that every utterance is tested once: `random`, `speaker` and `session`
+in as many folds as are asked for, and leaving one speaker or session out. `cross` trains on one
+corpus and tests on another.
+
+A recording, and recordings of identical content, are never separated; where a protocol leaves no
+choice but to separate them, it is refused.
+"""
+
+from serjax.data.splits.crossing import Crossing, common, cross
+from serjax.data.splits.parts import PARTS, Split, SplitError, content_hashes
+from serjax.data.splits.rotation import fold_of, folds, protocols
+from serjax.data.splits.single import names, split
+
+__all__ = [
+    "PARTS",
+    "Crossing",
+    "Split",
+    "SplitError",
+    "common",
+    "content_hashes",
+    "cross",
+    "fold_of",
+    "folds",
+    "names",
+    "protocols",
+    "split",
+]

@@ -1,0 +1,227 @@
+"""What the commands that train have in common: flags, and how they end."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from serjax import augment, data, losses
+from serjax.command import key_value
+from serjax.errors import InputError
+from serjax.training.cache import enable_compilation_cache
+from serjax.training.loop import DivergedError, InterruptedRunError
+from serjax.training.task import AntiTransfer, RunConfig
+from serjax.training.teachers import TASKS
+
+_DEFAULTS = RunConfig()
+
+
+def add_corpus(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that name one corpus: --dataset, --data-dir, --dataset-option."""
+    add = parser.add_argument
+    add("--dataset", default=_DEFAULTS.dataset, help=f"{', '.join(data.names())} (%(default)s)")
+    add("--data-dir", help="folder of the corpus; the embedded one needs none")
+    add(
+        "--dataset-option",
+        type=key_value,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the corpus, such as correlate=speaker; may be repeated",
+    )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of model and training, and --out, --resume, --skip-bad-files."""
+    add = parser.add_argument
+    add(
+        "--model",
+        default=_DEFAULTS.model,
+        help="see `python -m serjax.models`; or knn, lda, rda, svm (%(default)s)",
+    )
+    add("--target", help="emotion, speaker or text (emotion; text where there are no emotions)")
+    add("--epochs", type=int, help="at most (as suits model and corpus)")
+    add("--batch-size", type=int, help="(as suits the model)")
+    add("--learning-rate", type=float, help="of Adam, the highest (as suits the model)")
+    add("--schedule", default=_DEFAULTS.schedule, help="cosine or constant (%(default)s)")
+    add("--weight-decay", type=float, default=_DEFAULTS.weight_decay, help="(%(default)s)")
+    add(
+        "--patience",
+        type=int,
+        default=_DEFAULTS.patience,
+        help="epochs without a lower validation loss before it stops (%(default)s)",
+    )
+    add(
+        "--augment",
+        default=_DEFAULTS.augmentation,
+        help=f"SpecAugment: {', '.join(augment.POLICIES)} (%(default)s)",
+    )
+    add("--dtype", default=_DEFAULTS.dtype, help="float32 or bfloat16 (%(default)s)")
+    add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
+    add(
+        "--freeze",
+        type=_frozen,
+        action="append",
+        default=[],
+        metavar="LAYERS[=STEP]",
+        help="layers, as a regular expression, that train from a step on, or never; repeatable",
+    )
+    add("--seed", type=int, default=_DEFAULTS.seed, help="(%(default)s)")
+    add("--out", type=Path, help="folder for the results (one below runs/, named after the run)")
+    add("--resume", action="store_true", help="go on with what was interrupted in the folder")
+    add("--skip-bad-files", action="store_true", help="train on the other files, and list them")
+    add(
+        "--model-option",
+        type=key_value,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a field of the model, such as dropout_rate=0.3; may be repeated",
+    )
+
+
+def add_split(parser: argparse.ArgumentParser, default: str = _DEFAULTS.split) -> None:
+    """Adds the flags of one division: --split, --fractions, --fold, --parts-file."""
+    add = parser.add_argument
+    add(
+        "--split",
+        default=default,
+        help=f"{', '.join(data.splits.names())} (%(default)s): what no two parts share; "
+        f"with --fold {', '.join(data.splits.protocols())}",
+    )
+    add(
+        "--fractions",
+        type=float,
+        nargs=3,
+        default=_DEFAULTS.fractions,
+        metavar=("TRAIN", "VALIDATION", "TEST"),
+        help="shares of the parts (%(default)s)",
+    )
+    add("--fold", help="one fold of how many, such as 2/5; all of them: cross_validate.py")
+    add("--parts-file", help="CSV file of path and part, for --split given")
+
+
+def add_anti_transfer(parser: argparse.ArgumentParser) -> None:
+    """Adds --anti-transfer, --at-layer, --at-beta, --at-aggregation."""
+    add = parser.add_argument
+    add(
+        "--anti-transfer",
+        action="append",
+        default=[],
+        metavar="TEACHER",
+        help="learn other features than this run of the same model, or than one for the task "
+        f"{' or '.join(TASKS)}, found or trained first; repeatable",
+    )
+    add(
+        "--at-layer",
+        action="append",
+        default=[],
+        metavar="LAYERS",
+        help="where: 2, conv2, 2,5 or all (2); one for all teachers, or one for each",
+    )
+    add("--at-beta", type=float, action="append", default=[], help="weight of a layer's loss (1)")
+    add(
+        "--at-aggregation",
+        default="gram",
+        help=f"what is compared: {', '.join(losses.AGGREGATIONS)} (%(default)s)",
+    )
+
+
+def split_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Fields of the configuration that `add_corpus` and `add_split` ask for."""
+    return {
+        "dataset": arguments.dataset,
+        "data_dir": arguments.data_dir,
+        "dataset_options": dict(arguments.dataset_option),
+        "split": arguments.split,
+        "fractions": tuple(arguments.fractions),
+        "fold": arguments.fold,
+        "parts_file": arguments.parts_file,
+    }
+
+
+def anti_transfer_of(arguments: argparse.Namespace) -> tuple[AntiTransfer, ...]:
+    """Teachers and layers that the flags of `add_anti_transfer` ask for.
+
+    Raises:
+        InputError: Layers or betas that are not one for all or one for each.
+    """
+    teachers = arguments.anti_transfer
+    given = {"--at-layer": arguments.at_layer, "--at-beta": arguments.at_beta}
+    for flag, values in given.items():
+        if values and not teachers:
+            raise InputError(f"{flag}: expected with --anti-transfer TEACHER, found without")
+        if len(values) > 1 and len(values) != len(teachers):
+            raise InputError(
+                f"{flag}: expected once, or once for each of {len(teachers)} teachers, "
+                f"found {len(values)} times"
+            )
+    layers, betas = arguments.at_layer or ["2"], arguments.at_beta or [1.0]
+    return tuple(
+        AntiTransfer(
+            teacher,
+            tuple(layers[index % len(layers)].split(",")),
+            betas[index % len(betas)],
+            arguments.at_aggregation,
+        )
+        for index, teacher in enumerate(teachers)
+    )
+
+
+def _frozen(text: str) -> tuple[str, int | None]:
+    """LAYERS or LAYERS=STEP."""
+    pattern, separator, step = text.rpartition("=")
+    if not separator:
+        return text, None
+    if not step.isdigit():
+        raise argparse.ArgumentTypeError(f"expected LAYERS or LAYERS=STEP, found {text!r}")
+    return pattern, int(step)
+
+
+def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
+    """The configuration that the flags of `add_training` ask for, and others besides."""
+    return RunConfig(
+        model=arguments.model,
+        target=arguments.target,
+        seed=arguments.seed,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        schedule=arguments.schedule,
+        weight_decay=arguments.weight_decay,
+        patience=arguments.patience,
+        augmentation=arguments.augment,
+        dtype=arguments.dtype,
+        initial=arguments.init,
+        freeze=dict(arguments.freeze),
+        model_options=dict(arguments.model_option),
+        skip_bad_files=arguments.skip_bad_files,
+        **others,
+    )
+
+
+def run(job: Callable[[list[str]], object]) -> int:
+    """Does what a command that trains is there for, and says how to go on if it is stopped.
+
+    Args:
+        job: Called with the command as typed.
+
+    Returns:
+        The exit status: 128 and the signal's number after SIGINT or SIGTERM, 1 if the loss
+        diverged.
+    """
+    enable_compilation_cache()
+    command = ["python", *sys.argv]
+    try:
+        job(command)
+    except (InterruptedRunError, KeyboardInterrupt) as stop:
+        again = command if "--resume" in command else [*command, "--resume"]
+        why = str(stop) or "interrupted"
+        print(f"{why}; go on with: {shlex.join(again)}", file=sys.stderr)
+        return 128 + (stop.signal_number if isinstance(stop, InterruptedRunError) else 2)
+    except DivergedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

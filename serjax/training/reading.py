@@ -1,0 +1,185 @@
+"""The corpora of a run: read, checked, and divided as it asks."""
+
+import dataclasses
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+
+from serjax import data
+from serjax.data import Corpus, splits
+from serjax.errors import InputError, unknown_name
+from serjax.frontend import FrontEnd
+
+if TYPE_CHECKING:
+    from serjax.training.task import RunConfig
+
+_TARGETS = ("emotion", "speaker", "text")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recordings:
+    """What runs on the same corpora share, however they divide them.
+
+    Attributes:
+        corpora: The corpus, or the one that is trained and the one that is tested on.
+        target: The column that is recognized.
+        waveforms: float32 `[samples]` of every utterance, corpus after corpus.
+        content: Hash of each waveform.
+    """
+
+    corpora: tuple[Corpus, ...]
+    target: str
+    waveforms: list[np.ndarray]
+    content: list[str]
+
+
+def tables(config: "RunConfig") -> tuple[tuple[Corpus, ...], str]:
+    """Reads the tables of the run's corpora, and tells what is recognized.
+
+    Utterances without the target, or of a class that the other corpus lacks, are left out.
+
+    Raises:
+        InputError: A corpus can't be read, or has nothing to recognize.
+    """
+    corpora = [data.load(config.dataset, config.data_dir, **config.dataset_options)]
+    if config.test_dataset is not None:
+        options = config.test_dataset_options
+        corpora.append(data.load(config.test_dataset, config.test_dir, **options))
+    target = _target(config, corpora[0])
+    corpora = [_labelled(corpus, target) for corpus in corpora]
+    if len(corpora) == 2:
+        corpora = list(splits.common(corpora[0], corpora[1], target))
+    return tuple(corpora), target
+
+
+def read(config: "RunConfig", front_end: FrontEnd, console: Console) -> Recordings:
+    """Reads and checks the run's corpora.
+
+    Raises:
+        InputError: Something about a corpus or its split does not allow the run.
+    """
+    if config.training_part_of is not None:
+        return _training_part(config, config.training_part_of, front_end, console)
+    corpora, target = tables(config)
+    # A split that cannot be made is better refused before all is read.
+    divide(config, corpora, target)
+    checked: list[Corpus] = []
+    heard: list[np.ndarray] = []
+    for corpus in corpora:
+        with console.status(f"reading {len(corpus)} utterances of {corpus.name}"):
+            corpus, waveforms = data.waveforms(
+                corpus, front_end.sample_rate, skip_bad_files=config.skip_bad_files
+            )
+        corpus, waveforms = _without_short(corpus, waveforms, front_end, config.skip_bad_files)
+        checked.append(corpus)
+        heard += waveforms
+    return Recordings(tuple(checked), target, heard, splits.content_hashes(heard))
+
+
+def _training_part(
+    config: "RunConfig", outer: "RunConfig", front_end: FrontEnd, console: Console
+) -> Recordings:
+    """What another run trains on, as far as it has this one's target."""
+    whole = read(outer, front_end, console)
+    crossing = divide(outer, whole.corpora, whole.target, whole.content)
+    target = _target(config, crossing.corpus)
+    values = crossing.corpus.column(target)
+    part = [int(i) for i in crossing.split.train if values[i] is not None]
+    corpus = _labelled(crossing.corpus.select(crossing.split.train), target)
+    source = [crossing.source[i] for i in part]
+    return Recordings(
+        (corpus,),
+        target,
+        [whole.waveforms[i] for i in source],
+        [whole.content[i] for i in source],
+    )
+
+
+def divide(
+    config: "RunConfig",
+    corpora: Sequence[Corpus],
+    target: str,
+    content: Sequence[Hashable] | None = None,
+) -> splits.Crossing:
+    """Divides the corpora as the run asks.
+
+    Returns:
+        The split, the corpus it is of, and where each of its utterances stood in the given ones.
+
+    Raises:
+        SplitError: They can't be divided so.
+    """
+    if len(corpora) == 2:
+        train, validation, _ = config.fractions
+        return splits.cross(
+            *corpora,
+            split=config.split,
+            target=target,
+            validation=validation / (train + validation),
+            seed=config.seed,
+            content=content,
+        )
+    (corpus,) = corpora
+    if config.fold is None:
+        split = splits.split(
+            corpus,
+            config.split,
+            target=target,
+            fractions=config.fractions,
+            seed=config.seed,
+            content=content,
+            parts_file=config.parts_file,
+        )
+    else:
+        number, count = splits.fold_of(config.fold)
+        folds = splits.folds(
+            corpus, config.split, target=target, folds=count, seed=config.seed, content=content
+        )
+        if len(folds) != count:
+            raise InputError(
+                f"fold {config.fold}: {config.split} of {corpus.name} has {len(folds)} folds"
+            )
+        split = folds[number - 1]
+    return splits.Crossing(corpus, split, np.arange(len(corpus)))
+
+
+def _target(config: "RunConfig", corpus: Corpus) -> str:
+    """The column that is recognized: what was asked for, or what suits the corpus."""
+    target = config.target or ("emotion" if corpus.labels("emotion") else "text")
+    if target not in _TARGETS:
+        raise InputError(unknown_name("target", target, _TARGETS))
+    return target
+
+
+def _labelled(corpus: Corpus, target: str) -> Corpus:
+    """The utterances that have a target, with a note on the others."""
+    named = [i for i, value in enumerate(corpus.column(target)) if value is not None]
+    if not named:
+        raise InputError(f"{corpus.name}: no utterance has a {target}")
+    if len(named) == len(corpus):
+        return corpus
+    note = f"{len(corpus) - len(named)} utterances without {target} left out"
+    return dataclasses.replace(corpus.select(named), notes=(*corpus.notes, note))
+
+
+def _without_short(
+    corpus: Corpus, waveforms: list[np.ndarray], front_end: FrontEnd, skip: bool
+) -> tuple[Corpus, list[np.ndarray]]:
+    """Refuses utterances shorter than one analysis window, or leaves them out and notes it."""
+    window = front_end.window_samples
+    short = [i for i, waveform in enumerate(waveforms) if len(waveform) < window]
+    if not short:
+        return corpus, waveforms
+    first = corpus.utterances[short[0]].path
+    found = (
+        f"{first}: expected at least one window of {window} samples at {front_end.sample_rate} Hz, "
+        f"found {len(waveforms[short[0]])}"
+    )
+    if not skip:
+        raise InputError(f"{found}; {len(short)} such; --skip-bad-files trains on the rest")
+    keep = [i for i in range(len(waveforms)) if i not in set(short)]
+    notes = [f"skipped, too short: {corpus.utterances[i].path}" for i in short]
+    kept = dataclasses.replace(corpus.select(keep), notes=(*corpus.notes, *notes))
+    return kept, [waveforms[i] for i in keep]
