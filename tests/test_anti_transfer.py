@@ -81,7 +81,7 @@ def test_terms_are_the_losses_of_whole_networks_kept_or_not(name, speakers, exam
     assert np.all(expected > 1e-3)
 
     found = jax.jit(loss)(loss.references(), indices, x, mask, features)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)  # as other compilations round
     kept = loss.keep(variables, examples, members, 2)
     found = np.asarray(jax.jit(loss)(kept, indices, x, mask, features))
     np.testing.assert_allclose(found[[0, 1, 3]], expected[jnp.array([0, 1, 3])], atol=1e-3)
