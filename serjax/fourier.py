@@ -120,7 +120,7 @@ def stft(
     Raises:
         ValueError: an argument is out of range, or the waveform is too short for one frame.
     """
-    waveform = _as_waveform(waveform)
+    waveform = as_waveform(waveform)
     fft_size = window_samples if fft_size is None else fft_size
     _check_framing(window_samples, hop_samples, fft_size, pad_mode)
     samples = waveform.shape[-1]
@@ -131,14 +131,14 @@ def stft(
             f"found shape {waveform.shape}"
         )
     if lengths is not None:
-        lengths = _as_lengths(lengths, waveform)
+        lengths = as_lengths(lengths, waveform)
         position = jnp.arange(samples, dtype=jnp.int32)
         waveform = jnp.where(position < lengths[..., None], waveform, 0)
     padded = _pad(waveform, lengths, fft_size // 2, pad_mode) if center else waveform
 
     frames = frame_count(samples, hop_samples, fft_size=fft_size, center=center)
     taper = jnp.asarray(_centred_window(window, window_samples, fft_size), waveform.dtype)
-    spectrum = jnp.fft.rfft(_frame(padded, frames, hop_samples, fft_size) * taper)
+    spectrum = jnp.fft.rfft(frame(padded, frames, hop_samples, fft_size) * taper)
     if lengths is None:
         return spectrum
     mask = frame_mask(lengths, frames, hop_samples, fft_size=fft_size, center=center)
@@ -176,7 +176,8 @@ def magnitude_spectrogram(
     return jnp.where(silent, 0, root)
 
 
-def _as_waveform(waveform: jax.Array | np.ndarray) -> jax.Array:
+def as_waveform(waveform: jax.Array | np.ndarray) -> jax.Array:
+    """The waveform as an array of float32 at least, or ValueError."""
     waveform = jnp.asarray(waveform)
     if waveform.ndim < 1 or not jnp.issubdtype(waveform.dtype, jnp.floating):
         raise ValueError(
@@ -191,7 +192,8 @@ def at_least_float32(x: jax.Array) -> jax.Array:
     return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
 
 
-def _as_lengths(lengths: jax.Array | np.ndarray, waveform: jax.Array) -> jax.Array:
+def as_lengths(lengths: jax.Array | np.ndarray, waveform: jax.Array) -> jax.Array:
+    """Lengths as int32 `[...]` between 0 and the waveform's samples, or ValueError."""
     lengths = jnp.asarray(lengths)
     if lengths.shape != waveform.shape[:-1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise ValueError(
@@ -228,7 +230,7 @@ def _pad(waveform: jax.Array, lengths: jax.Array | None, width: int, mode: str) 
     return jnp.take_along_axis(waveform, jnp.minimum(phase, period - phase), axis=-1)
 
 
-def _frame(waveform: jax.Array, frames: int, hop_samples: int, fft_size: int) -> jax.Array:
+def frame(waveform: jax.Array, frames: int, hop_samples: int, fft_size: int) -> jax.Array:
     """Overlapping frames `[..., frames, fft_size]`, gathered as whole slices.
 
     A matrix of indices gathers as fast, but its gradient scatters single samples and takes twice as
