@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from serjax.errors import InputError
+
 Window = str | tuple[str | float, ...]
 Samples = TypeVar("Samples", int, jax.Array)
 
@@ -201,6 +203,21 @@ def as_lengths(lengths: jax.Array | np.ndarray, waveform: jax.Array) -> jax.Arra
             f"{waveform.shape}, found {lengths.dtype} of shape {lengths.shape}"
         )
     return jnp.clip(lengths.astype(jnp.int32), 0, waveform.shape[-1])
+
+
+def as_utterances(
+    waveform: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray | None
+) -> tuple[jax.Array, jax.Array]:
+    """A waveform of at least one sample, zero past its utterances' ends, and int32 lengths."""
+    waveform = as_waveform(waveform)
+    samples = waveform.shape[-1]
+    if samples == 0:
+        raise InputError(f"waveform: expected at least one sample, found shape {waveform.shape}")
+    if lengths is None:
+        return waveform, jnp.full(waveform.shape[:-1], samples, jnp.int32)
+    lengths = as_lengths(lengths, waveform)
+    real = jnp.arange(samples, dtype=jnp.int32) < lengths[..., None]
+    return jnp.where(real, waveform, 0), lengths
 
 
 def _check_framing(window_samples: int, hop_samples: int, fft_size: int, pad_mode: str) -> None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.errors import InputError
-from serjax.fourier import as_lengths, as_waveform, frame
+from serjax.fourier import as_utterances, frame
 
 # Blocks weaker than this share of the utterance's peak are silent; Praat's default (Boersma 1993).
 SILENCE_THRESHOLD = 0.03
@@ -53,7 +53,7 @@ def remove_silence(
         ValueError: as `serjax.features.stft`.
     """
     _check_blocks(block_samples, threshold)
-    waveform, lengths = _prepared(waveform, lengths)
+    waveform, lengths = as_utterances(waveform, lengths)
     peak = jnp.abs(_blocks(waveform, block_samples)).max(axis=-1)
     loud = peak >= threshold * peak.max(axis=-1, keepdims=True)
     return _keep(waveform, lengths, loud, block_samples)
@@ -117,7 +117,7 @@ def voiced_frames(
             f"expected 0 < min_hz < max_hz <= {sample_rate / 2}, half the sample rate, "
             f"found min_hz {min_hz} and max_hz {max_hz}"
         )
-    waveform, lengths = _prepared(waveform, lengths)
+    waveform, lengths = as_utterances(waveform, lengths)
     window_samples = round(3 * sample_rate / min_hz)
     if block_samples > window_samples:
         raise InputError(
@@ -181,7 +181,7 @@ def voiced_chunks(
         InputError: an argument is out of range, or the waveform is shorter than a chunk.
         ValueError: as `serjax.features.stft`.
     """
-    waveform, lengths = _prepared(waveform, lengths)
+    waveform, lengths = as_utterances(waveform, lengths)
     samples = waveform.shape[-1]
     if not 1 <= chunk_samples <= samples:
         raise InputError(
@@ -201,22 +201,6 @@ def _check_blocks(block_samples: int, threshold: float) -> None:
         raise InputError(f"block_samples: expected at least 1, found {block_samples}")
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold: expected a share of the peak in [0, 1], found {threshold}")
-
-
-def _prepared(
-    waveform: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray | None
-) -> tuple[jax.Array, jax.Array]:
-    """The waveform, zero past its end, and its lengths."""
-    waveform = as_waveform(waveform)
-    samples = waveform.shape[-1]
-    if samples == 0:
-        raise InputError(f"waveform: expected at least one sample, found shape {waveform.shape}")
-    if lengths is None:
-        return waveform, jnp.full(waveform.shape[:-1], samples, jnp.int32)
-    lengths = as_lengths(lengths, waveform)
-    return jnp.where(
-        jnp.arange(samples, dtype=jnp.int32) < lengths[..., None], waveform, 0
-    ), lengths
 
 
 def _blocks(waveform: jax.Array, block_samples: int) -> jax.Array:
