@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from serjax import augment, data, training
+from serjax import augment, data, image, training
 from serjax.training.cache import enable_compilation_cache
 
 
@@ -60,7 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--augment",
         default=defaults.augmentation,
-        help=f"SpecAugment: {', '.join(augment.POLICIES)} (%(default)s)",
+        help=f"of the training part: {', '.join(augment.AUGMENTATIONS)} (%(default)s)",
+    )
+    add("--silence", help="keep, or remove by an adaptive threshold (as the model's paper has it)")
+    add("--colormap", help=f"images of three channels: {', '.join(image.COLORMAPS)} (one channel)")
+    add(
+        "--image-size",
+        type=int,
+        nargs=2,
+        metavar=("ROWS", "COLUMNS"),
+        help="size that inputs are resized to, frames by bins (as the model's paper has it)",
     )
     add("--dtype", default=defaults.dtype, help="float32 or bfloat16 (%(default)s)")
     add("--seed", type=int, default=defaults.seed, help="(%(default)s)")
@@ -105,6 +114,9 @@ def main() -> int:
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
         augmentation=arguments.augment,
+        silence=arguments.silence,
+        colormap=arguments.colormap,
+        image_size=arguments.image_size and tuple(arguments.image_size),
         dtype=arguments.dtype,
         model_options=dict(arguments.model_option),
         dataset_options=dict(arguments.dataset_option),

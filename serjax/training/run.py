@@ -12,7 +12,7 @@ import optax
 from rich.console import Console
 
 import serjax
-from serjax import models, report
+from serjax import report
 from serjax.data import batches
 from serjax.frontend import FrontEnd
 from serjax.training import results
@@ -27,6 +27,7 @@ from serjax.training.task import (
     RunConfig,
     Task,
     abstract_variables,
+    build_front_end,
     build_model,
     input_shape,
     prepare,
@@ -109,7 +110,7 @@ def run(
     epochs, batch_size = config.epochs, config.batch_size
     assert epochs is not None
     assert batch_size is not None
-    front_end = models.front_end(config.model)
+    front_end = build_front_end(config)
     with timed(seconds, "data"):
         task = prepare(config, front_end, console)
     model = build_model(config, len(task.classes))

@@ -1,7 +1,7 @@
 """What a run is to do: its configuration, and the corpus read, checked, split and laid out."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -36,7 +36,12 @@ class RunConfig:
             or "constant".
         weight_decay: Decoupled, as in AdamW.
         patience: Epochs without a lower validation loss after which training stops.
-        augmentation: SpecAugment policy in training, or "none".
+        augmentation: Of the training part, one of `serjax.augment.AUGMENTATIONS`.
+        silence: "keep" or "remove"; None: as the model's paper has it.
+        colormap: Colour map of images of three channels, one of `serjax.image.COLORMAPS`; None:
+            spectrograms of one channel.
+        image_size: Rows and columns that the input is resized to; None: as the model's front end
+            makes it.
         dtype: Of the arithmetic, "float32" or "bfloat16".
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
@@ -57,6 +62,9 @@ class RunConfig:
     weight_decay: float = 0.0
     patience: int = 20
     augmentation: str = "none"
+    silence: Literal["keep", "remove"] | None = None
+    colormap: str | None = None
+    image_size: tuple[int, int] | None = None
     dtype: str = "float32"
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -74,10 +82,9 @@ class RunConfig:
             raise InputError(unknown_name("schedule", self.schedule, ("cosine", "constant")))
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
-        if self.augmentation not in augment.POLICIES:
-            raise InputError(unknown_name("augmentation", self.augmentation, augment.POLICIES))
-        if self.model not in models.names():
-            raise InputError(unknown_name("model", self.model, models.names()))
+        if self.augmentation not in augment.AUGMENTATIONS:
+            raise InputError(unknown_name("augmentation", self.augmentation, augment.AUGMENTATIONS))
+        build_front_end(self)
         if self.split not in splits.names():
             raise InputError(unknown_name("split", self.split, splits.names()))
 
@@ -90,6 +97,7 @@ class RunConfig:
             epochs=self.epochs or epochs,
             batch_size=self.batch_size or suited.batch_size,
             learning_rate=self.learning_rate or suited.learning_rate,
+            silence=build_front_end(self).silence,
             model_options={**suited.model_options, **self.model_options},
         )
 
@@ -176,6 +184,21 @@ def _without_short(
     return kept, [waveforms[i] for i in keep]
 
 
+def build_front_end(config: RunConfig) -> FrontEnd:
+    """What the configured model hears: what its paper describes, but for what is configured.
+
+    Raises:
+        InputError: Unknown model, or settings that it cannot have.
+    """
+    suited = models.front_end(config.model)
+    return dataclasses.replace(
+        suited,
+        silence=config.silence or suited.silence,
+        colormap=config.colormap,
+        image_size=config.image_size,
+    )
+
+
 def build_model(config: RunConfig, num_classes: int) -> nn.Module:
     """The configured network, its shapes checked without compiling anything.
 
@@ -187,7 +210,7 @@ def build_model(config: RunConfig, num_classes: int) -> nn.Module:
         options["dtype"] = jnp.bfloat16
     model = models.create(config.model, num_classes, **options)
     try:
-        abstract_variables(model, models.front_end(config.model))
+        abstract_variables(model, build_front_end(config))
     except (TypeError, ValueError) as error:
         raise InputError(f"{config.model} {options}: {error}") from error
     return model
@@ -195,7 +218,7 @@ def build_model(config: RunConfig, num_classes: int) -> nn.Module:
 
 def input_shape(front_end: FrontEnd) -> tuple[int, int, int, int]:
     """Shape of a batch of one."""
-    return (1, front_end.frames, front_end.bins, 1)
+    return (1, *front_end.input_shape)
 
 
 def abstract_variables(model: nn.Module, front_end: FrontEnd) -> Any:
