@@ -80,6 +80,13 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--dataset", "emodbb"], ["'emodbb'", "did you mean 'emodb'?"]),
         (["--split", "speakr"], ["'speakr'", "did you mean 'speaker'?"]),
         (["--augment", "agressive"], ["'agressive'", "did you mean 'aggressive'?"]),
+        (["--silence", "removed"], ["'removed'", "did you mean 'remove'?"]),
+        (["--colormap", "virids"], ["'virids'", "did you mean 'viridis'?"]),
+        (["--image-size", "0", "64"], ["image_size: expected at least 1 x 1, found 0 x 64"]),
+        (
+            ["--model", "alexnet", "--image-size", "20", "20"],
+            ["expected input of at least", "found 20 x 20"],
+        ),
         (["--target", "emotions"], ["'emotions'", "did you mean 'emotion'?"]),
         (["--schedule", "cosin"], ["did you mean 'cosine'?"]),
         (["--dtype", "float16"], ["expected float32 or bfloat16", "'float16'"]),
