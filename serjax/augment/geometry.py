@@ -5,6 +5,7 @@ frames that are not real, is the fill; frames that are not real stay as they are
 """
 
 import functools
+import math
 from typing import Literal
 
 import jax
@@ -134,8 +135,8 @@ def elastic_displacement(
 ) -> jax.Array:
     """How far from a pixel `elastic` takes its value, given the same key.
 
-    Random fields, smoothed by a Gaussian (Simard et al. 2003). They start as normal noise, where
-    Simard et al. take uniform noise; smoothed, both are the same.
+    Uniform noise, smoothed by a Gaussian and scaled (Simard et al. 2003). Simard et al. give the
+    factor of the scale; here it follows from how far pixels are to move.
 
     Args:
         key: random key.
@@ -154,7 +155,8 @@ def elastic_displacement(
     if not smoothness > 0:
         raise InputError(f"smoothness: expected more than 0 pixels, found {smoothness}")
     *leading, frames, bins = shape
-    noise = jax.random.normal(key, (*leading, 2, frames, bins), jnp.float32)
+    one = math.sqrt(3)  # uniform noise up to here has a deviation of 1
+    noise = jax.random.uniform(key, (*leading, 2, frames, bins), jnp.float32, -one, one)
     along_time = jnp.asarray(displacement * _unit_blur(frames, smoothness), jnp.float32)
     along_frequency = jnp.asarray(_unit_blur(bins, smoothness), jnp.float32)
     return along_time @ noise @ along_frequency.T
