@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from serjax.errors import InputError
+
 Window = str | tuple[str | float, ...]
 Samples = TypeVar("Samples", int, jax.Array)
 
@@ -120,7 +122,7 @@ def stft(
     Raises:
         ValueError: an argument is out of range, or the waveform is too short for one frame.
     """
-    waveform = _as_waveform(waveform)
+    waveform = as_waveform(waveform)
     fft_size = window_samples if fft_size is None else fft_size
     _check_framing(window_samples, hop_samples, fft_size, pad_mode)
     samples = waveform.shape[-1]
@@ -131,14 +133,14 @@ def stft(
             f"found shape {waveform.shape}"
         )
     if lengths is not None:
-        lengths = _as_lengths(lengths, waveform)
+        lengths = as_lengths(lengths, waveform)
         position = jnp.arange(samples, dtype=jnp.int32)
         waveform = jnp.where(position < lengths[..., None], waveform, 0)
     padded = _pad(waveform, lengths, fft_size // 2, pad_mode) if center else waveform
 
     frames = frame_count(samples, hop_samples, fft_size=fft_size, center=center)
     taper = jnp.asarray(_centred_window(window, window_samples, fft_size), waveform.dtype)
-    spectrum = jnp.fft.rfft(_frame(padded, frames, hop_samples, fft_size) * taper)
+    spectrum = jnp.fft.rfft(frame(padded, frames, hop_samples, fft_size) * taper)
     if lengths is None:
         return spectrum
     mask = frame_mask(lengths, frames, hop_samples, fft_size=fft_size, center=center)
@@ -176,7 +178,8 @@ def magnitude_spectrogram(
     return jnp.where(silent, 0, root)
 
 
-def _as_waveform(waveform: jax.Array | np.ndarray) -> jax.Array:
+def as_waveform(waveform: jax.Array | np.ndarray) -> jax.Array:
+    """The waveform as an array of float32 at least, or ValueError."""
     waveform = jnp.asarray(waveform)
     if waveform.ndim < 1 or not jnp.issubdtype(waveform.dtype, jnp.floating):
         raise ValueError(
@@ -191,7 +194,8 @@ def at_least_float32(x: jax.Array) -> jax.Array:
     return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
 
 
-def _as_lengths(lengths: jax.Array | np.ndarray, waveform: jax.Array) -> jax.Array:
+def as_lengths(lengths: jax.Array | np.ndarray, waveform: jax.Array) -> jax.Array:
+    """Lengths as int32 `[...]` between 0 and the waveform's samples, or ValueError."""
     lengths = jnp.asarray(lengths)
     if lengths.shape != waveform.shape[:-1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise ValueError(
@@ -199,6 +203,21 @@ def _as_lengths(lengths: jax.Array | np.ndarray, waveform: jax.Array) -> jax.Arr
             f"{waveform.shape}, found {lengths.dtype} of shape {lengths.shape}"
         )
     return jnp.clip(lengths.astype(jnp.int32), 0, waveform.shape[-1])
+
+
+def as_utterances(
+    waveform: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray | None
+) -> tuple[jax.Array, jax.Array]:
+    """A waveform of at least one sample, zero past its utterances' ends, and int32 lengths."""
+    waveform = as_waveform(waveform)
+    samples = waveform.shape[-1]
+    if samples == 0:
+        raise InputError(f"waveform: expected at least one sample, found shape {waveform.shape}")
+    if lengths is None:
+        return waveform, jnp.full(waveform.shape[:-1], samples, jnp.int32)
+    lengths = as_lengths(lengths, waveform)
+    real = jnp.arange(samples, dtype=jnp.int32) < lengths[..., None]
+    return jnp.where(real, waveform, 0), lengths
 
 
 def _check_framing(window_samples: int, hop_samples: int, fft_size: int, pad_mode: str) -> None:
@@ -228,7 +247,7 @@ def _pad(waveform: jax.Array, lengths: jax.Array | None, width: int, mode: str) 
     return jnp.take_along_axis(waveform, jnp.minimum(phase, period - phase), axis=-1)
 
 
-def _frame(waveform: jax.Array, frames: int, hop_samples: int, fft_size: int) -> jax.Array:
+def frame(waveform: jax.Array, frames: int, hop_samples: int, fft_size: int) -> jax.Array:
     """Overlapping frames `[..., frames, fft_size]`, gathered as whole slices.
 
     A matrix of indices gathers as fast, but its gradient scatters single samples and takes twice as

@@ -53,6 +53,58 @@ def mel_filters(
     return filters
 
 
+# --- Silence and voicing (serjax.silence) --------------------------------------------------------
+
+
+def sounding_samples(waveform: np.ndarray, threshold: float, block_samples: int) -> np.ndarray:
+    """Samples of `[samples]` in blocks whose peak reaches a share of the utterance's peak."""
+    kept = []
+    for start in range(0, len(waveform), block_samples):
+        block = waveform[start : start + block_samples]
+        if np.max(np.abs(block)) >= threshold * np.max(np.abs(waveform)):
+            kept.extend(block)
+    return np.array(kept)
+
+
+def voicing(
+    waveform: np.ndarray,
+    block_samples: int,
+    sample_rate: int,
+    min_hz: float,
+    max_hz: float,
+    silence_threshold: float,
+    voicing_threshold: float,
+) -> np.ndarray:
+    """How far each block of `[samples]` is above the bound of unvoiced speech (Boersma 1993).
+
+    Lag by lag; positive where voiced.
+    """
+    size = round(3 * sample_rate / min_hz)
+    taper = np.array([0.5 - 0.5 * np.cos(2 * np.pi * n / size) for n in range(size)])
+
+    def correlation(x: np.ndarray, lag: int) -> float:
+        return float(np.dot(x[: size - lag], x[lag:]))
+
+    margins = []
+    for start in range(0, len(waveform), block_samples):
+        first = start - (size - block_samples) // 2
+        places = np.arange(first, first + size)
+        inside = (places >= 0) & (places < len(waveform))
+        window = np.where(inside, waveform[np.clip(places, 0, len(waveform) - 1)], 0.0)
+        window = window - window.mean()
+        windowed, best = window * taper, 0.0
+        for lag in range(size // 2):
+            if 1 / max_hz <= lag / sample_rate <= 1 / min_hz and windowed.any():
+                r = correlation(windowed, lag) / correlation(windowed, 0)
+                r /= correlation(taper, lag) / correlation(taper, 0)
+                best = max(best, 1 / r if r > 1 else r)
+        loudest = np.max(np.abs(waveform))
+        share = np.max(np.abs(window)) / loudest if loudest else 0.0
+        weakness = max(0.0, 2 - share / (silence_threshold / (1 + voicing_threshold)))
+        margins.append(best - voicing_threshold - weakness)
+    return np.array(margins)
+
+
 # --- SpecAugment (serjax.augment) ----------------------------------------------------------------
 
 

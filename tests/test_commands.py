@@ -57,13 +57,17 @@ def predict(monkeypatch, capfd):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, standard_promotion):
-    """A finished run of a small model on a small corpus."""
+    """A finished run of a small model on a small corpus, with none of its usual preprocessing."""
     folder = tmp_path_factory.mktemp("run") / "small"
     config = training.RunConfig(
         model="dscnn",
         model_options={"hidden": 16},
         dataset_options={"speakers": 5, "words": 2},
         epochs=2,
+        silence="keep",
+        colormap="viridis",
+        image_size=(32, 40),
+        augmentation="tiwari",
     )
     return training.run(config, out=folder)
 
@@ -87,6 +91,13 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--dataset", "emodbb"], ["'emodbb'", "did you mean 'emodb'?"]),
         (["--split", "speakr"], ["'speakr'", "did you mean 'speaker'?"]),
         (["--augment", "agressive"], ["'agressive'", "did you mean 'aggressive'?"]),
+        (["--silence", "removed"], ["'removed'", "did you mean 'remove'?"]),
+        (["--colormap", "virids"], ["'virids'", "did you mean 'viridis'?"]),
+        (["--image-size", "0", "64"], ["image_size: expected at least 1 x 1, found 0 x 64"]),
+        (
+            ["--model", "alexnet", "--image-size", "20", "20"],
+            ["expected input of at least", "found 20 x 20"],
+        ),
         (["--target", "emotions"], ["'emotions'", "did you mean 'emotion'?"]),
         (["--schedule", "cosin"], ["did you mean 'cosine'?"]),
         (["--dtype", "float16"], ["expected float32 or bfloat16", "'float16'"]),

@@ -6,7 +6,8 @@ import librosa
 import numpy as np
 import pytest
 
-from serjax import frontend
+from serjax import frontend, image
+from serjax.errors import InputError
 
 FRONT_ENDS = {
     "guizzo_real": frontend.GUIZZO_REAL,
@@ -173,3 +174,91 @@ def test_log_mel_front_ends_equal_librosa(front_end, fft_size, window_samples, h
     expected = standardize(librosa.power_to_db(mel, top_db=None).T)
     x, mask = jax.jit(front_end)(jnp.asarray(waveform)[None], jnp.asarray([30_000], jnp.int32))
     np.testing.assert_allclose(x[0, :, :, 0][mask[0]], expected, atol=2e-3)
+
+
+# --- Silence -------------------------------------------------------------------------------------
+
+
+def test_pauses_are_not_heard_where_silence_is_removed():
+    quiet = np.zeros(3_200, np.float32)
+    first, second = noise(9_600), noise(6_400, 1)
+    pauses = np.concatenate([quiet, first, quiet, quiet, second, quiet])
+    speech = np.concatenate([first, second])
+    front_end = dataclasses.replace(frontend.PADI, silence="remove")
+    x, mask = jax.jit(front_end)(jnp.asarray(pauses)[None], jnp.asarray([len(pauses)], jnp.int32))
+    expected, real = jax.jit(frontend.PADI)(
+        jnp.asarray(speech)[None], jnp.asarray([len(speech)], jnp.int32)
+    )
+    assert mask.sum() == real.sum() == real_frames(front_end, len(speech))
+    np.testing.assert_allclose(x[mask], expected[real], atol=1e-4)
+
+
+def test_an_utterance_without_sound_is_heard_as_it_is():
+    x, mask = jax.jit(frontend.DEEPIKA)(jnp.zeros((1, 9_000)), jnp.asarray([9_000], jnp.int32))
+    assert mask.sum() == real_frames(frontend.DEEPIKA, 9_000)
+    np.testing.assert_array_equal(x, 0)
+
+
+# --- Images --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("normalization", ["unit_range", "standard"])
+def test_colours_are_those_of_the_normalized_spectrogram(normalization):
+    plain = dataclasses.replace(frontend.GUIZZO_QUATERNION, normalization="unit_range")
+    coloured = dataclasses.replace(plain, colormap="magma", normalization=normalization)
+    inputs = batch([2 * RATE, 21_111, 0], 2 * RATE)
+    x, mask = jax.jit(coloured)(*inputs)
+    spectrogram, real = jax.jit(plain)(*inputs)
+    np.testing.assert_array_equal(mask, real)
+    assert x.shape == (3, *coloured.input_shape) == (3, 512, 128, 3)
+    expected = image.colorize(spectrogram[..., 0], "magma")
+    if normalization == "standard":
+        # Of torchvision's networks: the mean and deviation of ImageNet's colours.
+        expected = (expected - np.float32([0.485, 0.456, 0.406])) / np.float32(
+            [0.229, 0.224, 0.225]
+        )
+    # Two programs may round a value into neighbouring steps of the map.
+    close = np.isclose(x[mask], expected[mask], atol=1e-5)
+    assert close.mean() > 0.999
+    np.testing.assert_array_equal(x[~mask], 0)
+
+
+@pytest.mark.parametrize("colormap", [None, "jet"])
+@pytest.mark.parametrize("size", [(224, 224), (299, 40)])
+def test_images_of_any_size(size, colormap):
+    front_end = dataclasses.replace(
+        frontend.GUIZZO_REAL, image_size=size, colormap=colormap, silence="remove"
+    )
+    lengths = [4 * RATE, 2 * RATE, 1, 0]
+    x, mask = jax.jit(front_end)(*batch(lengths, 4 * RATE))
+    assert x.shape == (4, *front_end.input_shape) == (4, *size, 1 if colormap is None else 3)
+    assert mask.shape == x.shape[:2]
+    # 501, 251 and 1 of 512 frames, rounded up to whole rows.
+    rows = size[0]
+    expected = [-(-frames * rows // 512) for frames in (501, 251, 1, 0)]
+    assert mask.sum(axis=1).tolist() == expected
+    assert jnp.all(jnp.isfinite(x))
+    np.testing.assert_array_equal(x[~mask], 0)
+
+
+def test_resizing_is_of_the_whole_padded_input():
+    inputs = batch([4 * RATE], 4 * RATE)
+    x, _ = jax.jit(frontend.GUIZZO_QUATERNION)(*inputs)
+    front_end = dataclasses.replace(frontend.GUIZZO_QUATERNION, image_size=(64, 64))
+    small, mask = jax.jit(front_end)(*inputs)
+    expected = jax.image.resize(x, (1, 64, 64, 1), "linear")
+    np.testing.assert_allclose(small[mask], expected[mask], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"silence": "removed"}, "'removed': did you mean 'remove'"),
+        ({"colormap": "viridi"}, "unknown colour map 'viridi': did you mean 'viridis'"),
+        ({"image_size": (0, 9)}, "image_size: expected at least 1 x 1, found 0 x 9"),
+        ({"image_size": (9, 9), "variable_length": True}, "image_size: expected none"),
+    ],
+)
+def test_bad_settings(fields, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(frontend.GUIZZO_REAL, **fields)

@@ -44,8 +44,7 @@ def describe(name: str, num_classes: int = 4) -> ModelInfo:
     165733060
     """
     model = create(name, num_classes)
-    hears = front_end(name)
-    shape = (hears.frames, hears.bins, 1)
+    shape = front_end(name).input_shape
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), x)
     lowered = jax.jit(lambda variables, x: model.apply(variables, x)[0]).lower(variables, x)

@@ -17,7 +17,7 @@ from serjax.pretrained.families import FAMILIES
 from serjax.training import freeze
 from serjax.training.finished import load_best
 from serjax.training.state import Variables
-from serjax.training.task import build_model, input_shape
+from serjax.training.task import build_front_end, build_model, input_shape
 
 
 class _Source(NamedTuple):
@@ -51,7 +51,8 @@ def load(
         num_classes: Classes; None: as many as the checkpoint has.
         input_channels: Of the input to published weights. 3 keeps the first convolution, for
             images. 1 sums it over its channels, for spectrograms: it answers to one channel as it
-            did to three equal ones, so standardize the input, as ImageNet's images are.
+            did to three equal ones, so standardize the input, as ImageNet's images are. A run
+            has its own channels, and no other number is accepted.
         fresh: Layers to start anew besides, as patterns, see `serjax.training.freeze`. Padi et
             al. 2021, section 3.2, replace all dense layers: `("dense1.*", "head")`.
         key: Of the new layers' weights; `jax.random.key(0)` by default.
@@ -119,15 +120,16 @@ def _from_torchvision(
 
 def _from_run(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
     run = load_best(folder, name, **options)
-    if input_channels != 1:
+    shape = input_shape(build_front_end(run.config))
+    if input_channels != shape[-1]:
         raise InputError(
-            f"input_channels: expected 1, as in the run {folder}, found {input_channels}"
+            f"input_channels: expected {shape[-1]}, as in the run {folder}, found {input_channels}"
         )
     return _Source(
         run.variables,
         len(run.classes),
         lambda num_classes: build_model(run.config, num_classes),
-        input_shape(models.front_end(name)),
+        shape,
     )
 
 

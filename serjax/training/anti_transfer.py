@@ -140,7 +140,7 @@ class AntiTransferLoss:
         teachers: Sequence[tuple[nn.Module, Variables]],
     ) -> None:
         self._model, self._front_end, self._specs = model, front_end, specs
-        x = jax.ShapeDtypeStruct((1, front_end.frames, front_end.bins, 1), jnp.float32)
+        x = jax.ShapeDtypeStruct((1, *front_end.input_shape), jnp.float32)
         mask = jax.ShapeDtypeStruct(x.shape[:2], jnp.bool_)
         _, features = jax.eval_shape(
             lambda v, x, mask: model.apply(v, x, mask=mask), abstract, x, mask

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from serjax import augment, data, losses
+from serjax import augment, data, image, losses
 from serjax.command import key_value
 from serjax.errors import InputError
 from serjax.training.cache import enable_compilation_cache
@@ -56,7 +56,16 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add(
         "--augment",
         default=_DEFAULTS.augmentation,
-        help=f"SpecAugment: {', '.join(augment.POLICIES)} (%(default)s)",
+        help=f"of the training part: {', '.join(augment.AUGMENTATIONS)} (%(default)s)",
+    )
+    add("--silence", help="keep, or remove by an adaptive threshold (as suits the model)")
+    add("--colormap", help=f"images of three channels: {', '.join(image.COLORMAPS)} (one channel)")
+    add(
+        "--image-size",
+        type=int,
+        nargs=2,
+        metavar=("ROWS", "COLUMNS"),
+        help="size that inputs are resized to, frames by bins (as the model's paper has it)",
     )
     add("--dtype", default=_DEFAULTS.dtype, help="float32 or bfloat16 (%(default)s)")
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
@@ -193,6 +202,9 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
         augmentation=arguments.augment,
+        silence=arguments.silence,
+        colormap=arguments.colormap,
+        image_size=arguments.image_size and tuple(arguments.image_size),
         dtype=arguments.dtype,
         initial=arguments.init,
         freeze=dict(arguments.freeze),

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 import serjax
-from serjax.training.task import RunConfig, Task, front_end_of
+from serjax.training.task import RunConfig, Task, build_front_end
 
 
 def device() -> str:
@@ -45,7 +45,7 @@ def described(
         "classes": task.classes,
         **({} if parameters is None else {"parameters": parameters}),
         "utterances": {name: len(indices) for name, indices in parts.items()},
-        "front_end": dataclasses.asdict(front_end_of(config)),
+        "front_end": dataclasses.asdict(build_front_end(config)),
         "device": device(),
         "versions": versions(),
         "command": command,

@@ -9,14 +9,14 @@ from serjax import models, report
 from serjax.errors import InputError
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.state import Variables
-from serjax.training.task import RunConfig, abstract_variables, build_model
+from serjax.training.task import RunConfig, abstract_variables, build_front_end, build_model
 
 
 class FinishedRun(NamedTuple):
     """A trained model.
 
     Attributes:
-        config: That of the run, as far as the model follows from it.
+        config: That of the run, as far as the model and what it hears follow from it.
         classes: Names, in the order of the logits.
         model: The network.
         variables: Its best ones.
@@ -58,10 +58,14 @@ def load_best(folder: Path, model: str | None = None, **options: Any) -> Finishe
     config = RunConfig(
         model=described["model"],
         dtype="float32" if "dtype" in options else described["dtype"],
+        # Older runs have none of these: they heard all, in one channel.
+        silence=described.get("silence", "keep"),
+        colormap=described.get("colormap"),
+        image_size=tuple(described["image_size"]) if described.get("image_size") else None,
         model_options={**described["model_options"], **options},
     )
     network = build_model(config, len(described["classes"]))
-    like = abstract_variables(network, models.front_end(config.model))
+    like = abstract_variables(network, build_front_end(config))
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     variables = Checkpoints(folder / "checkpoints").restore_best(like, metrics["best_step"])
     return FinishedRun(config, described["classes"], network, variables)

@@ -6,11 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from serjax import models
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.training.evaluate import Evaluator
 from serjax.training.finished import load_best
+from serjax.training.task import build_front_end
 
 
 class Recognizer:
@@ -32,7 +32,7 @@ class Recognizer:
     def __init__(self, folder: Path, batch_size: int = 20) -> None:
         run = load_best(folder)
         self.classes: list[str] = run.classes
-        self._front_end = models.front_end(run.config.model)
+        self._front_end = build_front_end(run.config)
         self.sample_rate = self._front_end.sample_rate
         self.shortest = self._front_end.window_samples
         self._variables = run.variables

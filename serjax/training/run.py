@@ -31,8 +31,8 @@ from serjax.training.task import (
     RunConfig,
     Task,
     abstract_variables,
+    build_front_end,
     build_model,
-    front_end_of,
     input_shape,
     prepare,
 )
@@ -142,7 +142,7 @@ def run(
     config.check()
     config = config.resolved()
     with clock.timed("data"):
-        task = prepare(config, front_end_of(config), console, recordings)
+        task = prepare(config, build_front_end(config), console, recordings)
     finish = _network if config.model in models.names() else _classical
     return finish(config, task, out, resume, console, command or [], clock)
 
@@ -204,7 +204,7 @@ def _network(
     epochs, batch_size = config.epochs, config.batch_size
     assert epochs is not None
     assert batch_size is not None
-    front_end = models.front_end(config.model)
+    front_end = build_front_end(config)
     model = build_model(config, len(task.classes))
     abstract = abstract_variables(model, front_end)
     parameters = parameter_count(abstract["params"])

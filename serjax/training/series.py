@@ -13,7 +13,7 @@ from serjax.training.described import device, versions
 from serjax.training.folder import open_folder
 from serjax.training.reading import divide, read, tables
 from serjax.training.run import run
-from serjax.training.task import RunConfig, front_end_of
+from serjax.training.task import RunConfig, build_front_end
 
 
 def cross_validate(
@@ -115,7 +115,7 @@ def _run_all(
     for config in runs.values():
         config.check()
     first = next(iter(runs.values()))
-    recordings = read(first, front_end_of(first), console)
+    recordings = read(first, build_front_end(first), console)
     for config in runs.values():  # before hours are spent on those that can be made
         divide(config, recordings.corpora, recordings.target, recordings.content)
     corpora = recordings.corpora

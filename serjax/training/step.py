@@ -1,7 +1,7 @@
 """One training step and one evaluation step, each a single compiled program.
 
-Waveforms lie on the device. A step cuts its batch from them, makes spectrograms, augments them,
-and runs the model, the loss, the gradient and the update.
+Waveforms lie on the device. A step cuts its batch from them, augments it, makes spectrograms,
+augments those, and runs the model, the loss, the gradient and the update.
 """
 
 import functools
@@ -84,7 +84,7 @@ def make_train_step(
         optimizer: From optax; where layers are frozen, from `freeze.optimizer`.
         key: Of all random numbers; those of a step follow from `fold_in(key, state.step)`.
         num_classes: Classes.
-        augmentation: SpecAugment policy, or "none".
+        augmentation: One of `serjax.augment.AUGMENTATIONS`.
         frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
             Every stage is a branch of the one program, without the gradients that it has no use
             for, and adds to the time of its compilation.
@@ -93,6 +93,7 @@ def make_train_step(
     size = front_end.segment_samples
     if front_end.variable_length:
         size = front_end.samples(max(CHUNK_FRAMES))
+    changes = augment.AUGMENTATIONS[augmentation]
     frozen = frozen or {}
     firsts = freeze.stages(frozen)
 
@@ -109,9 +110,12 @@ def make_train_step(
         start, length, label, weight = batches.select(examples, indices)
         if front_end.variable_length:
             start, length = _random_chunk(chunk_key, start, length, front_end)
-        x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
-        if augmentation != "none":
-            x = augment.spec_augment(augment_key, x[..., 0], augmentation, mask=mask)[..., None]
+        sound_key, image_key = jax.random.split(augment_key)
+        waveform = batches.cut(examples.samples, start, length, size)
+        waveform, length = front_end.clean(waveform, length)
+        waveform, length = changes.change_waveforms(sound_key, waveform, length)
+        x, mask = front_end.analyse(waveform, length)
+        x, mask = front_end.present(changes.change_spectrograms(image_key, x, mask), mask)
 
         def loss_function(params: Any) -> tuple[jax.Array, Any]:
             (logits, features), updates = freeze.apply(

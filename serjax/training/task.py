@@ -1,7 +1,7 @@
 """What a run is to do: its configuration, and the corpus read, checked, split and laid out."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -24,6 +24,9 @@ _OF_NETWORKS = (
     "weight_decay",
     "patience",
     "augmentation",
+    "silence",
+    "colormap",
+    "image_size",
     "dtype",
     "initial",
     "anti_transfer",
@@ -83,7 +86,12 @@ class RunConfig:
             or "constant".
         weight_decay: Decoupled, as in AdamW.
         patience: Epochs without a lower validation loss after which training stops.
-        augmentation: SpecAugment policy in training, or "none".
+        augmentation: Of the training part, one of `serjax.augment.AUGMENTATIONS`.
+        silence: "keep" or "remove"; None: as suits the model.
+        colormap: Colour map of images of three channels, one of `serjax.image.COLORMAPS`; None:
+            spectrograms of one channel.
+        image_size: Rows and columns that the input is resized to; None: as the model's front end
+            makes it.
         dtype: Of the arithmetic, "float32" or "bfloat16".
         initial: Where the weights come from: the folder of a run of the same model, or a file of
             published weights, see `serjax.pretrained.load`; None: from chance.
@@ -116,6 +124,9 @@ class RunConfig:
     weight_decay: float = 0.0
     patience: int = 20
     augmentation: str = "none"
+    silence: Literal["keep", "remove"] | None = None
+    colormap: str | None = None
+    image_size: tuple[int, int] | None = None
     dtype: str = "float32"
     initial: str | None = None
     freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
@@ -138,11 +149,12 @@ class RunConfig:
             raise InputError(unknown_name("schedule", self.schedule, ("cosine", "constant")))
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
-        if self.augmentation not in augment.POLICIES:
-            raise InputError(unknown_name("augmentation", self.augmentation, augment.POLICIES))
+        if self.augmentation not in augment.AUGMENTATIONS:
+            raise InputError(unknown_name("augmentation", self.augmentation, augment.AUGMENTATIONS))
         known = (*models.names(), *classical.names())
         if self.model not in known:
             raise InputError(unknown_name("model", self.model, known))
+        build_front_end(self)
         if self.model in classical.names():
             self._check_classical()
         for term in self.anti_transfer:
@@ -178,6 +190,7 @@ class RunConfig:
             epochs=self.epochs or epochs,
             batch_size=self.batch_size or suited.batch_size,
             learning_rate=self.learning_rate or suited.learning_rate,
+            silence=build_front_end(self).silence,
             model_options={**suited.model_options, **self.model_options},
         )
 
@@ -230,11 +243,21 @@ def prepare(
     return Task(corpus, classes, labels, crossing.split, examples, front_end.sample_rate)
 
 
-def front_end_of(config: RunConfig) -> FrontEnd:
-    """What the configured model hears."""
+def build_front_end(config: RunConfig) -> FrontEnd:
+    """What the configured model hears: what its paper describes, but for what is configured.
+
+    Raises:
+        InputError: Unknown model, or settings that it cannot have.
+    """
     if config.model in classical.names():
         return classical.FRONT_END
-    return models.front_end(config.model)
+    suited = models.front_end(config.model)
+    return dataclasses.replace(
+        suited,
+        silence=config.silence or suited.silence,
+        colormap=config.colormap,
+        image_size=config.image_size,
+    )
 
 
 def build_model(config: RunConfig, num_classes: int) -> nn.Module:
@@ -248,7 +271,7 @@ def build_model(config: RunConfig, num_classes: int) -> nn.Module:
         options["dtype"] = jnp.bfloat16
     model = models.create(config.model, num_classes, **options)
     try:
-        abstract_variables(model, models.front_end(config.model))
+        abstract_variables(model, build_front_end(config))
     except (TypeError, ValueError) as error:
         raise InputError(f"{config.model} {options}: {error}") from error
     return model
@@ -256,7 +279,7 @@ def build_model(config: RunConfig, num_classes: int) -> nn.Module:
 
 def input_shape(front_end: FrontEnd) -> tuple[int, int, int, int]:
     """Shape of a batch of one."""
-    return (1, front_end.frames, front_end.bins, 1)
+    return (1, *front_end.input_shape)
 
 
 def abstract_variables(model: nn.Module, front_end: FrontEnd) -> Any:

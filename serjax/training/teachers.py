@@ -43,6 +43,7 @@ def teacher_config(task: str, student: RunConfig) -> RunConfig:
         training_part_of=RunConfig(
             model=student.model,
             seed=student.seed,
+            silence=student.silence,
             skip_bad_files=student.skip_bad_files,
             **{name: getattr(student, name) for name in _DIVIDING},
         ),

@@ -1,15 +1,14 @@
-"""Random changes to training examples, on the device and independent for each example."""
+"""SpecAugment: random bands of frequencies and stretches of time, masked."""
 
 import dataclasses
 from fractions import Fraction
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from serjax.augment.spectrogram import Fill, as_spectrogram, check_fill, fill_value
 from serjax.errors import InputError, unknown_name
-from serjax.fourier import at_least_float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +57,7 @@ def spec_augment(
     policy: str | SpecAugmentPolicy = "conservative",
     *,
     mask: jax.Array | np.ndarray | None = None,
-    fill: Literal["mean", "min"] | float = "mean",
+    fill: Fill = "mean",
 ) -> jax.Array:
     """Masks random bands of frequencies and stretches of time (SpecAugment).
 
@@ -80,22 +79,10 @@ def spec_augment(
     References:
         Park et al., "SpecAugment" (Interspeech 2019); Padi et al. (ICMI 2021), section 3.4.
     """
-    spectrogram = jnp.asarray(spectrogram)
-    if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
-        raise ValueError(
-            "spectrogram must be floating [..., frames, bins], "
-            f"found {spectrogram.dtype} of shape {spectrogram.shape}"
-        )
-    if isinstance(fill, str) and fill not in ("mean", "min"):
-        raise ValueError(f'fill must be "mean", "min" or a number, found {fill!r}')
-    real = jnp.ones(spectrogram.shape[:-1], bool) if mask is None else jnp.asarray(mask)
-    if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
-        raise ValueError(
-            f"mask must be bool of shape {spectrogram.shape[:-1]}, "
-            f"found {real.dtype} of shape {real.shape}"
-        )
+    spectrogram, real = as_spectrogram(spectrogram, mask)
+    check_fill(fill)
     masked = spec_augment_mask(key, real, spectrogram.shape[-1], policy)
-    return jnp.where(masked, _fill_value(spectrogram, real, fill), spectrogram)
+    return jnp.where(masked, fill_value(spectrogram, real, fill), spectrogram)
 
 
 def spec_augment_mask(
@@ -163,21 +150,6 @@ def _stripes(
     start = jax.random.randint(start_key, shape, 0, size[..., None] - width + 1, jnp.int32)
     position, start, width = index[..., None, :], start[..., None], width[..., None]
     return ((position >= start) & (position < start + width)).any(axis=-2)
-
-
-def _fill_value(spectrogram: jax.Array, real: jax.Array, fill: str | float) -> jax.Array:
-    """What masked values become, `[..., 1, 1]` in the spectrogram's dtype."""
-    if not isinstance(fill, str):
-        return jnp.full((1,) * spectrogram.ndim, fill, spectrogram.dtype)
-    real = real[..., None]
-    axes = (-2, -1)
-    if fill == "min":
-        largest = jnp.finfo(spectrogram.dtype).max
-        return jnp.where(real, spectrogram, largest).min(axis=axes, keepdims=True)
-    values = jnp.where(real, at_least_float32(spectrogram), 0)
-    count = real.sum(axis=axes, keepdims=True, dtype=jnp.int32) * spectrogram.shape[-1]
-    mean = values.sum(axis=axes, keepdims=True) / jnp.maximum(count, 1).astype(values.dtype)
-    return mean.astype(spectrogram.dtype)
 
 
 def _policy(policy: str | SpecAugmentPolicy) -> SpecAugmentPolicy:

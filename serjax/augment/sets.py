@@ -1,0 +1,80 @@
+"""Augmentations by name: what is done to the waveforms and spectrograms of a training batch."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Protocol
+
+import jax
+
+from serjax.augment.geometry import elastic, flip, rotate
+from serjax.augment.masking import POLICIES, spec_augment
+from serjax.augment.waveform import add_noise, change_speed, shift
+
+WaveformChange = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+class SpectrogramChange(Protocol):
+    """A change of spectrograms `[..., frames, bins]` with a mask of their real frames."""
+
+    def __call__(self, key: jax.Array, spectrogram: jax.Array, /, *, mask: jax.Array) -> jax.Array:
+        """Spectrograms of the same shape."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """Random changes to training examples, in order.
+
+    Attributes:
+        of_waveforms: Each takes a key, waveforms `[..., samples]` and lengths `[...]`, and returns
+            waveforms of the same shape and their lengths.
+        of_spectrograms: Each takes a key, spectrograms `[..., frames, bins]` and `mask=`
+            `[..., frames]`, and returns spectrograms of the same shape.
+    """
+
+    of_waveforms: tuple[WaveformChange, ...] = ()
+    of_spectrograms: tuple[SpectrogramChange, ...] = ()
+
+    def change_waveforms(
+        self, key: jax.Array, waveform: jax.Array, lengths: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Waveforms `[..., samples]` and lengths `[...]`, changed."""
+        for index, change in enumerate(self.of_waveforms):
+            waveform, lengths = change(jax.random.fold_in(key, index), waveform, lengths)
+        return waveform, lengths
+
+    def change_spectrograms(
+        self, key: jax.Array, spectrogram: jax.Array, mask: jax.Array
+    ) -> jax.Array:
+        """Spectrograms `[..., frames, bins]`, changed."""
+        for index, change in enumerate(self.of_spectrograms):
+            spectrogram = change(jax.random.fold_in(key, index), spectrogram, mask=mask)
+        return spectrogram
+
+
+def _keeping_lengths(change: Callable[..., jax.Array]) -> WaveformChange:
+    return lambda key, waveform, lengths: (change(key, waveform, lengths), lengths)
+
+
+# SpecAugment's policies by their own names. Tiwari et al. name shifting, scaling and noise, and
+# rotation, flipping and elastic deformation of the images, but no amounts: these are moderate.
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    **{
+        name: Augmentation(of_spectrograms=(functools.partial(spec_augment, policy=policy),))
+        for name, policy in POLICIES.items()
+        if name != "none"
+    },
+    "tiwari": Augmentation(
+        of_waveforms=(
+            _keeping_lengths(functools.partial(shift, largest_samples=1_600)),
+            functools.partial(change_speed, factors=(0.9, 1.1)),
+            _keeping_lengths(functools.partial(add_noise, snr_db=(15.0, 30.0))),
+        ),
+        of_spectrograms=(
+            functools.partial(rotate, degrees=(-5.0, 5.0)),
+            functools.partial(flip, axis="time", probability=0.5),
+            functools.partial(elastic, displacement=2.0, smoothness=8.0),
+        ),
+    ),
+}

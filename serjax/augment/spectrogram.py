@@ -1,0 +1,51 @@
+"""What all changes of spectrograms share: checks, and what takes the place of values."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from serjax.fourier import at_least_float32
+
+Fill = Literal["mean", "min"] | float
+
+
+def as_spectrogram(
+    spectrogram: jax.Array | np.ndarray, mask: jax.Array | np.ndarray | None
+) -> tuple[jax.Array, jax.Array]:
+    """The arrays, and a mask of all frames where there is none, or ValueError."""
+    spectrogram = jnp.asarray(spectrogram)
+    if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
+        raise ValueError(
+            "spectrogram must be floating [..., frames, bins], "
+            f"found {spectrogram.dtype} of shape {spectrogram.shape}"
+        )
+    real = jnp.ones(spectrogram.shape[:-1], bool) if mask is None else jnp.asarray(mask)
+    if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
+        raise ValueError(
+            f"mask must be bool of shape {spectrogram.shape[:-1]}, "
+            f"found {real.dtype} of shape {real.shape}"
+        )
+    return spectrogram, real
+
+
+def check_fill(fill: Fill) -> None:
+    """Raises ValueError unless it is a number or the name of one."""
+    if isinstance(fill, str) and fill not in ("mean", "min"):
+        raise ValueError(f'fill must be "mean", "min" or a number, found {fill!r}')
+
+
+def fill_value(spectrogram: jax.Array, real: jax.Array, fill: Fill) -> jax.Array:
+    """What takes the place of values, `[..., 1, 1]` in the spectrogram's dtype."""
+    if not isinstance(fill, str):
+        return jnp.full((1,) * spectrogram.ndim, fill, spectrogram.dtype)
+    real = real[..., None]
+    axes = (-2, -1)
+    if fill == "min":
+        largest = jnp.finfo(spectrogram.dtype).max
+        return jnp.where(real, spectrogram, largest).min(axis=axes, keepdims=True)
+    values = jnp.where(real, at_least_float32(spectrogram), 0)
+    count = real.sum(axis=axes, keepdims=True, dtype=jnp.int32) * spectrogram.shape[-1]
+    mean = values.sum(axis=axes, keepdims=True) / jnp.maximum(count, 1).astype(values.dtype)
+    return mean.astype(spectrogram.dtype)

@@ -1,0 +1,182 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serjax.augment import add_noise, change_speed, gain, shift
+from serjax.errors import InputError
+
+SAMPLES = 600  # One size for all drawn cases, so that each function is compiled once.
+
+FUNCTIONS = {
+    "add_noise": add_noise,
+    "gain": lambda key, waveform, lengths: gain(key, waveform),
+    "shift": lambda key, waveform, lengths: shift(key, waveform, lengths, largest_samples=50),
+    "change_speed": lambda key, waveform, lengths: change_speed(key, waveform, lengths)[0],
+}
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, shape).astype(np.float32)
+
+
+def padded(lengths, past_the_end=0.0, seed: int = 0):
+    lengths = np.array(lengths, np.int32)
+    real = np.arange(SAMPLES) < lengths[..., None]
+    return np.where(real, noise(*lengths.shape, SAMPLES, seed=seed), np.float32(past_the_end))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_keys_decide_and_examples_are_independent(key, name):
+    function = FUNCTIONS[name]
+    waveform = np.broadcast_to(noise(SAMPLES), (8, SAMPLES))
+    lengths = np.full(8, SAMPLES, np.int32)
+    result = np.asarray(function(key, waveform, lengths))
+    np.testing.assert_array_equal(result, function(key, waveform, lengths))
+    assert len({row.tobytes() for row in result}) >= 7  # two shifts may be the same
+    assert (result != np.asarray(function(jax.random.key(1), waveform, lengths))).any()
+    jitted = np.asarray(jax.jit(function)(key, waveform, lengths))
+    np.testing.assert_allclose(jitted, result, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["add_noise", "shift", "change_speed"])
+@pytest.mark.parametrize("past_the_end", [0.9, np.nan])
+def test_what_lies_past_the_end_changes_nothing(key, name, past_the_end):
+    lengths = np.array([[SAMPLES, 300, 1], [0, 17, 599]], np.int32)
+    clean = FUNCTIONS[name](key, padded(lengths), lengths)
+    dirty = FUNCTIONS[name](key, padded(lengths, past_the_end), lengths)
+    np.testing.assert_array_equal(clean, dirty)
+    if name != "change_speed":
+        assert not np.asarray(clean)[np.arange(SAMPLES) >= lengths[..., None]].any()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_types(key, name, dtype, float64):
+    result = FUNCTIONS[name](key, jnp.asarray(noise(2, SAMPLES), dtype), np.array([SAMPLES, 9]))
+    assert result.dtype == (jnp.float32 if dtype == jnp.bfloat16 else dtype)
+
+
+# --- Noise ---------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(1, SAMPLES), min_size=3, max_size=3))
+def test_the_ratio_is_met_over_the_real_samples(seed, lengths):
+    waveform = padded(lengths, seed=seed)
+    snr_db = (-5.0, 40.0)
+    key = jax.random.key(seed)
+    result = np.asarray(add_noise(key, waveform, np.array(lengths), snr_db=snr_db), np.float64)
+    fixed = np.asarray(add_noise(key, waveform, np.array(lengths), snr_db=(7.0, 7.0)), np.float64)
+    for row, seven, clean, length in zip(result, fixed, waveform, lengths, strict=True):
+        power = np.mean(clean[:length].astype(np.float64) ** 2)
+        found = 10 * np.log10(power / np.mean((row - clean)[:length] ** 2))
+        assert snr_db[0] - 0.1 <= found <= snr_db[1] + 0.1
+        found = 10 * np.log10(power / np.mean((seven - clean)[:length] ** 2))
+        assert found == pytest.approx(7, abs=0.1)
+
+
+def test_noise_is_white_and_normal_and_its_ratio_uniform(key):
+    waveform = np.broadcast_to(noise(SAMPLES), (2000, SAMPLES))
+    added = np.asarray(add_noise(key, waveform, snr_db=(0.0, 20.0)) - waveform, np.float64)
+    ratio = 10 * np.log10(np.mean(waveform[0] ** 2) / np.mean(added**2, axis=1))
+    assert scipy.stats.kstest(ratio / 20, "uniform").pvalue > 1e-4
+    white = added / added.std(axis=1, keepdims=True)
+    assert scipy.stats.kstest(white[:20].ravel(), "norm").pvalue > 1e-4
+    assert abs(np.mean(white[:, 1:] * white[:, :-1])) < 5 / np.sqrt(white.size)
+
+
+def test_no_noise_is_added_to_nothing(key):
+    assert not np.asarray(add_noise(key, np.zeros((2, 50), np.float32))).any()
+    assert not np.asarray(add_noise(key, noise(1, 50), np.array([0]))).any()
+
+
+# --- Gain, shift, speed --------------------------------------------------------------------------
+
+
+def test_gain_is_one_factor_in_its_range(key):
+    waveform = noise(2000, 5)
+    ratio = np.asarray(gain(key, waveform, gain_db=(-6.0, 12.0))) / waveform
+    decibel = 20 * np.log10(ratio)
+    np.testing.assert_allclose(decibel, decibel[:, :1].repeat(5, 1), atol=1e-4)
+    assert scipy.stats.kstest((decibel[:, 0] + 6) / 18, "uniform").pvalue > 1e-4
+
+
+def test_shifts_are_rolls_of_the_real_samples_by_every_amount(key):
+    lengths = np.tile(np.array([40, 7, 1, 0], np.int32), 1000)
+    waveform = noise(len(lengths), 50)
+    result = np.asarray(shift(key, waveform, lengths, largest_samples=3))
+    amounts = []
+    for row, before, length in zip(result, waveform, lengths, strict=True):
+        rolled = [np.roll(before[:length], by) for by in range(-3, 4)]
+        found = [i for i, r in enumerate(rolled) if np.array_equal(r, row[:length])]
+        assert found
+        assert not row[length:].any()
+        amounts.extend(found if length == 40 else [])
+    assert scipy.stats.chisquare(np.bincount(amounts, minlength=7)).pvalue > 1e-4
+
+
+@given(st.sampled_from([0.5, 0.9, 0.917, 1.0, 1.1, 1.5, 2.0]), st.integers(0, SAMPLES))
+def test_speed_equals_numpys_interpolation(factor, length):
+    waveform = padded([length])
+    key = jax.random.key(0)
+    result, new = change_speed(key, waveform, np.array([length]), factors=(factor, factor))
+    places = np.arange(SAMPLES) * round(1000 * factor) / 1000
+    places = places[places <= length - 1]
+    assert new.tolist() == [len(places)]
+    expected = np.interp(places, np.arange(SAMPLES), waveform[0]) if length else []
+    np.testing.assert_allclose(result[0, : len(places)], expected, atol=1e-6)
+    assert not np.asarray(result[0, len(places) :]).any()
+
+
+def test_speed_moves_a_tone(key):
+    """A tone of 800 Hz at 1.25 times the speed is one of 1000 Hz."""
+    rate, samples = 16_000, 4_000
+    tone = np.sin(2 * np.pi * 800 * np.arange(samples) / rate).astype(np.float32)
+    result, length = change_speed(key, tone, factors=(1.25, 1.25))
+    assert length == 3_200
+    spectrum = np.abs(np.fft.rfft(np.asarray(result)[:3_200]))
+    assert spectrum.argmax() * rate / 3_200 == 1_000
+
+
+def test_speeds_are_uniform(key):
+    waveform = np.ones((3000, SAMPLES), np.float32)
+    _, lengths = change_speed(key, waveform, np.full(3000, 400), factors=(0.8, 1.25))
+    counted = np.array([int(399 * 1000 // k) + 1 for k in range(800, 1251)])
+    probabilities = np.bincount(counted) / len(counted)
+    observed = np.bincount(np.asarray(lengths), minlength=len(probabilities))
+    likely = probabilities > 0
+    assert not observed[~likely].any()
+    test = scipy.stats.chisquare(observed[likely], 3000 * probabilities[likely])
+    assert test.pvalue > 1e-4
+
+
+# --- Errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda k, x: add_noise(k, x, snr_db=(3.0, 1.0)), "snr_db: .* low <= high, found 3.0, 1.0"),
+        (lambda k, x: add_noise(k, x, snr_db=(0.0, np.inf)), "snr_db: expected two numbers"),
+        (lambda k, x: gain(k, x, gain_db=(np.nan, 1.0)), "gain_db: expected two numbers"),
+        (lambda k, x: shift(k, x, largest_samples=-1), "at least 0, found -1"),
+        (lambda k, x: change_speed(k, x, factors=(0.0, 1.0)), "factors: .* 0 < low <= high, found"),
+        (lambda k, x: change_speed(k, x, factors=(1e7, 1e7)), "expected fewer than 0 samples"),
+        (lambda k, x: shift(k, x[:, :0]), r"at least one sample, found shape \(2, 0\)"),
+    ],
+)
+def test_bad_arguments(key, call, message):
+    with pytest.raises(InputError, match=message):
+        call(key, noise(2, 10))
+
+
+def test_bad_shapes(key):
+    for function in (add_noise, shift, change_speed):
+        with pytest.raises(ValueError, match=r"lengths must be integer of shape \(2,\)"):
+            function(key, noise(2, 10), np.array([1, 2, 3]))
+    for function in (add_noise, gain, shift, change_speed):
+        with pytest.raises(ValueError, match="waveform must be floating"):
+            function(key, np.ones(10, np.int16))

@@ -1,0 +1,178 @@
+"""Augmentation by named sets, and inside the compiled training step."""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from serjax import augment, frontend, training
+from serjax.data import batches
+from serjax.errors import InputError
+from serjax.training import create_state, make_train_step
+from serjax.training.step import make_evaluation_step
+from serjax.training.task import abstract_variables, build_front_end, build_model
+
+FRONT_END = dataclasses.replace(
+    frontend.GUIZZO_REAL, frames=64, bins=32, segment_seconds=0.5, silence="remove"
+)
+
+
+class Linear(nn.Module):
+    """Logits that tell inputs apart, compiled in no time."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False, mask=None):
+        flat = x.reshape(x.shape[0], -1)
+        weight = self.param("weight", nn.initializers.normal(), (flat.shape[1], 3))
+        return flat @ weight, {}
+
+
+def waveforms(count: int = 4, samples: int = 6_000) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    tones = np.sin(np.arange(samples) * rng.uniform(0.05, 0.5, (count, 1)))
+    return list((0.3 * tones + 0.01 * rng.normal(size=tones.shape)).astype(np.float32))
+
+
+def trained_weight(augmentation: str, seed: int = 0, front_end=FRONT_END, steps: int = 1):
+    """The weight after some steps, and how many programs they took."""
+    size = front_end.segment_samples
+    examples = jax.device_put(batches.pack(waveforms(), [0, 1, 2, 0], size, room=size))
+    model, optimizer = Linear(), optax.sgd(0.1)
+    step = make_train_step(
+        model, front_end, optimizer, jax.random.key(seed), 3, augmentation=augmentation
+    )
+    state = create_state(model, optimizer, jax.random.key(9), (1, *front_end.input_shape))
+    for _ in range(steps):
+        state, result = step(state, examples, jnp.array([0, 1, 2, -1], jnp.int32))
+        assert result.input_finite
+    return np.asarray(state.params["weight"]), step._cache_size()
+
+
+# --- Sets ----------------------------------------------------------------------------------------
+
+
+def test_sets_by_name():
+    assert set(augment.AUGMENTATIONS) == {*augment.POLICIES, "tiwari"}
+    assert augment.AUGMENTATIONS["none"] == augment.Augmentation()
+
+
+def test_a_policy_is_the_same_as_a_set(key):
+    x = np.random.default_rng(0).normal(size=(2, 50, 40)).astype(np.float32)
+    mask = np.arange(50) < np.array([[50], [20]])
+    result = augment.AUGMENTATIONS["aggressive"].change_spectrograms(key, x, mask)
+    keys = jax.random.fold_in(key, 0)
+    np.testing.assert_array_equal(result, augment.spec_augment(keys, x, "aggressive", mask=mask))
+    assert (np.asarray(result) != x).any()
+
+
+def test_changes_are_made_in_order_with_keys_of_their_own(key):
+    seen = []
+
+    def change(name, key, x, *rest, mask=None):
+        seen.append((name, jax.random.key_data(key).tolist()))
+        return (x + len(seen), rest[0] - 1) if rest else x * 2
+
+    own = augment.Augmentation(
+        of_waveforms=(functools.partial(change, "a"), functools.partial(change, "b")),
+        of_spectrograms=(functools.partial(change, "c"), functools.partial(change, "d")),
+    )
+    waveform, lengths = own.change_waveforms(key, jnp.zeros(3), jnp.array(3))
+    assert (waveform.tolist(), int(lengths)) == ([3.0, 3.0, 3.0], 1)
+    assert own.change_spectrograms(key, jnp.ones((1, 1)), jnp.ones(1, bool)).tolist() == [[4.0]]
+    assert [name for name, _ in seen] == ["a", "b", "c", "d"]
+    assert seen[0][1] != seen[1][1]
+
+
+# --- In training ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _standard(standard_promotion):
+    """Optax promotes implicitly."""
+
+
+@pytest.mark.parametrize("name", ["conservative", "tiwari"])
+def test_training_augments_by_its_key_in_one_program(name):
+    plain, _ = trained_weight("none", steps=2)
+    one, programs = trained_weight(name, steps=2)
+    same, _ = trained_weight(name, steps=2)
+    other, _ = trained_weight(name, seed=1, steps=2)
+    assert programs == 1
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - plain).max() > 1e-4
+    assert np.abs(one - other).max() > 1e-4
+
+
+def test_images_are_augmented_before_they_are_coloured():
+    """A flipped, rotated image still has the colours of the map: the step trains on such input."""
+    coloured = dataclasses.replace(FRONT_END, colormap="viridis", image_size=(20, 24))
+    weight, programs = trained_weight("tiwari", front_end=coloured)
+    assert weight.shape == (20 * 24 * 3, 3)
+    assert programs == 1
+    assert np.isfinite(weight).all()
+
+
+def test_without_augmentation_training_hears_what_evaluation_hears():
+    """One step of gradient descent on what the front end gives, computed without the step."""
+    size = FRONT_END.segment_samples
+    x = np.zeros((4, size), np.float32)
+    for row, waveform in zip(x, waveforms(), strict=True):
+        row[:6_000] = np.clip(np.rint(waveform * 32768), -32768, 32767) / 32768
+    heard, _ = FRONT_END(jnp.asarray(x), jnp.full(4, 6_000, jnp.int32))
+    flat = heard.reshape(4, -1)[:3]
+    state = create_state(Linear(), optax.sgd(0.1), jax.random.key(9), (1, *FRONT_END.input_shape))
+    before = np.asarray(state.params["weight"], np.float64)
+    flat = np.asarray(flat, np.float64)
+    scores = np.exp(flat @ before)
+    error = scores / scores.sum(axis=1, keepdims=True) - np.eye(3)
+    expected = before - 0.1 * flat.T @ error / 3
+    found, _ = trained_weight("none")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+    examples = batches.pack(waveforms(), [0, 1, 2, 0], size, room=size)
+    probabilities = make_evaluation_step(Linear(), FRONT_END)(
+        {"params": {"weight": before.astype(np.float32)}},
+        examples.samples,
+        examples.start,
+        examples.length,
+        size,
+    )
+    softmax = scores / scores.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities[:3], softmax, atol=1e-4)
+
+
+# --- Configuration -------------------------------------------------------------------------------
+
+
+def test_silence_is_kept_unless_told():
+    heard = [
+        training.RunConfig(model="dscnn", silence=told).resolved().silence
+        for told in (None, "keep", "remove")
+    ]
+    assert heard == ["keep", "keep", "remove"]
+
+
+def test_the_input_follows_the_configuration():
+    config = training.RunConfig(model="resnet50", colormap="jet", image_size=(224, 224))
+    assert build_front_end(config).input_shape == (224, 224, 3)
+    model = build_model(config, 4)
+    like = abstract_variables(model, build_front_end(config))
+    assert like["params"]["stem_conv"]["kernel"].shape == (7, 7, 3, 64)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"augmentation": "tiwary"}, "unknown augmentation 'tiwary': did you mean 'tiwari'"),
+        ({"silence": "drop"}, "unknown treatment of silence 'drop'"),
+        ({"model": "resnet34_stats", "image_size": (9, 9)}, "any number of frames"),
+    ],
+)
+def test_bad_configuration(fields, message):
+    with pytest.raises(InputError, match=message):
+        training.RunConfig(**fields).check()
