@@ -179,10 +179,24 @@ def test_json_takes_arrays_and_paths_but_not_nan(tmp_path):
         report.write_json(path, {"a": {1}})
 
 
-@pytest.mark.parametrize("name", ["config.json", "history.csv", "predictions.csv", "metrics.json"])
+@pytest.mark.parametrize("name", ["config.json", "predictions.csv", "metrics.json"])
 def test_a_missing_file_is_named(run, name):
     (run / name).unlink()
     with pytest.raises(ValueError, match=rf"{re.escape(name)}: expected a file.*No such file"):
+        report.write_page(run)
+
+
+def test_a_run_without_history_has_no_curves(run):
+    (run / "history.csv").unlink()
+    page = report.write_page(run).read_text("utf-8")
+    assert "<h2>Training</h2>" not in page
+    assert "<h2>Confusion</h2>" in page
+    assert not (run / "curves.png").exists()
+
+
+def test_a_summary_of_several_runs_is_named(run):
+    (run / "summary.json").write_text('{"runs": []}')
+    with pytest.raises(ValueError, match=r"summary\.json: expected mean"):
         report.write_page(run)
 
 
