@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", default=defaults.dataset, help=f"{', '.join(data.names())} (%(default)s)")
     add("--data-dir", help="folder of the corpus; the embedded one needs none")
     add("--target", help="emotion, speaker or text (emotion; text where there are no emotions)")
+    add("--labels", help=f"emotions kept, and their names: {', '.join(data.labels.names())} (all)")
     add(
         "--split",
         default=defaults.split,
@@ -95,6 +96,7 @@ def main() -> int:
         dataset=arguments.dataset,
         data_dir=arguments.data_dir,
         target=arguments.target,
+        labels=arguments.labels,
         split=arguments.split,
         fractions=tuple(arguments.fractions),
         seed=arguments.seed,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
+from trees import touch, write_tone
 
 from serjax import audio, data
 from serjax.data.corpus import Corpus, CorpusError, Utterance
@@ -21,19 +21,6 @@ PUBLISHED_CORPORA = (
     "tess",
     "voxceleb",
 )
-
-
-def touch(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
-
-
-def write_tone(path: Path, seconds: float = 0.1, sample_rate: int = 16000) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    time = np.arange(round(seconds * sample_rate)) / sample_rate
-    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * time), sample_rate)
 
 
 def silence(utterance: Utterance, sample_rate: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from serjax import augment, data, models
-from serjax.data import Corpus, batches, splits
+from serjax.data import Corpus, batches, labels, splits
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
@@ -26,6 +26,8 @@ class RunConfig:
         data_dir: Where the corpus lies; None for the embedded one.
         target: What is recognized: "emotion", "speaker", "text"; None: the emotion, or the text
             where the corpus has no emotions.
+        labels: One of `serjax.data.labels.names()`, which emotions are kept and what they are
+            called; None: all, as the corpus has them.
         split: One of `serjax.data.splits.names()`.
         fractions: Shares of training, validation and test.
         seed: Of weights, order, dropout, augmentation and split.
@@ -47,6 +49,7 @@ class RunConfig:
     dataset: str = "synthetic"
     data_dir: str | None = None
     target: str | None = None
+    labels: str | None = None
     split: str = "speaker"
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     seed: int = 0
@@ -78,6 +81,13 @@ class RunConfig:
             raise InputError(unknown_name("augmentation", self.augmentation, augment.POLICIES))
         if self.model not in models.names():
             raise InputError(unknown_name("model", self.model, models.names()))
+        if self.labels is not None:
+            labels.get(self.labels)
+            if self.target not in (None, "emotion"):
+                raise InputError(
+                    f"target: expected emotion with the label set {self.labels!r}, found "
+                    f"{self.target}"
+                )
         if self.split not in splits.names():
             raise InputError(unknown_name("split", self.split, splits.names()))
 
@@ -120,6 +130,8 @@ def prepare(config: RunConfig, front_end: FrontEnd, console: Console) -> Task:
         InputError: Something about the corpus or the split does not allow the run.
     """
     corpus = data.load(config.dataset, config.data_dir, **config.dataset_options)
+    if config.labels is not None:
+        corpus = labels.apply(corpus, config.labels)
     target = config.target or ("emotion" if corpus.labels("emotion") else "text")
     if target not in ("emotion", "speaker", "text"):
         raise InputError(unknown_name("target", target, ("emotion", "speaker", "text")))
@@ -149,10 +161,10 @@ def prepare(config: RunConfig, front_end: FrontEnd, console: Console) -> Task:
     classes = corpus.labels(target)
     if len(classes) < 2:
         raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
-    labels = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
+    numbers = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
-    examples = batches.pack(waveforms, labels.tolist(), longest, room=longest)
-    return Task(corpus, classes, labels, split, examples)
+    examples = batches.pack(waveforms, numbers.tolist(), longest, room=longest)
+    return Task(corpus, classes, numbers, split, examples)
 
 
 def _without_short(

@@ -177,7 +177,8 @@ def walk(root: Path) -> list[str]:
             for name in subfolders
             if os.path.realpath(os.path.join(folder, name)) not in visited
         )
-        files += [(Path(folder) / name).relative_to(root).as_posix() for name in names]
+        relative = Path(folder).relative_to(root)
+        files += [f"{relative.as_posix()}/{name}" if relative.parts else name for name in names]
     return files
 
 
