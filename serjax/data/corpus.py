@@ -32,7 +32,7 @@ COLUMNS = ("path", "emotion", "speaker", "text", "session", *DIMENSIONS)
 
 # soundfile and soxr release the interpreter's lock: on two cores, threads read RAVDESS 1.6 times
 # and FSDD 2 times as fast as a loop. Threads beyond the cores cost nothing and hide slow disks.
-_READERS = 8
+READERS = 8
 
 
 class CorpusError(InputError):
@@ -187,7 +187,7 @@ def waveforms(
     good: list[int] = []
     heard: list[np.ndarray] = []
     errors: list[audio.AudioError] = []
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         for i, result in enumerate(pool.map(attempt, corpus.utterances)):
             if isinstance(result, audio.AudioError):
                 errors.append(result)

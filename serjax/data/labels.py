@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from serjax.data.corpora.files import Published
 from serjax.data.corpus import Corpus, CorpusError
 from serjax.errors import unknown_name
 
@@ -91,6 +92,20 @@ def apply(corpus: Corpus, name: str) -> Corpus:
                 f"for its class {label!r}; the corpus has {_listed(present)}"
             )
     return _relabel(corpus, class_of, name)
+
+
+def apply_to_published(published: Published, name: str) -> Published:
+    """Returns what a corpus is published to hold of the classes of a label set.
+
+    Raises:
+        CorpusError: There is no such label set.
+    """
+    class_of = get(name).class_of
+    counts: Counter[str] = Counter()
+    for emotion, count in published.counts.items():
+        if emotion in class_of:
+            counts[class_of[emotion]] += count
+    return replace(published, counts=counts, total=counts.total())
 
 
 def common(first: Corpus, second: Corpus) -> tuple[Corpus, Corpus]:
