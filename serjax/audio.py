@@ -94,6 +94,17 @@ def load(
     return np.clip(waveform, -1.0, 1.0)
 
 
+def header(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Reads how a recording is stored: its sample rate in Hz, and its number of channels.
+
+    Raises:
+        AudioError: the file is missing, or is not audio.
+    """
+    _check_container(Path(path))
+    with _open(Path(path)) as file:
+        return file.samplerate, file.channels
+
+
 def _check_container(path: Path) -> None:
     """Refuses what libsndfile would report obscurely, or read in part without a word."""
     try:
@@ -138,16 +149,21 @@ def _sample_bytes(file: BinaryIO, size: int) -> tuple[int, int]:
     return 0, 0
 
 
+def _open(path: Path) -> "soundfile.SoundFile":
+    import soundfile
+
+    try:
+        return soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless .raw
+        reason = getattr(error, "error_string", str(error))
+        raise AudioError(f"{path}: is not audio that libsndfile reads ({_line(reason)})") from error
+
+
 def _read(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
     """Samples `[frames, channels]` float32 between two times, and their rate."""
     import soundfile
 
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless .raw
-        reason = getattr(error, "error_string", str(error))
-        raise AudioError(f"{path}: is not audio that libsndfile reads ({_line(reason)})") from error
-    with file:
+    with _open(path) as file:
         if file.frames <= 0:
             raise AudioError(f"{path}: has no samples")
         first, last = _part(path, file, start, end)

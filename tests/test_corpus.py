@@ -4,23 +4,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
+from trees import touch, write_tone
 
 from serjax import audio, data
 from serjax.data.corpus import Corpus, CorpusError, Utterance
 
-
-def touch(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
-
-
-def write_tone(path: Path, seconds: float = 0.1, sample_rate: int = 16000) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    time = np.arange(round(seconds * sample_rate)) / sample_rate
-    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * time), sample_rate)
+PUBLISHED_CORPORA = (
+    "cremad",
+    "emodb",
+    "fsdd",
+    "iemocap",
+    "librispeech_words",
+    "ravdess",
+    "savee",
+    "speech_commands",
+    "tess",
+    "voxceleb",
+)
 
 
 def silence(utterance: Utterance, sample_rate: int) -> np.ndarray:
@@ -49,6 +49,13 @@ class TestCorpus:
         assert corpus.labels("emotion") == ["anger", "sadness"]
         with pytest.raises(CorpusError, match="no column 'emotoin'; expected one of path, emotion"):
             corpus.column("emotoin")
+
+    def test_dimensions_are_columns_without_labels(self):
+        corpus = Corpus("test", (Utterance("a", valence=2.5), Utterance("b")), silence)
+        assert corpus.column("valence") == [2.5, None]
+        assert corpus.column("activation") == corpus.column("dominance") == [None, None]
+        with pytest.raises(CorpusError, match="expected a column of text, found numbers, valence"):
+            corpus.labels("valence")
 
     def test_select(self):
         corpus = Corpus("test", tuple(map(Utterance, "abcd")), silence, notes=("a note",))
@@ -118,12 +125,12 @@ class TestWaveforms:
 
 class TestLoad:
     def test_names(self):
-        assert data.names() == ("emodb", "fsdd", "ravdess", "synthetic")
+        assert data.names() == tuple(sorted((*PUBLISHED_CORPORA, "csv", "folder", "synthetic")))
 
     def test_unknown_name(self):
         with pytest.raises(CorpusError, match="unknown dataset 'RAVDES': did you mean 'ravdess'"):
             data.load("RAVDES")
-        with pytest.raises(CorpusError, match="unknown dataset 'xyz': known are emodb, fsdd"):
+        with pytest.raises(CorpusError, match="unknown dataset 'xyz': known are cremad, csv"):
             data.load("xyz")
 
     def test_unknown_option(self):
@@ -138,7 +145,7 @@ class TestLoad:
         with pytest.raises(CorpusError, match=r"synthetic is generated .* found /data"):
             data.load("synthetic", "/data")
 
-    @pytest.mark.parametrize("name", ["emodb", "fsdd", "ravdess"])
+    @pytest.mark.parametrize("name", PUBLISHED_CORPORA)
     def test_folder_missing_or_empty(self, name: str, tmp_path: Path):
         file = tmp_path / "corpus.zip"
         file.touch()
@@ -155,7 +162,7 @@ class TestLoad:
             assert "http" in str(raised.value)
             assert "\n" not in str(raised.value)
 
-    @pytest.mark.parametrize("name", ["emodb", "fsdd", "ravdess"])
+    @pytest.mark.parametrize("name", PUBLISHED_CORPORA)
     def test_folder_of_something_else(self, name: str, tmp_path: Path):
         touch(tmp_path, "d.wav", "b/c.wav", "a.txt", "e.mp3")
         with pytest.raises(

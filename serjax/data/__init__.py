@@ -4,12 +4,12 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from serjax.data import splits
+from serjax.data import labels, splits
 from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, waveforms
 from serjax.errors import unknown_name
 
-__all__ = ["Corpus", "CorpusError", "Utterance", "load", "names", "splits", "waveforms"]
+__all__ = ["Corpus", "CorpusError", "Utterance", "labels", "load", "names", "splits", "waveforms"]
 
 
 def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpus:

@@ -1,10 +1,11 @@
 """The table every corpus is read into, and the reading of its recordings."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 
@@ -26,11 +27,12 @@ EMOTIONS = (
 )
 """What the published corpora's own codes are translated to, so that corpora can be joined."""
 
-COLUMNS = ("path", "emotion", "speaker", "text", "session")
+DIMENSIONS = ("valence", "activation", "dominance")
+COLUMNS = ("path", "emotion", "speaker", "text", "session", *DIMENSIONS)
 
 # soundfile and soxr release the interpreter's lock: on two cores, threads read RAVDESS 1.6 times
 # and FSDD 2 times as fast as a loop. Threads beyond the cores cost nothing and hide slow disks.
-_READERS = 8
+READERS = 8
 
 
 class CorpusError(InputError):
@@ -50,6 +52,9 @@ class Utterance:
         session: The recording session, or whatever larger unit the corpus is divided into.
         start: Where the utterance begins within the recording, in seconds; None: at its beginning.
         end: Where it ends, in seconds; None: at the recording's end.
+        valence: How pleasant it sounds, on the corpus's own scale, which its loader gives.
+        activation: How aroused, on the same scale.
+        dominance: How much in control, on the same scale.
     """
 
     path: str
@@ -59,6 +64,9 @@ class Utterance:
     session: str | None = None
     start: float | None = None
     end: float | None = None
+    valence: float | None = None
+    activation: float | None = None
+    dominance: float | None = None
 
 
 Reader = Callable[[Utterance, int], np.ndarray]
@@ -75,6 +83,7 @@ class Corpus:
         read: `(utterance, sample_rate)` to a float32 waveform [samples] in [-1, 1]. Raises
             `serjax.audio.AudioError`. Safe to call from several threads.
         notes: What the loader dropped or noticed (duplicates, ignored files), one line each.
+        folder: What the utterances' paths are relative to; None where there are no files.
 
     Raises:
         CorpusError: An utterance is listed twice.
@@ -84,6 +93,7 @@ class Corpus:
     utterances: tuple[Utterance, ...]
     read: Reader
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.utterances, key=_order))
@@ -95,8 +105,19 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.utterances)
 
-    def column(self, name: str) -> list[str | None]:
-        """Returns one of `COLUMNS` for every utterance, in order.
+    @overload
+    def column(
+        self, name: Literal["path", "emotion", "speaker", "text", "session"]
+    ) -> list[str | None]: ...
+
+    @overload
+    def column(self, name: Literal["valence", "activation", "dominance"]) -> list[float | None]: ...
+
+    @overload
+    def column(self, name: str) -> Sequence[str | float | None]: ...
+
+    def column(self, name: str) -> Sequence[str | float | None]:
+        """Returns one of `COLUMNS` for every utterance, in order: a list.
 
         Raises:
             CorpusError: There is no such column.
@@ -106,22 +127,30 @@ class Corpus:
         return [getattr(utterance, name) for utterance in self.utterances]
 
     def labels(self, target: str) -> list[str]:
-        """Returns the distinct values of a column, sorted, without None."""
-        return sorted({value for value in self.column(target) if value is not None})
+        """Returns the distinct values of a column of text, sorted, without None.
+
+        Raises:
+            CorpusError: There is no such column, or it holds numbers.
+        """
+        if target in DIMENSIONS:
+            raise CorpusError(f"{self.name}: expected a column of text, found numbers, {target}")
+        return sorted({value for value in self.column(target) if isinstance(value, str)})
 
     def select(self, indices: Sequence[int] | np.ndarray) -> "Corpus":
         """Returns the corpus of the utterances at `indices`, in this corpus's order."""
         return replace(self, utterances=tuple(self.utterances[int(i)] for i in indices))
 
 
-def file_reader(root: Path) -> Reader:
-    """Returns the `read` of a corpus whose utterances are files under `root`."""
+def corpus_of_files(
+    name: str, utterances: Iterable[Utterance], folder: Path, notes: Iterable[str] = ()
+) -> Corpus:
+    """Returns the corpus of utterances that are files, or parts of files, below a folder."""
 
     def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
-        path = root / utterance.path
+        path = folder / utterance.path
         return audio.load(path, sample_rate, start=utterance.start, end=utterance.end)
 
-    return read
+    return Corpus(name, tuple(utterances), read, tuple(notes), folder)
 
 
 def waveforms(
@@ -158,7 +187,7 @@ def waveforms(
     good: list[int] = []
     heard: list[np.ndarray] = []
     errors: list[audio.AudioError] = []
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         for i, result in enumerate(pool.map(attempt, corpus.utterances)):
             if isinstance(result, audio.AudioError):
                 errors.append(result)

@@ -42,6 +42,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="see `python -m serjax.models`; or knn, lda, rda, svm (%(default)s)",
     )
     add("--target", help="emotion, speaker or text (emotion; text where there are no emotions)")
+    add("--labels", help=f"emotions kept, and their names: {', '.join(data.labels.names())} (all)")
     add("--epochs", type=int, help="at most (as suits model and corpus)")
     add("--batch-size", type=int, help="(as suits the model)")
     add("--learning-rate", type=float, help="of Adam, the highest (as suits the model)")
@@ -194,6 +195,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
     return RunConfig(
         model=arguments.model,
         target=arguments.target,
+        labels=arguments.labels,
         seed=arguments.seed,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,

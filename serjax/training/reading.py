@@ -47,6 +47,8 @@ def tables(config: "RunConfig") -> tuple[tuple[Corpus, ...], str]:
     if config.test_dataset is not None:
         options = config.test_dataset_options
         corpora.append(data.load(config.test_dataset, config.test_dir, **options))
+    if config.labels is not None:
+        corpora = [data.labels.apply(corpus, config.labels) for corpus in corpora]
     target = _target(config, corpora[0])
     corpora = [_labelled(corpus, target) for corpus in corpora]
     if len(corpora) == 2:

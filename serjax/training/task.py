@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from serjax import augment, classical, losses, models
-from serjax.data import Corpus, batches, splits
+from serjax.data import Corpus, batches, labels, splits
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
@@ -71,6 +71,8 @@ class RunConfig:
         data_dir: Where the corpus lies; None for the embedded one.
         target: What is recognized: "emotion", "speaker", "text"; None: the emotion, or the text
             where the corpus has no emotions.
+        labels: One of `serjax.data.labels.names()`, which emotions are kept and what they are
+            called; None: all, as the corpus has them.
         split: One of `serjax.data.splits.names()`; of `protocols()` for a fold; for another test
             corpus, what training and validation don't share.
         fractions: Shares of training, validation and test.
@@ -110,6 +112,7 @@ class RunConfig:
     dataset: str = "synthetic"
     data_dir: str | None = None
     target: str | None = None
+    labels: str | None = None
     split: str = "speaker"
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     fold: str | None = None
@@ -157,6 +160,13 @@ class RunConfig:
         build_front_end(self)
         if self.model in classical.names():
             self._check_classical()
+        if self.labels is not None:
+            labels.get(self.labels)
+            if self.target not in (None, "emotion"):
+                raise InputError(
+                    f"target: expected emotion with the label set {self.labels!r}, found "
+                    f"{self.target}"
+                )
         for term in self.anti_transfer:
             term.check()
         if self.fold is None:
@@ -237,10 +247,10 @@ def prepare(
     classes = corpus.labels(target)
     if len(classes) < 2:
         raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
-    labels = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
+    numbers = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
-    examples = batches.pack(waveforms, labels.tolist(), longest, room=longest)
-    return Task(corpus, classes, labels, crossing.split, examples, front_end.sample_rate)
+    examples = batches.pack(waveforms, numbers.tolist(), longest, room=longest)
+    return Task(corpus, classes, numbers, crossing.split, examples, front_end.sample_rate)
 
 
 def build_front_end(config: RunConfig) -> FrontEnd:

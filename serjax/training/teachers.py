@@ -17,7 +17,7 @@ TASKS = {"speaker": "speaker", "word": "text"}
 
 # What decides which utterances a student is trained on.
 _DIVIDING = (
-    *("dataset", "data_dir", "dataset_options", "target", "split", "fractions", "fold"),
+    *("dataset", "data_dir", "dataset_options", "target", "labels", "split", "fractions", "fold"),
     *("parts_file", "test_dataset", "test_dir", "test_dataset_options"),
 )
 
@@ -33,6 +33,7 @@ def teacher_config(task: str, student: RunConfig) -> RunConfig:
     return dataclasses.replace(
         student,
         target=TASKS[task],
+        labels=None,
         split="random",
         fractions=RunConfig.fractions,
         fold=None,

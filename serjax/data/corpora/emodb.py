@@ -4,15 +4,14 @@ F. Burkhardt, A. Paeschke, M. Rolfes, W. Sendlmeier and B. Weiss, "A database of
 speech", Interspeech 2005. Ten actors speak ten sentences: 535 recordings of 1.2 to 9.0 s at 16 kHz.
 """
 
-import re
 from pathlib import Path
 
 from serjax.data.corpora import files
-from serjax.data.corpus import Corpus, Utterance, file_reader
+from serjax.data.corpus import Corpus, Utterance, corpus_of_files
 
 LAYOUT = files.Layout(
     name="EMO-DB",
-    stem=re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])"),
+    recording=r"(\d\d)([ab]\d\d)([A-Z])([a-z])",
     expected="wav/SSTTTEv.wav (speaker, text, emotion letter, version), such as wav/03a01Wa.wav",
     source="http://emodb.bilderbar.info",
 )
@@ -27,6 +26,21 @@ EMOTIONS = {
     "N": "neutral",
     "T": "sadness",
 }
+
+# Release 2.0 adds 281 recordings whose emotion fewer listeners recognized.
+PUBLISHED = files.Published(
+    counts={
+        "anger": 127,
+        "boredom": 81,
+        "disgust": 46,
+        "fear": 69,
+        "happiness": 71,
+        "neutral": 79,
+        "sadness": 62,
+    },
+    speakers=10,
+    total=535,
+)
 
 
 def load(data_dir: str | Path | None = None) -> Corpus:
@@ -44,4 +58,4 @@ def load(data_dir: str | Path | None = None) -> Corpus:
         speaker, text, letter, _ = match.groups()
         emotion = files.decode(LAYOUT, path, "emotion letter", letter, EMOTIONS)
         utterances.append(Utterance(path, emotion=emotion, speaker=speaker, text=text))
-    return Corpus("emodb", tuple(utterances), file_reader(recordings.root), recordings.notes)
+    return corpus_of_files("emodb", utterances, recordings.root, recordings.notes)

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from serjax.data.corpus import CorpusError
 
-AUDIO_SUFFIXES = (".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav")
+LOSSLESS_SUFFIXES = (".aif", ".aiff", ".flac", ".wav")
+AUDIO_SUFFIXES = (*LOSSLESS_SUFFIXES, ".mp3", ".ogg")
 
 T = TypeVar("T")
 
@@ -20,15 +21,41 @@ class Layout:
 
     Attributes:
         name: The corpus's name in messages.
-        stem: What a recording's file name matches, without its suffix.
+        recording: Regular expression for the end of a recording's path, from the beginning of a
+            file's or a folder's name, without the suffix. Its groups identify the recording.
         expected: The same for people, with an example.
         source: Where to get the corpus.
+        table: The same as `recording` for the files that describe the recordings, with the suffix;
+            None where the recordings' names say all. Its only group identifies the table.
     """
 
     name: str
-    stem: re.Pattern[str]
+    recording: str
     expected: str
     source: str
+    table: str | None = None
+
+    @property
+    def wanted(self) -> str:
+        """End of a message on what is not there."""
+        return f"expected {self.expected} ({self.source})"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the corpus's owners say it holds.
+
+    Attributes:
+        counts: Recordings of each class.
+        speakers: How many there are.
+        total: Recordings, those of no class too.
+        column: What the classes are: a column of the corpus.
+    """
+
+    counts: Mapping[str, int]
+    speakers: int
+    total: int
+    column: str = "emotion"
 
 
 @dataclass(frozen=True)
@@ -38,53 +65,91 @@ class Recordings:
     Attributes:
         root: The folder.
         matches: Path of each recording relative to `root`, with forward slashes, and the match of
-            its name, sorted by path.
+            it, sorted by path.
+        tables: Path of each table by what identifies it, sorted by path.
         notes: What was left out, one line each.
     """
 
     root: Path
     matches: tuple[tuple[str, re.Match[str]], ...]
+    tables: Mapping[str, str]
     notes: tuple[str, ...]
 
 
-def find(data_dir: str | Path | None, layout: Layout) -> Recordings:
-    """Finds a corpus's recordings anywhere below a folder, of any audio format.
-
-    A recording's name identifies it. Of several files of one name the least nested is kept: a
-    widespread package of RAVDESS holds everything twice, and a corpus converted to another
-    format often lies beside the original.
+def existing(data_dir: str | Path | None, name: str, wanted: str) -> Path:
+    """Returns a corpus's file or folder.
 
     Raises:
-        CorpusError: No folder is given, it does not exist, or holds no recording of the corpus.
+        CorpusError: None is given, or it does not exist.
     """
-    wanted = f"expected {layout.expected} ({layout.source})"
     if data_dir is None:
-        raise CorpusError(f"{layout.name}: no data directory given; {wanted}")
-    root = Path(data_dir).expanduser()
-    if not root.is_dir():
-        found = "is a file, not a folder" if root.exists() else "does not exist"
-        raise CorpusError(f"{layout.name}: data directory {root} {found}; {wanted}")
+        raise CorpusError(f"{name}: no data directory given; {wanted}")
+    path = Path(data_dir).expanduser()
+    if not path.exists():
+        raise CorpusError(f"{name}: data directory {path} does not exist; {wanted}")
+    return path
 
-    files = _walk(root)
-    kept: dict[str, tuple[str, re.Match[str]]] = {}
+
+def existing_folder(data_dir: str | Path | None, name: str, wanted: str) -> Path:
+    """Returns a corpus's folder.
+
+    Raises:
+        CorpusError: None is given, it does not exist, or it is a file.
+    """
+    path = existing(data_dir, name, wanted)
+    if not path.is_dir():
+        raise CorpusError(f"{name}: data directory {path} is a file, not a folder; {wanted}")
+    return path
+
+
+def find(data_dir: str | Path | None, layout: Layout) -> Recordings:
+    """Finds a corpus's recordings, of any audio format, and tables anywhere below a folder.
+
+    A recording's name identifies it. Of several files of one name a lossless and then the least
+    nested one is kept: a widespread package of RAVDESS holds everything twice, CREMA-D comes as
+    MP3 too, and a corpus converted to another format often lies beside the original.
+
+    Raises:
+        CorpusError: No folder is given, it does not exist, holds no recording of the corpus, or
+            no table where there must be one.
+    """
+    root = existing_folder(data_dir, layout.name, layout.wanted)
+    paths = walk(root)
+    pattern = _anywhere(layout.recording)
+    table = None if layout.table is None else _anywhere(layout.table)
+    tables: dict[str, str] = {}
+    kept: dict[tuple[str, ...], tuple[str, re.Match[str]]] = {}
     duplicates = ignored = 0
-    for path in sorted(files, key=lambda path: (path.count("/"), path)):
-        stem, suffix = os.path.splitext(path.rpartition("/")[2])
-        match = layout.stem.fullmatch(stem)
-        if suffix.lower() not in AUDIO_SUFFIXES or match is None:
+    for path in sorted(paths, key=_preference):
+        if table is not None and (described := table.fullmatch(path)):
+            tables.setdefault(described[1], path)
+            continue
+        match = pattern.fullmatch(os.path.splitext(path)[0])
+        if not is_audio(path) or match is None:
             ignored += 1
-        elif stem in kept:
+        elif match.groups() in kept:
             duplicates += 1
         else:
-            kept[stem] = path, match
+            kept[match.groups()] = path, match
     if not kept:
-        raise CorpusError(f"{layout.name}: no recording in {root}; {wanted}; {_contents(files)}")
+        raise CorpusError(
+            f"{layout.name}: no recording in {root}; {layout.wanted}; {contents(paths)}"
+        )
+    if table is not None and not tables:
+        raise CorpusError(
+            f"{layout.name}: no table in {root}, only {len(kept)} recordings; {layout.wanted}"
+        )
     notes = []
     if ignored:
         notes.append(f"ignored {ignored} files not named as {layout.name}'s recordings are")
     if duplicates:
         notes.append(f"dropped {duplicates} files whose name another file has: kept one of each")
-    return Recordings(root, tuple(sorted(kept.values(), key=lambda pair: pair[0])), tuple(notes))
+    return Recordings(
+        root,
+        tuple(sorted(kept.values(), key=lambda pair: pair[0])),
+        dict(sorted(tables.items(), key=lambda item: item[1])),
+        tuple(notes),
+    )
 
 
 def decode(layout: Layout, path: str, what: str, code: str, meaning: Mapping[str, T]) -> T:
@@ -101,7 +166,7 @@ def decode(layout: Layout, path: str, what: str, code: str, meaning: Mapping[str
     return meaning[code]
 
 
-def _walk(root: Path) -> list[str]:
+def walk(root: Path) -> list[str]:
     """Returns every file below `root`, relative, following links but no folder twice."""
     files: list[str] = []
     visited: set[str] = set()
@@ -112,11 +177,28 @@ def _walk(root: Path) -> list[str]:
             for name in subfolders
             if os.path.realpath(os.path.join(folder, name)) not in visited
         )
-        files += [(Path(folder) / name).relative_to(root).as_posix() for name in names]
+        relative = Path(folder).relative_to(root)
+        files += [f"{relative.as_posix()}/{name}" if relative.parts else name for name in names]
     return files
 
 
-def _contents(files: list[str]) -> str:
+def is_audio(path: str) -> bool:
+    """Whether a file is called as audio files are."""
+    return path.lower().endswith(AUDIO_SUFFIXES)
+
+
+def _anywhere(end: str) -> re.Pattern[str]:
+    """Returns the pattern of a path that ends so, from the beginning of a name."""
+    return re.compile(rf"(?:.*/)?(?:{end})")
+
+
+def _preference(path: str) -> tuple[bool, int, str]:
+    """Sorts the file to keep before others of the same name."""
+    return not path.lower().endswith(LOSSLESS_SUFFIXES), path.count("/"), path
+
+
+def contents(files: list[str]) -> str:
+    """Says what was found in place of a corpus."""
     if not files:
         return "found no files at all"
     first = ", ".join(sorted(files)[:3])

@@ -4,17 +4,23 @@ Z. Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset. 
 the ten digits fifty times each: 3,000 recordings at 8 kHz.
 """
 
-import re
 from pathlib import Path
 
 from serjax.data.corpora import files
-from serjax.data.corpus import Corpus, Utterance, file_reader
+from serjax.data.corpus import Corpus, Utterance, corpus_of_files
 
 LAYOUT = files.Layout(
     name="FSDD",
-    stem=re.compile(r"(\d)_([a-z]+)_(\d+)"),
+    recording=r"(\d)_([a-z]+)_(\d+)",
     expected="recordings/{digit}_{speaker}_{take}.wav, such as recordings/7_jackson_32.wav",
     source="https://github.com/Jakobovski/free-spoken-digit-dataset",
+)
+
+PUBLISHED = files.Published(
+    counts={str(digit): 300 for digit in range(10)},
+    speakers=6,
+    total=3000,
+    column="text",
 )
 
 
@@ -31,4 +37,4 @@ def load(data_dir: str | Path | None = None) -> Corpus:
     utterances = tuple(
         Utterance(path, speaker=match[2], text=match[1]) for path, match in recordings.matches
     )
-    return Corpus("fsdd", utterances, file_reader(recordings.root), recordings.notes)
+    return corpus_of_files("fsdd", utterances, recordings.root, recordings.notes)

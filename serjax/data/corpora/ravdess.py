@@ -4,15 +4,14 @@ S. R. Livingstone and F. A. Russo, PLoS ONE 13(5):e0196391, 2018. Twenty-four ac
 sentences, twice, at two intensities (neutral: one): 1,440 recordings of 2.9 to 5.3 s at 48 kHz.
 """
 
-import re
 from pathlib import Path
 
 from serjax.data.corpora import files
-from serjax.data.corpus import Corpus, CorpusError, Utterance, file_reader
+from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files
 
 LAYOUT = files.Layout(
     name="RAVDESS",
-    stem=re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)"),
+    recording=r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)",
     expected="Actor_XX/03-01-EE-II-SS-RR-AA.wav (emotion, intensity, statement, repetition, "
     "actor), such as Actor_12/03-01-06-01-02-01-12.wav",
     source="Audio_Speech_Actors_01-24.zip, https://zenodo.org/records/1188976",
@@ -31,6 +30,12 @@ EMOTIONS = {
     "08": "surprise",
 }
 ACTORS = {f"{actor:02d}": f"{actor:02d}" for actor in range(1, 25)}
+
+PUBLISHED = files.Published(
+    counts={**dict.fromkeys(EMOTIONS.values(), 192), "neutral": 96},
+    speakers=24,
+    total=1440,
+)
 
 
 def load(data_dir: str | Path | None = None) -> Corpus:
@@ -78,4 +83,4 @@ def load(data_dir: str | Path | None = None) -> Corpus:
     notes = recordings.notes
     if others:
         notes = (*notes, f"dropped {others} recordings of song or from video")
-    return Corpus("ravdess", tuple(utterances), file_reader(recordings.root), notes)
+    return corpus_of_files("ravdess", utterances, recordings.root, notes)

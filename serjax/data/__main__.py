@@ -1,0 +1,62 @@
+"""Describes a corpus: what its folder holds, and how that differs from what is published.
+
+python -m serjax.data emodb --data-dir EMODB
+python -m serjax.data iemocap --data-dir IEMOCAP --labels iemocap_exp3 --plot pictures
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from serjax import data
+from serjax.command import key_value, run_command
+from serjax.data import labels
+from serjax.data.corpora import PUBLISHED
+from serjax.data.describe import describe, print_description
+
+
+def main() -> int:
+    """Parses the command line and prints; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serjax.data",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("name", metavar="NAME", help=", ".join(data.names()))
+    add("--data-dir", help="folder of the corpus; the embedded one needs none")
+    add("--labels", help=f"emotions kept, and their names: {', '.join(labels.names())} (all)")
+    add("--plot", type=Path, metavar="DIR", help="draws pictures of the same, PNG, into a folder")
+    add(
+        "--dataset-option",
+        type=key_value,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the corpus; may be repeated",
+    )
+    arguments = parser.parse_args()
+    corpus = data.load(arguments.name, arguments.data_dir, **dict(arguments.dataset_option))
+    published = PUBLISHED.get(arguments.name)
+    if arguments.labels is not None:
+        corpus = labels.apply(corpus, arguments.labels)
+        published = labels.apply_to_published(published, arguments.labels) if published else None
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        reading = bar.add_task(f"reading {arguments.name}", total=len(corpus))
+        description = describe(
+            corpus, published, lambda done, total: bar.update(reading, completed=done)
+        )
+    console = Console()
+    print_description(console, description)
+    if arguments.plot is not None:
+        from serjax.report import plot_description
+
+        for path in plot_description(description, arguments.plot):
+            console.print(f"picture {path}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

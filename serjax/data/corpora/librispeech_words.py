@@ -1,0 +1,112 @@
+"""The words of LibriSpeech: no emotions, but words and speakers to learn first.
+
+V. Panayotov, G. Chen, D. Povey and S. Khudanpur, "Librispeech: an ASR corpus based on public domain
+audio books", ICASSP 2015; L. Lugosch, M. Ravanelli, P. Ignoto, V. S. Tomar and Y. Bengio, "Speech
+model pre-training for end-to-end spoken language understanding", Interspeech 2019, whose word
+alignments these are. Read at 16 kHz, in utterances of up to 35 s.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from serjax.data.corpora import files
+from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files
+
+LAYOUT = files.Layout(
+    name="LibriSpeech words",
+    recording=r"((\d+)-(\d+)-\d+)",
+    expected="{speaker}/{chapter}/{utterance}.flac and {speaker}-{chapter}.alignment.txt, such as "
+    "84/121123/84-121123-0000.flac and 84/121123/84-121123.alignment.txt",
+    source="https://www.openslr.org/12 and https://zenodo.org/records/2619474",
+    table=r"(\d+-\d+)\.alignment\.txt",
+)
+
+_LINE = re.compile(r'(\S+) "([^"]*)" "([^"]*)"\s*')
+
+
+def load(data_dir: str | Path | None = None, words: int | None = None) -> Corpus:
+    """Reads the table of LibriSpeech's words: text ("go"), speaker ("84"), session, start and end.
+
+    Every word is an utterance, a part of a recording. The session is the chapter ("84-121123").
+
+    Args:
+        data_dir: The corpus's folder; recordings and alignments are found anywhere below it, so
+            both downloads may lie there side by side.
+        words: Takes the most frequent ones only, of equally frequent ones the first in the
+            alphabet; None: all. The whole corpus has 9 million words.
+
+    Raises:
+        CorpusError: No recording or no alignment is found there, or an alignment can't be read.
+    """
+    if words is not None and words < 1:
+        raise CorpusError(f"{LAYOUT.name}: words: expected at least 1, found {words}")
+    recordings = files.find(data_dir, LAYOUT)
+    root, alignments = recordings.root, recordings.tables.values()
+    found = {match[1]: (path, match) for path, match in recordings.matches}
+    chosen: set[str] | None = None
+    if words is not None:
+        counts = Counter(
+            word
+            for path in alignments
+            for name, aligned in _read_alignment(root, path)
+            if name in found
+            for word, _, _ in aligned
+        )
+        chosen = set(sorted(counts, key=lambda word: (-counts[word], word))[:words])
+    utterances = []
+    used: set[str] = set()
+    silent: list[str] = []
+    for alignment in alignments:
+        for name, aligned in _read_alignment(root, alignment):
+            if name not in found:
+                silent.append(name)
+                continue
+            used.add(name)
+            path, match = found[name]
+            utterances += [
+                Utterance(
+                    path,
+                    speaker=match[2],
+                    text=word,
+                    session=f"{match[2]}-{match[3]}",
+                    start=start,
+                    end=end,
+                )
+                for word, start, end in aligned
+                if chosen is None or word in chosen
+            ]
+    if not utterances:
+        raise CorpusError(
+            f"{LAYOUT.name}: the alignments in {root} hold no word of one of its {len(found)} "
+            f"recordings; {LAYOUT.wanted}"
+        )
+    notes = list(recordings.notes)
+    if silent:
+        notes.append(f"{len(silent)} aligned utterances have no recording, such as {silent[0]}")
+    if unaligned := sorted(found.keys() - used):
+        notes.append(f"{len(unaligned)} recordings have no alignment, such as {unaligned[0]}")
+    return corpus_of_files("librispeech_words", utterances, root, notes)
+
+
+def _read_alignment(
+    root: Path, alignment: str
+) -> Iterator[tuple[str, list[tuple[str, float, float]]]]:
+    """Yields each utterance's name and its words, each with its start and end in seconds.
+
+    A word ends where it says and begins where the one before ends; an empty word is silence.
+    """
+    lines = (root / alignment).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        match = _LINE.fullmatch(line)
+        times = re.fullmatch(r"(\d+(\.\d+)?)(,\d+(\.\d+)?)*", match[3]) if match else None
+        words = match[2].split(",") if match else []
+        ends = [float(end) for end in times[0].split(",")] if times else []
+        if match is None or not ends or len(words) != len(ends) or ends != sorted(ends):
+            raise CorpusError(
+                f"{LAYOUT.name}: {alignment}, line {number}: expected an utterance, words and as "
+                f"many rising times, the latter two in quotes; found {line[:80]!r}"
+            )
+        timed = zip(words, [0.0, *ends[:-1]], ends, strict=True)
+        yield match[1], [(w.lower(), start, end) for w, start, end in timed if w and end > start]
