@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import anti_transfer
+import anti_transfer_cost
 import jax
 import kernels
 from rich.console import Console
@@ -28,7 +28,7 @@ from serjax.command import run_command
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 
-SUITES: dict[str, ModuleType] = {"kernels": kernels, "anti_transfer": anti_transfer}
+SUITES: dict[str, ModuleType] = {"kernels": kernels, "anti_transfer": anti_transfer_cost}
 
 
 def _shown(row: dict[str, Any], column: str) -> str:

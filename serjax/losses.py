@@ -86,7 +86,7 @@ def anti_transfer_loss(
 ) -> jax.Array:
     """Anti-transfer loss `beta cos^2(G_p, G_t)` of the Gram matrices of two layers.
 
-    Equation 1 of Guizzo et al. (ICASSP 2023): G_t is the Gram matrix over channels of the layer in
+    Equation 1 of Guizzo et al. (WASPAA 2023): G_t is the Gram matrix over channels of the layer in
     training, G_p that of the same layer of a network trained for an orthogonal task, both of the
     same example. A quaternion's four components count as channels. Small where the layers find
     different things. No gradient reaches the reference.

@@ -21,6 +21,7 @@ from serjax.report.records import (
 )
 from serjax.report.series import print_series, write_series
 from serjax.report.summary import measure, print_summary
+from serjax.report.sweep import print_sweep, write_sweep
 
 __all__ = [
     "HISTORY_COLUMNS",
@@ -35,6 +36,7 @@ __all__ = [
     "print_comparison",
     "print_series",
     "print_summary",
+    "print_sweep",
     "read_config",
     "read_history",
     "read_metrics",
@@ -45,4 +47,5 @@ __all__ = [
     "write_page",
     "write_predictions",
     "write_series",
+    "write_sweep",
 ]

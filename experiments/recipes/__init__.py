@@ -1,0 +1,1 @@
+"""One file for each paper: what it did and what it reported."""

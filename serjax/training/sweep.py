@@ -1,0 +1,171 @@
+"""The experiment of Guizzo et al. 2023: anti-transfer by task, layer, split and algebra."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from serjax import report
+from serjax.errors import InputError, unknown_name
+from serjax.training.reading import Recordings, read
+from serjax.training.run import run
+from serjax.training.task import AntiTransfer, RunConfig, build_front_end
+from serjax.training.teachers import TASKS, teacher_config
+
+METHODS = {
+    "none": (),
+    "single-s": ("speaker",),
+    "single-w": ("word",),
+    "dual-sw": ("speaker", "word"),
+    "dual-ws": ("word", "speaker"),
+}
+"""Tasks that a method unlearns, one after the other: each run starts from the one before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What is run: every combination.
+
+    Attributes:
+        base: What all have in common.
+        models: Names.
+        methods: Some of `METHODS`.
+        layers: Numbers of convolutions; a dual method uses the same one twice.
+        splits: As of a run.
+        seeds: Of weights and divisions.
+        teachers: What trains the teachers, its model, target and seed left open; None: each
+            student's own training part.
+    """
+
+    base: RunConfig
+    models: Sequence[str]
+    methods: Sequence[str] = tuple(METHODS)
+    layers: Sequence[int] = tuple(range(1, 14))
+    splits: Sequence[str] = ("random", "speaker")
+    seeds: Sequence[int] = (0,)
+    teachers: RunConfig | None = None
+
+    def check(self) -> None:
+        """Raises InputError for values that no sweep can have."""
+        for method in self.methods:
+            if method not in METHODS:
+                raise InputError(unknown_name("method", method, METHODS))
+        for layer in self.layers:
+            if layer < 1:
+                raise InputError(f"layers: expected numbers from 1 on, found {layer}")
+        for student in self._students():
+            student.check()
+
+    def _students(self) -> Iterator[RunConfig]:
+        for model in self.models:
+            for split in self.splits:
+                for seed in self.seeds:
+                    yield dataclasses.replace(self.base, model=model, split=split, seed=seed)
+
+    def run(self, folder: Path, console: Console, command: list[str]) -> list[dict[str, object]]:
+        """Runs what is not finished, below a folder.
+
+        Returns:
+            A row for each method's last run: `model`, `split`, `seed`, `method`, `layer` (None
+            without anti-transfer) and its `folder`.
+
+        Raises:
+            InputError, DivergedError, InterruptedRunError: As `serjax.training.run`.
+        """
+        self.check()
+        rows: list[dict[str, object]] = []
+        for student in self._students():
+            recordings = read(student, build_front_end(student), console)
+            for method in self.methods:
+                for layer in self.layers if METHODS[method] else (None,):
+                    last = self._method(
+                        student, method, layer, folder, console, command, recordings
+                    )
+                    rows.append(
+                        {
+                            "model": student.model,
+                            "split": student.split,
+                            "seed": student.seed,
+                            "method": method,
+                            "layer": layer,
+                            "folder": last,
+                        }
+                    )
+        return rows
+
+    def _method(
+        self,
+        student: RunConfig,
+        method: str,
+        layer: int | None,
+        folder: Path,
+        console: Console,
+        command: list[str],
+        recordings: Recordings,
+    ) -> Path:
+        """The runs of a method at a layer, each from the one before; returns the last."""
+        name = f"{student.model}-{student.split}-{student.seed}"
+        if layer is None:
+            return _finished(student, folder / f"{name}-none", console, command, recordings)
+        before: Path | None = None
+        place = folder
+        for tasks in _beginnings(METHODS[method]):
+            teacher = self._teacher(student, tasks[-1], folder, console, command)
+            term = AntiTransfer(str(teacher), (str(layer),))
+            config = dataclasses.replace(
+                student, anti_transfer=(term,), initial=None if before is None else str(before)
+            )
+            # A dual method's first half is the single method.
+            place = folder / f"{name}-{'-'.join(tasks)}-conv{layer}"
+            before = _finished(config, place, console, command, recordings)
+        return place
+
+    def _teacher(
+        self, student: RunConfig, task: str, folder: Path, console: Console, command: list[str]
+    ) -> Path:
+        if self.teachers is None:
+            place = f"{student.model}-{student.split}-{student.seed}-{task}"
+            config = teacher_config(task, student)
+        else:
+            place = f"{student.model}-{task}"
+            config = dataclasses.replace(
+                self.teachers, model=student.model, target=TASKS[task], split="random"
+            )
+        return _finished(config, folder / "teachers" / place, console, command)
+
+
+def _beginnings(tasks: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for length in range(1, len(tasks) + 1):
+        yield tasks[:length]
+
+
+def _finished(
+    config: RunConfig,
+    folder: Path,
+    console: Console,
+    command: list[str],
+    recordings: Recordings | None = None,
+) -> Path:
+    """The folder of the run, which is done or finished where it is not."""
+    if (folder / "report.html").exists():  # the last thing that a run writes
+        return folder
+    console.rule(str(folder))
+    return run(
+        config,
+        out=folder,
+        resume=folder.exists(),
+        console=console,
+        command=command,
+        recordings=recordings,
+    )
+
+
+def accuracies(rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+    """The same rows with `parameters`, and `validation` and `test` accuracy, shares in [0, 1]."""
+    found = []
+    for row in rows:
+        metrics = report.read_metrics(Path(str(row["folder"])) / "metrics.json")
+        measured = {part: metrics[part]["wa"]["value"] for part in ("validation", "test")}
+        found.append({**row, "parameters": metrics["parameters"], **measured})
+    return found

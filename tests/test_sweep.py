@@ -1,0 +1,136 @@
+"""Sweeps of anti-transfer: what they run, which layer they choose, and what they write."""
+
+import csv
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from serjax import report, training
+from serjax.errors import InputError
+from serjax.training import sweep
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+BASE = training.RunConfig(
+    model="dscnn",
+    model_options={"hidden": 16},
+    dataset_options={"speakers": 6, "words": 3},
+    epochs=1,
+)
+
+
+def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
+    planned = sweep.Sweep(
+        BASE,
+        models=["dscnn"],
+        methods=["none", "single-s", "dual-sw"],
+        layers=[2],
+        splits=["speaker"],
+    )
+    console = Console(record=True, width=200)
+    rows = planned.run(tmp_path / "sweep", console, ["command"])
+    names = {row["method"]: Path(str(row["folder"])).name for row in rows}
+    assert names == {
+        "none": "dscnn-speaker-0-none",
+        "single-s": "dscnn-speaker-0-speaker-conv2",
+        "dual-sw": "dscnn-speaker-0-speaker-word-conv2",
+    }
+    second = json.loads((tmp_path / "sweep" / names["dual-sw"] / "config.json").read_text())
+    # The word's teacher, from the weights that the speaker's left.
+    assert second["initial"].endswith(names["single-s"])
+    assert second["anti_transfer"][0]["teacher"].endswith("teachers/dscnn-speaker-0-word")
+    assert second["anti_transfer"][0]["layers"] == ["2"]
+
+    monkeypatch.setattr(sweep, "run", lambda *args, **options: pytest.fail("run again"))
+    assert planned.run(tmp_path / "sweep", console, ["command"]) == rows
+    table = report.write_sweep(tmp_path / "sweep", sweep.accuracies(rows), "About.")
+    assert [row["method"] for row in table] == ["none", "single-s", "dual-sw"]
+    for row in table:
+        metrics = report.read_metrics(tmp_path / "sweep" / names[row["method"]] / "metrics.json")
+        assert row["test"] == pytest.approx(metrics["test"]["wa"]["value"])
+    assert (tmp_path / "sweep" / "layers.png").stat().st_size > 1000
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Runs of two layers and seeds; layer 5 validates best, layer 2 would test better."""
+    rows = []
+    rng = np.random.default_rng(0)
+    right = {(2, 0): 0.9, (2, 1): 0.9, (5, 0): 0.5, (5, 1): 0.7}
+    for (layer, seed), share in right.items():
+        true = np.arange(20) % 2
+        wrong = np.arange(20) >= round(20 * share)
+        predicted = np.where(wrong, 1 - true, true)
+        probabilities = np.eye(2)[predicted] * 0.8 + 0.1
+        folder = tmp_path / f"run-{layer}-{seed}"
+        folder.mkdir()
+        report.write_predictions(
+            folder / "predictions.csv",
+            report.Predictions(
+                classes=["a", "b"],
+                paths=[f"{i}.wav" for i in range(20)],
+                speakers=[str(s) for s in rng.integers(0, 5, 20)],
+                true=true,
+                predicted=predicted,
+                probabilities=probabilities,
+                parts=["test"] * 20,
+            ),
+        )
+        rows.append(
+            {
+                "model": "vgg16",
+                "split": "random",
+                "seed": seed,
+                "method": "single-s",
+                "layer": layer,
+                "folder": folder,
+                "parameters": 10,
+                "validation": {2: 0.6, 5: 0.8}[layer],
+                "test": share,
+            }
+        )
+    return rows
+
+
+def test_validation_chooses_the_layer_and_test_is_reported(rows, tmp_path):
+    published = {("vgg16", "single-s", "random"): (49.56, 2)}
+    (row,) = report.write_sweep(tmp_path, rows, "About it.", published)
+    assert row["layer"] == 5
+    assert row["test"] == pytest.approx(0.6)
+    assert row["test_low"] < 0.6 < row["test_high"]
+    assert row["runs"] == 2
+    text = (tmp_path / "table.md").read_text()
+    assert text.startswith("About it.\n")
+    assert "| vgg16 | 10 | single-s | random | 5 | 60.0 |" in text
+    assert "| 49.56 | 2 |" in text
+    with (tmp_path / "runs.csv").open() as file:
+        assert [row["test"] for row in csv.DictReader(file)] == ["0.9", "0.9", "0.5", "0.7"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"methods": ["single-x"]}, "unknown method 'single-x'.*single-s"),
+        ({"layers": [0]}, "layers: expected numbers from 1 on, found 0"),
+        ({"models": ["dscn"]}, "unknown model 'dscn'"),
+        ({"splits": ["speakers"]}, "unknown split 'speakers'"),
+    ],
+)
+def test_sweeps_that_cannot_be_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        sweep.Sweep(BASE, **{"models": ["dscnn"], **change}).check()
+
+
+def test_published_figures_are_those_of_the_paper(monkeypatch):
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+    table = importlib.import_module("recipes.guizzo2023").table_1("ravdess")
+    # Table 1: Quat-AT, Dual WS, layers 11 and 2.
+    assert table["quat_vgg16", "dual-ws", "random"] == (60.44, 11)
+    assert table["quat_vgg16", "dual-ws", "speaker"] == (46.67, 2)
+    assert table["vgg16", "none", "speaker"] == (45.0, None)
+    assert len(table) == 20
