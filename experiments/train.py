@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model", default=defaults.model, help="see `python -m serjax.models` (%(default)s)")
     add("--dataset", default=defaults.dataset, help=f"{', '.join(data.names())} (%(default)s)")
-    add("--data-dir", help="folder of the corpus; the embedded one needs none")
+    add("--data-dir", help="folder of the corpus, or CSV file; the embedded one needs none")
     add("--target", help="emotion, speaker or text (emotion; text where there are no emotions)")
     add("--labels", help=f"emotions kept, and their names: {', '.join(data.labels.names())} (all)")
     add(
