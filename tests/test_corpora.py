@@ -188,13 +188,6 @@ class TestCremad:
             data.load("cremad", tmp_path)
 
 
-class TestEmodb:
-    def test_release_2(self, tmp_path: Path):
-        # What is more than published is the user's to see, not the loader's to drop.
-        touch(tmp_path, *(f"wav/03a{n:02d}{e}a.wav" for n in range(60) for e in "WN"))
-        assert len(data.load("emodb", tmp_path)) == 120
-
-
 @pytest.fixture(scope="module")
 def iemocap_corpus(tmp_path_factory: pytest.TempPathFactory) -> data.Corpus:
     return data.load("iemocap", iemocap(tmp_path_factory.mktemp("iemocap")))
@@ -211,6 +204,11 @@ class TestIemocap:
         assert counts.pop(None) == 2507 + 3
         assert counts == published.counts
         assert len(corpus) == published.total
+
+    def test_tables_in_folders_below_are_not_read(self, corpus: data.Corpus):
+        # They label utterances without a recording, which would be noted.
+        assert len(corpus.notes) == 1
+        assert corpus.notes[0].endswith("files not named as IEMOCAP's recordings are")
 
     @pytest.mark.parametrize(
         ("labels", "counts"),

@@ -66,8 +66,9 @@ def iemocap(root: Path, counts: dict[int, dict[str, int]] | None = None) -> Path
             (tables / "Categorical").mkdir(parents=True, exist_ok=True)
             (tables / f"{dialog}.txt").write_text("\n".join([*head, *content]))
             name = content[0].split("\t")[1]
-            other = f"[0.0000 - 1.0000]\t{name}\toth\t[1.0000, 1.0000, 1.0000]"
-            (tables / "Categorical" / f"{dialog}.txt").write_text(other)
+            other = f"[0.0000 - 1.0000]\t{dialog}_F999\toth\t[1.0000, 1.0000, 1.0000]"
+            (tables / "Categorical" / f"Ses0{session}F_impro09.txt").write_text(other)
+            (tables / f"._{dialog}.txt").write_bytes(b"[\0\5\x16\7")
             (tables / "Categorical" / f"{dialog}_e2_cat.txt").write_text(f"{name} :Anger; ()")
             touch(root, f"Session{session}/dialog/wav/{dialog}.wav")
     return root

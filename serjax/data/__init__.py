@@ -17,7 +17,7 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
 
     Args:
         name: One of `names()`.
-        data_dir: The folder the corpus lies in; None for one that is generated.
+        data_dir: The folder the corpus lies in, or a CSV file; None for one that is generated.
         **options: The corpus's own, described at its loader.
 
     Raises:

@@ -26,7 +26,7 @@ def main() -> int:
     )
     add = parser.add_argument
     add("name", metavar="NAME", help=", ".join(data.names()))
-    add("--data-dir", help="folder of the corpus; the embedded one needs none")
+    add("--data-dir", help="folder of the corpus, or CSV file; the embedded one needs none")
     add("--labels", help=f"emotions kept, and their names: {', '.join(labels.names())} (all)")
     add("--plot", type=Path, metavar="DIR", help="draws pictures of the same, PNG, into a folder")
     add(
