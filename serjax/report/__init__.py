@@ -20,6 +20,7 @@ from serjax.report.records import (
     write_predictions,
 )
 from serjax.report.series import print_series, write_series
+from serjax.report.series_table import print_series_table, write_series_table
 from serjax.report.summary import measure, print_summary
 from serjax.report.sweep import print_sweep, write_sweep
 
@@ -35,6 +36,7 @@ __all__ = [
     "plot_description",
     "print_comparison",
     "print_series",
+    "print_series_table",
     "print_summary",
     "print_sweep",
     "read_config",
@@ -47,5 +49,6 @@ __all__ = [
     "write_page",
     "write_predictions",
     "write_series",
+    "write_series_table",
     "write_sweep",
 ]
