@@ -113,7 +113,10 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--dataset", "emodb"], ["no data directory given", "wav/"]),
         (["--dataset", "ravdess", "--data-dir", "nowhere"], ["nowhere", "does not exist"]),
         (["--model-option", "hidden=1022"], ["multiple of 4", "1022"]),
-        (["--anti-transfer", "speakr"], ["folder of a finished run, or speaker or word", "speakr"]),
+        (
+            ["--anti-transfer", "speakr"],
+            ["folder of a finished run, or speaker or word or untrained", "speakr"],
+        ),
         (["--at-layer", "2"], ["--at-layer: expected with --anti-transfer TEACHER"]),
         (
             ["--anti-transfer", "a", "--at-beta", "1", "--at-beta", "2"],

@@ -28,7 +28,7 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
     planned = sweep.Sweep(
         BASE,
         models=["dscnn"],
-        methods=["none", "single-s", "dual-sw"],
+        methods=["none", "untrained", "single-s", "dual-sw"],
         layers=[2],
         splits=["speaker"],
     )
@@ -37,6 +37,7 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
     names = {row["method"]: Path(str(row["folder"])).name for row in rows}
     assert names == {
         "none": "dscnn-speaker-0-none",
+        "untrained": "dscnn-speaker-0-untrained-conv2",
         "single-s": "dscnn-speaker-0-speaker-conv2",
         "dual-sw": "dscnn-speaker-0-speaker-word-conv2",
     }
@@ -49,7 +50,7 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "run", lambda *args, **options: pytest.fail("run again"))
     assert planned.run(tmp_path / "sweep", console, ["command"]) == rows
     table = report.write_sweep(tmp_path / "sweep", sweep.accuracies(rows), "About.")
-    assert [row["method"] for row in table] == ["none", "single-s", "dual-sw"]
+    assert [row["method"] for row in table] == list(names)
     for row in table:
         metrics = report.read_metrics(tmp_path / "sweep" / names[row["method"]] / "metrics.json")
         assert row["test"] == pytest.approx(metrics["test"]["wa"]["value"])

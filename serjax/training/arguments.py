@@ -122,7 +122,7 @@ def add_anti_transfer(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEACHER",
         help="learn other features than this run of the same model, or than one for the task "
-        f"{' or '.join(TASKS)}, found or trained first; repeatable",
+        f"{' or '.join(TASKS)}, found or trained first, or untrained; repeatable",
     )
     add(
         "--at-layer",

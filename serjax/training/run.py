@@ -25,7 +25,7 @@ from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
 from serjax.training.reading import Recordings
-from serjax.training.state import TrainState, create_state, parameter_count, state_of
+from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, make_train_step
 from serjax.training.task import (
     RunConfig,
@@ -73,6 +73,12 @@ def _initial_state(
             own[name]["embedding"] = jax.device_put(tree)
         state = dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
     return state
+
+
+def _untrained(model: nn.Module, front_end: FrontEnd, seed: int) -> Variables:
+    """Variables from chance, other than those that the run starts from."""
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    return create_state(model, optax.identity(), key, input_shape(front_end)).variables
 
 
 def _references(
@@ -211,7 +217,12 @@ def _network(
     freeze.check_patterns(config.freeze, abstract["params"])
     teachers = None
     if config.anti_transfer:
-        loaded = load_teachers(config.anti_transfer, config.model, front_end)
+        loaded = load_teachers(
+            config.anti_transfer,
+            config.model,
+            front_end,
+            untrained=lambda: (model, _untrained(model, front_end, config.seed)),
+        )
         teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
     free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]

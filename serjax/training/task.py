@@ -38,7 +38,8 @@ class AntiTransfer:
     """Layers of one teacher.
 
     Attributes:
-        teacher: Folder of a finished run of the same model.
+        teacher: Folder of a finished run of the same model; or "untrained", which is the network
+            itself with other weights from chance.
         layers: Names, such as "conv2", or numbers of convolutions, such as "2"; "all" is all of
             those.
         beta: Weight of each layer's loss.
