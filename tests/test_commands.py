@@ -103,6 +103,8 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         ),
         (["--target", "emotions"], ["'emotions'", "did you mean 'emotion'?"]),
         (["--schedule", "cosin"], ["did you mean 'cosine'?"]),
+        (["--optimizer", "adamw"], ["unknown optimizer 'adamw'", "did you mean 'adam'?"]),
+        (["--staircase", "8", "2", "1.5"], ["factor in (0, 1], found 8 2 1.5"]),
         (["--dtype", "float16"], ["expected float32 or bfloat16", "'float16'"]),
         (["--epochs", "0"], ["epochs: expected at least 1, found 0"]),
         (["--learning-rate", "-1"], ["learning_rate", "-1"]),

@@ -12,6 +12,7 @@ from serjax.command import key_value
 from serjax.errors import InputError
 from serjax.training.cache import enable_compilation_cache
 from serjax.training.loop import DivergedError, InterruptedRunError
+from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.task import AntiTransfer, RunConfig
 from serjax.training.teachers import TASKS
 
@@ -45,8 +46,25 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--labels", help=f"emotions kept, and their names: {', '.join(data.labels.names())} (all)")
     add("--epochs", type=int, help="at most (as suits model and corpus)")
     add("--batch-size", type=int, help="(as suits the model)")
-    add("--learning-rate", type=float, help="of Adam, the highest (as suits the model)")
-    add("--schedule", default=_DEFAULTS.schedule, help="cosine or constant (%(default)s)")
+    add("--learning-rate", type=float, help="the highest (as suits the model)")
+    add(
+        "--optimizer",
+        default=_DEFAULTS.optimizer,
+        help=f"{', '.join(OPTIMIZERS)} (%(default)s)",
+    )
+    add(
+        "--schedule",
+        default=_DEFAULTS.schedule,
+        help=f"of the learning rate: {', '.join(SCHEDULES)} (%(default)s)",
+    )
+    add(
+        "--staircase",
+        type=float,
+        nargs=3,
+        default=_DEFAULTS.staircase,
+        metavar=("HOLD", "EVERY", "FACTOR"),
+        help="epochs before the first change, epochs between changes, factor (%(default)s)",
+    )
     add("--weight-decay", type=float, default=_DEFAULTS.weight_decay, help="(%(default)s)")
     add(
         "--patience",
@@ -200,7 +218,9 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
+        optimizer=arguments.optimizer,
         schedule=arguments.schedule,
+        staircase=tuple(arguments.staircase),
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
         augmentation=arguments.augment,

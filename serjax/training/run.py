@@ -24,6 +24,7 @@ from serjax.training.display import Clock, RunDisplay
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
+from serjax.training.optimizers import make_optimizer
 from serjax.training.reading import Recordings
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, make_train_step
@@ -36,18 +37,6 @@ from serjax.training.task import (
     input_shape,
     prepare,
 )
-
-
-def _optimizer(config: RunConfig, steps: int) -> optax.GradientTransformation:
-    """Adam, or AdamW, with the configured schedule over so many steps."""
-    rate = config.learning_rate
-    if config.schedule == "cosine":
-        # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
-        # throwing wide layers off their initial scale.
-        rate = optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
-    if config.weight_decay:
-        return optax.adamw(rate, weight_decay=config.weight_decay)
-    return optax.adam(rate)
 
 
 def _initial_state(
@@ -238,7 +227,7 @@ def _network(
         # An epoch takes one random chunk of each utterance, however long it is.
         members = members[np.unique(owners[members], return_index=True)[1]]
     examples = jax.device_put(task.examples)
-    optimizer = _optimizer(config, epochs * -(-len(members) // batch_size))
+    optimizer = make_optimizer(config, -(-len(members) // batch_size), epochs)
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 

@@ -14,13 +14,16 @@ from serjax.data import Corpus, batches, labels, splits
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
+from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.reading import Recordings, divide, read
 
 _OF_NETWORKS = (
     "epochs",
     "batch_size",
     "learning_rate",
+    "optimizer",
     "schedule",
+    "staircase",
     "weight_decay",
     "patience",
     "augmentation",
@@ -84,9 +87,12 @@ class RunConfig:
         seed: Of weights, order, dropout, augmentation and split.
         epochs: Most epochs; None: as suits the model and the corpus.
         batch_size: Examples of a step; None: as suits the model.
-        learning_rate: Of Adam, the highest of the schedule; None: as suits the model.
+        learning_rate: The highest of the schedule; None: as suits the model, with Adam.
+        optimizer: One of `serjax.training.optimizers.OPTIMIZERS`.
         schedule: "cosine": rising in the first 20th of all steps and falling to zero at the last;
-            or "constant".
+            "constant"; or "staircase", see there.
+        staircase: Epochs before the learning rate changes, epochs from one change to the next, and
+            the factor of each.
         weight_decay: Decoupled, as in AdamW.
         patience: Epochs without a lower validation loss after which training stops.
         augmentation: Of the training part, one of `serjax.augment.AUGMENTATIONS`.
@@ -124,7 +130,9 @@ class RunConfig:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    optimizer: str = "adam"
     schedule: str = "cosine"
+    staircase: tuple[float, float, float] = (8, 2, 0.5)
     weight_decay: float = 0.0
     patience: int = 20
     augmentation: str = "none"
@@ -149,8 +157,16 @@ class RunConfig:
                 raise InputError(f"{name}: expected at least 1, found {value}")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise InputError(f"learning_rate: expected more than 0, found {self.learning_rate}")
-        if self.schedule not in ("cosine", "constant"):
-            raise InputError(unknown_name("schedule", self.schedule, ("cosine", "constant")))
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(unknown_name("optimizer", self.optimizer, OPTIMIZERS))
+        if self.schedule not in SCHEDULES:
+            raise InputError(unknown_name("schedule", self.schedule, SCHEDULES))
+        hold, every, factor = self.staircase
+        if hold < 1 or every < 1 or not 0 < factor <= 1 or hold % 1 or every % 1:
+            raise InputError(
+                "staircase: expected whole epochs from 1 on, twice, and a factor in (0, 1], found "
+                f"{hold:g} {every:g} {factor:g}"
+            )
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
         if self.augmentation not in augment.AUGMENTATIONS:
