@@ -233,9 +233,20 @@ class Embedded(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Classifies `[batch, frames, bins, 1]` -> (logits, features, with `embedding` too)."""
+        """Classifies `[batch, frames, bins, 1]` -> (logits, features, with `embedding` too).
+
+        Raises:
+            InputError: The classifier's, where the embedding is too small for it.
+        """
         y, _ = self.embedding(x, train=train, mask=mask)
-        logits, features = self.classify(y, train=train, mask=mask)
+        try:
+            logits, features = self.classify(y, train=train, mask=mask)
+        except InputError as error:
+            frames, bins = x.shape[1] // y.shape[1], x.shape[2] // y.shape[2]
+            raise InputError(
+                f"{error}, the embedding of {x.shape[1]} x {x.shape[2]}: its frames over {frames}, "
+                f"bins over {bins}"
+            ) from error
         return logits, {"embedding": y, **features}
 
     def classify(
