@@ -8,8 +8,7 @@ adaptive threshold removes; five folds of utterances, and a test across corpora.
     python experiments/reproduce.py deepika2025 --data-dir ravdess=DIR --only ravdess-clean
     python experiments/reproduce.py deepika2025 --embedded --scale small
 
-It needs IEMOCAP (4 classes) and RAVDESS. Five folds of RAVDESS are minutes on a GPU, an hour on two
-CPU cores.
+It needs IEMOCAP (4 classes) and RAVDESS.
 """
 
 from typing import Any

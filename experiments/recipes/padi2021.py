@@ -7,7 +7,7 @@ whole utterances at test, SpecAugment; leave one session out on IEMOCAP.
     python experiments/reproduce.py padi2021 --data-dir iemocap=IEMOCAP
     python experiments/reproduce.py padi2021 --embedded --scale small
 
-It needs IEMOCAP (5,531 utterances, 7 h). One session of a GPU is a few minutes; of a CPU, hours.
+It needs IEMOCAP.
 """
 
 from typing import Any
