@@ -61,6 +61,11 @@ def parser(description: str | None, **overridden: object) -> argparse.ArgumentPa
     add("--seed", type=int, default=defaults.seed, help="(%(default)s)")
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
     add(
+        "--embedding",
+        default=defaults.embedding,
+        help="of quat_ and phm networks without --init: pretrained or random (%(default)s)",
+    )
+    add(
         "--freeze",
         type=_frozen,
         action="append",
@@ -155,6 +160,7 @@ def config(arguments: argparse.Namespace, **overridden: object) -> training.RunC
         "augmentation": arguments.augment,
         "dtype": arguments.dtype,
         "initial": arguments.init,
+        "embedding": arguments.embedding,
         "freeze": dict(arguments.freeze),
         "anti_transfer": _anti_transfer(arguments),
         "model_options": dict(arguments.model_option),

@@ -4,6 +4,7 @@ Everything is made from the files in the run's folder, so it can be rebuilt at a
 `config.json`, `history.csv`, `predictions.csv` and `metrics.json` (see `serjax.report.records`).
 """
 
+from serjax.report.embedding import plot_embedding, plot_reconstructions
 from serjax.report.figures import plot_confusion, plot_curves, spectrogram_png
 from serjax.report.page import HardUtterance, hardest_utterances, write_page
 from serjax.report.records import (
@@ -27,6 +28,8 @@ __all__ = [
     "measure",
     "plot_confusion",
     "plot_curves",
+    "plot_embedding",
+    "plot_reconstructions",
     "print_summary",
     "read_config",
     "read_history",

@@ -6,6 +6,7 @@ from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
 from serjax.training.recognizer import Recognizer
+from serjax.training.rhemo import RHEmoConfig, pretrain
 from serjax.training.run import run
 from serjax.training.state import TrainState, create_state
 from serjax.training.step import make_evaluation_step, make_train_step
@@ -20,6 +21,7 @@ __all__ = [
     "DivergedError",
     "Evaluator",
     "InterruptedRunError",
+    "RHEmoConfig",
     "Recognizer",
     "RunConfig",
     "StopRequest",
@@ -31,6 +33,7 @@ __all__ = [
     "make_evaluation_step",
     "make_train_step",
     "prepare",
+    "pretrain",
     "run",
     "teacher_config",
     "train",

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import wave
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,7 @@ import numpy as np
 
 from serjax import features, report
 from serjax.data.batches import Examples
-from serjax.training.evaluate import Evaluator
 from serjax.training.loop import LoopState
-from serjax.training.state import Variables
 
 if TYPE_CHECKING:
     from serjax.training.task import Task
@@ -23,13 +22,18 @@ _WINDOW_SAMPLES, _HOP_SAMPLES, _FFT_SIZE = 400, 80, 512
 
 
 def predict_parts(
-    evaluator: Evaluator, variables: Variables, examples: Examples, task: "Task"
+    probabilities: Callable[[np.ndarray], np.ndarray], task: "Task"
 ) -> report.Predictions:
-    """Predictions of the validation and the test part."""
+    """Predictions of the validation and the test part.
+
+    Args:
+        probabilities: Ascending indices of utterances `[n]` -> `[n, classes]`.
+        task: What the parts are of.
+    """
     rows = np.concatenate([task.split.validation, task.split.test])
     parts = ["validation"] * len(task.split.validation) + ["test"] * len(task.split.test)
-    probabilities = np.concatenate(
-        [evaluator(variables, examples, part) for part in (task.split.validation, task.split.test)]
+    found = np.concatenate(
+        [probabilities(part) for part in (task.split.validation, task.split.test)]
     )
     utterances = [task.corpus.utterances[i] for i in rows]
     return report.Predictions(
@@ -37,18 +41,22 @@ def predict_parts(
         paths=[u.path for u in utterances],
         speakers=[u.speaker or "" for u in utterances],
         true=task.labels[rows],
-        predicted=probabilities.argmax(-1),
-        probabilities=probabilities,
+        predicted=found.argmax(-1),
+        probabilities=found,
         parts=parts,
     )
 
 
 def write_results(
-    folder: Path, predictions: report.Predictions, loop: LoopState, parameters: int
+    folder: Path,
+    predictions: report.Predictions,
+    loop: LoopState,
+    parameters: int,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes `history.csv`, `predictions.csv` and `metrics.json`; returns the last's content.
 
-    The metrics hold no times, so that equal runs leave equal files.
+    The metrics hold no times, so that equal runs leave equal files. `more` is added to them.
     """
     report.write_history(folder / "history.csv", loop.history)
     report.write_predictions(folder / "predictions.csv", predictions)
@@ -58,6 +66,7 @@ def write_results(
         "best_step": loop.best_step,
         "epochs": len(loop.history),
         "parameters": parameters,
+        **(more or {}),
     }
     report.write_json(folder / "metrics.json", metrics)
     return metrics

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import numpy as np
 import optax
 from rich.console import Console
 
-import serjax
 from serjax import models, pretrained, report
 from serjax.data import batches
 from serjax.data.batches import Examples
@@ -21,11 +19,12 @@ from serjax.frontend import FrontEnd
 from serjax.training import freeze, results
 from serjax.training.anti_transfer import AntiTransferLoss, References
 from serjax.training.checkpoint import Checkpoints
+from serjax.training.described import described, device
 from serjax.training.display import RunDisplay, timed
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.state import TrainState, create_state, parameter_count, state_of
+from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, make_train_step
 from serjax.training.task import (
     RunConfig,
@@ -49,35 +48,6 @@ def _optimizer(config: RunConfig, steps: int) -> optax.GradientTransformation:
     return optax.adam(rate)
 
 
-def _device() -> str:
-    device = jax.devices()[0]
-    return f"{jax.device_count()} x {device.device_kind} ({device.platform})"
-
-
-def _described(
-    config: RunConfig, task: Task, front_end: FrontEnd, parameters: int, command: list[str]
-) -> dict[str, Any]:
-    """Content of `config.json`: the configuration, and what it came to."""
-    split = task.split
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    return {
-        **dataclasses.asdict(config),
-        "classes": task.classes,
-        "parameters": parameters,
-        "utterances": {name: len(indices) for name, indices in parts.items()},
-        "front_end": dataclasses.asdict(front_end),
-        "device": _device(),
-        "versions": {
-            "serjax": serjax.__version__,
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "numpy": np.__version__,
-        },
-        "command": command,
-        "notes": list(task.corpus.notes),
-    }
-
-
 def _initial_state(
     config: RunConfig,
     model: nn.Module,
@@ -87,7 +57,10 @@ def _initial_state(
     task: Task,
     teachers: AntiTransferLoss | None,
 ) -> TrainState:
-    """The state before the first step, with weights from chance, a run, a file, or a teacher."""
+    """The state before the first step, with weights from chance, a run, a file, or a teacher.
+
+    An embedding is the first teacher's, or the one that ships with the library.
+    """
     if config.initial is not None:
         options = dict(config.model_options)
         _, variables = pretrained.load(
@@ -95,12 +68,13 @@ def _initial_state(
         )
         return state_of(variables, optimizer)
     state = create_state(model, optimizer, key, input_shape(front_end))
-    if teachers is not None and teachers.embedding:
-        own = {name: dict(tree) for name, tree in state.variables.items()}
-        for name, tree in teachers.embedding.items():
-            own[name]["embedding"] = jax.device_put(tree)
-        state = dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
-    return state
+    embedding: Variables = {}
+    if teachers is not None:
+        embedding = teachers.embedding
+    if not embedding and isinstance(model, models.Embedded) and config.embedding == "pretrained":
+        embedding = pretrained.encoder()
+    own = pretrained.with_embedding(state.variables, jax.device_put(embedding))
+    return dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
 
 
 def _references(
@@ -180,13 +154,13 @@ def run(
     teachers = None
     if config.anti_transfer:
         teachers = AntiTransferLoss(model, abstract, front_end, config.model, config.anti_transfer)
-    described = _described(config, task, front_end, parameters, command or [])
+    about = described(config, task, command or [], parameters)
     free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
-    folder = open_folder(out, resume, described, fixed, console)
+    folder = open_folder(out, resume, about, fixed, console)
     console.print(
         f"[bold]{config.model}[/bold], {parameters:,} parameters, on {config.dataset}: "
-        f"{described['utterances']} utterances, {len(task.classes)} classes; {_device()}",
+        f"{about['utterances']} utterances, {len(task.classes)} classes; {device()}",
         highlight=False,
         soft_wrap=True,
     )
@@ -259,7 +233,9 @@ def run(
     seconds["train"] -= seconds.get("evaluate", 0.0)
     with timed(seconds, "evaluate"):
         best = checkpoints.restore_best(state.variables, loop.best_step)
-        predictions = results.predict_parts(evaluator, best, examples, task)
+        predictions = results.predict_parts(
+            lambda utterances: evaluator(best, examples, utterances), task
+        )
     with console.status("writing the report"), timed(seconds, "report"):
         metrics = results.write_results(folder, predictions, loop, parameters)
         report.write_json(folder / "timing.json", seconds)  # the page shows them

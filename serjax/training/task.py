@@ -15,6 +15,8 @@ from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 
+EMBEDDINGS = ("pretrained", "random")
+
 
 @dataclasses.dataclass(frozen=True)
 class AntiTransfer:
@@ -67,9 +69,13 @@ class RunConfig:
         dtype: Of the arithmetic, "float32" or "bfloat16".
         initial: Where the weights come from: the folder of a run of the same model, or a file of
             published weights, see `serjax.pretrained.load`; None: from chance.
+        embedding: How the embedding of a network that stands behind one starts, without
+            `initial`: "pretrained" as the encoder that ships with the library, see
+            `serjax.pretrained.encoder`; "random" from chance.
         freeze: Layers that train from a later step on, or never, see `serjax.training.freeze`.
         anti_transfer: Teachers whose layers the network is to differ from. Without `initial`, the
-            embedding of a network that stands behind one starts as the first teacher's.
+            embedding of a network that stands behind one starts as the first teacher's, whatever
+            `embedding` says.
         training_part_of: Fields of another configuration on the same corpus, "target", "split",
             "fractions" and "seed": only its training part is used, and split anew. So a teacher
             knows nothing of what its student is tested on.
@@ -94,6 +100,7 @@ class RunConfig:
     augmentation: str = "none"
     dtype: str = "float32"
     initial: str | None = None
+    embedding: str = "pretrained"
     freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
     anti_transfer: tuple[AntiTransfer, ...] = ()
     training_part_of: dict[str, Any] | None = None
@@ -113,6 +120,8 @@ class RunConfig:
             raise InputError(unknown_name("schedule", self.schedule, ("cosine", "constant")))
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
+        if self.embedding not in EMBEDDINGS:
+            raise InputError(unknown_name("embedding", self.embedding, EMBEDDINGS))
         if self.augmentation not in augment.POLICIES:
             raise InputError(unknown_name("augmentation", self.augmentation, augment.POLICIES))
         if self.model not in models.names():
