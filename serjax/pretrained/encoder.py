@@ -25,9 +25,9 @@ def write_encoder(path: PathLike, variables: Mapping[str, Any]) -> None:
         variables: Of RH-emo, or of a network behind its encoder: `params` and `batch_stats`.
     """
     encoder = {name: variables[name]["embedding"] for name in ("params", "batch_stats")}
-    flat = traverse_util.flatten_dict(encoder, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(encoder, sep="/")
     content = io.BytesIO()
-    np.savez(content, **{name: np.asarray(flat[name]) for name in sorted(flat)})
+    np.savez(content, **flat)
     write_bytes_atomic(path, content.getvalue())
 
 

@@ -223,11 +223,12 @@ def scores(
     loss = float(found[:, -1].mean())
     measured = {**evaluate.scores(probabilities, labels), "loss": loss, "reconstruction": loss}
     if emotions:
+        odds = np.maximum(high, tiny) / np.maximum(1 - high, tiny)
         of_emotions = losses.emotion_loss(
-            np.log(np.maximum(probabilities, tiny)).astype(np.float32),
-            np.log(np.maximum(high, tiny) / np.maximum(1 - high, tiny)).astype(np.float32),
-            labels,
-            targets,
+            jnp.asarray(np.log(np.maximum(probabilities, tiny)), jnp.float32),
+            jnp.asarray(np.log(odds), jnp.float32),
+            jnp.asarray(labels),
+            jnp.asarray(targets),
         )
         measured["loss"] += float(of_emotions.mean())
     return measured
@@ -362,7 +363,7 @@ class _Pretraining:
 
 def _joined(loops: list[LoopState]) -> LoopState:
     """Both stages as one history, whose epochs go on counting; the best is the second's."""
-    history = []
+    history: list[dict[str, float]] = []
     for number, loop in enumerate(loops, start=1):
         before = len(history)
         history += [
@@ -411,7 +412,8 @@ def pretrain(
     front_end = models.front_end(run.model)
     with timed(seconds, "data"):
         task = prepare(run, front_end, console)
-    targets, own = np.zeros((len(task.corpus), 0), np.float32), []
+    targets = np.zeros((len(task.corpus), 0), np.float32)
+    own: list[str] = []
     if config.dimensions == "mapped":
         targets, own = dimensions.targets(task.corpus.utterances, task.split.train)
     model = build_model(run, len(task.classes))
@@ -476,7 +478,7 @@ def pretrain(
 def _draw(folder: Path, shared: _Pretraining, variables: Variables) -> None:
     """Draws the first segments of one test utterance of each class, and what became of them."""
     task, front_end = shared.task, models.front_end(shared.run.model)
-    first = {}
+    first: dict[int, int] = {}
     for utterance in task.split.test:
         first.setdefault(int(task.labels[utterance]), int(utterance))
     shown = [first[label] for label in sorted(first)][:4]

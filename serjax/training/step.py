@@ -189,6 +189,7 @@ def make_evaluation_step(
         size: int,
     ) -> jax.Array:
         x, mask = front_end(batches.cut(samples, start, length, size), length)
+        features: Any
         logits, features = model.apply(variables, x, train=False, mask=mask)
         return outputs(logits, features, x)
 
