@@ -128,6 +128,7 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--freeze", "stem"], ["'stem': expected to match a layer", "classifier/conv1"]),
         (["--freeze", "(", "--dataset-option", "words=2"], ["'(': not a regular expression"]),
         (["--init", "nowhere"], ["nowhere"]),
+        (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
     ],
 )
 def test_bad_arguments(train, arguments, messages):
@@ -157,6 +158,11 @@ def test_a_freezing_step_is_a_number(train):
         (["--task", "speakers"], "unknown task 'speakers': did you mean 'speaker'"),
         (["--task", "word", "--target", "text"], "--target: expected without --task"),
         ([], "--task"),
+        (["--task", "rhemo", "--dimensions", "low"], "unknown dimensions 'low'"),
+        (["--task", "rhemo", "--epochs", "3"], "epochs: expected none of the whole pretraining"),
+        (["--task", "rhemo", "--emotions", "epoch=3"], "did you mean 'epochs'?"),
+        (["--task", "rhemo", "--reconstruction", "3"], "expected KEY=VALUE, found '3'"),
+        (["--task", "word", "--dimensions", "none"], "unrecognized arguments: --dimensions"),
     ],
 )
 def test_bad_tasks(pretrain, arguments, message):

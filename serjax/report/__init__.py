@@ -6,6 +6,7 @@ Everything is made from the files in the run's folder, so it can be rebuilt at a
 
 from serjax.report.comparison import compare, print_comparison
 from serjax.report.corpus_figures import plot_description
+from serjax.report.embedding import plot_embedding, plot_reconstructions
 from serjax.report.figures import plot_confusion, plot_curves, spectrogram_png
 from serjax.report.page import HardUtterance, hardest_utterances, write_page
 from serjax.report.records import (
@@ -35,6 +36,8 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_description",
+    "plot_embedding",
+    "plot_reconstructions",
     "print_comparison",
     "print_series",
     "print_series_table",

@@ -89,6 +89,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default=_DEFAULTS.dtype, help="float32 or bfloat16 (%(default)s)")
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
     add(
+        "--embedding",
+        help="of quat_ and phm networks without --init: pretrained or random (pretrained; random "
+        "on the corpus that it was pretrained on)",
+    )
+    add(
         "--freeze",
         type=_frozen,
         action="append",
@@ -229,6 +234,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         image_size=arguments.image_size and tuple(arguments.image_size),
         dtype=arguments.dtype,
         initial=arguments.init,
+        embedding=arguments.embedding,
         freeze=dict(arguments.freeze),
         model_options=dict(arguments.model_option),
         skip_bad_files=arguments.skip_bad_files,

@@ -48,7 +48,10 @@ def _initial_state(
     task: Task,
     teachers: AntiTransferLoss | None,
 ) -> TrainState:
-    """The state before the first step, with weights from chance, a run, a file, or a teacher."""
+    """The state before the first step, with weights from chance, a run, a file, or a teacher.
+
+    An embedding is the first teacher's, or the one that ships with the library.
+    """
     if config.initial is not None:
         options = dict(config.model_options)
         _, variables = pretrained.load(
@@ -56,12 +59,13 @@ def _initial_state(
         )
         return state_of(variables, optimizer)
     state = create_state(model, optimizer, key, input_shape(front_end))
-    if teachers is not None and teachers.embedding:
-        own = {name: dict(tree) for name, tree in state.variables.items()}
-        for name, tree in teachers.embedding.items():
-            own[name]["embedding"] = jax.device_put(tree)
-        state = dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
-    return state
+    embedding: Variables = {}
+    if teachers is not None:
+        embedding = teachers.embedding
+    if not embedding and isinstance(model, models.Embedded) and config.embedding == "pretrained":
+        embedding = pretrained.encoder()
+    own = pretrained.with_embedding(state.variables, jax.device_put(embedding))
+    return dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
 
 
 def _untrained(model: nn.Module, front_end: FrontEnd, seed: int) -> Variables:

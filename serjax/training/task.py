@@ -32,8 +32,13 @@ _OF_NETWORKS = (
     "image_size",
     "dtype",
     "initial",
+    "embedding",
     "anti_transfer",
 )
+
+EMBEDDINGS = ("pretrained", "random")
+HEARD = "emodb"
+"""The corpus that the encoder that ships with the library was trained on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +109,14 @@ class RunConfig:
         dtype: Of the arithmetic, "float32" or "bfloat16".
         initial: Where the weights come from: the folder of a run of the same model, or a file of
             published weights, see `serjax.pretrained.load`; None: from chance.
+        embedding: How the embedding of a network that stands behind one starts, without
+            `initial`: "pretrained" as the encoder that ships with the library, see
+            `serjax.pretrained.encoder`; "random" from chance; None: pretrained, but from chance
+            on the corpus that the encoder has heard, test part and all.
         freeze: Layers that train from a later step on, or never, see `serjax.training.freeze`.
         anti_transfer: Teachers whose layers the network is to differ from. Without `initial`, the
-            embedding of a network that stands behind one starts as the first teacher's.
+            embedding of a network that stands behind one starts as the first teacher's, whatever
+            `embedding` says.
         training_part_of: A run on the same corpus of whose training part this one is, split anew:
             so a teacher knows nothing of what its student is tested on.
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
@@ -141,6 +151,7 @@ class RunConfig:
     image_size: tuple[int, int] | None = None
     dtype: str = "float32"
     initial: str | None = None
+    embedding: str | None = None
     freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
     anti_transfer: tuple[AntiTransfer, ...] = ()
     training_part_of: "RunConfig | None" = None
@@ -169,6 +180,8 @@ class RunConfig:
             )
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
+        if self.embedding not in (None, *EMBEDDINGS):
+            raise InputError(unknown_name("embedding", self.embedding, EMBEDDINGS))
         if self.augmentation not in augment.AUGMENTATIONS:
             raise InputError(unknown_name("augmentation", self.augmentation, augment.AUGMENTATIONS))
         known = (*models.names(), *classical.names())
@@ -218,6 +231,7 @@ class RunConfig:
             batch_size=self.batch_size or suited.batch_size,
             learning_rate=self.learning_rate or suited.learning_rate,
             silence=build_front_end(self).silence,
+            embedding=self.embedding or ("random" if self.dataset == HEARD else "pretrained"),
             model_options={**suited.model_options, **self.model_options},
         )
 
