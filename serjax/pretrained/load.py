@@ -18,7 +18,7 @@ from serjax.pretrained.families import FAMILIES
 from serjax.training import freeze
 from serjax.training.finished import load_best
 from serjax.training.state import Variables
-from serjax.training.task import build_model, input_shape
+from serjax.training.task import build_front_end, build_model, input_shape
 
 
 class _Source(NamedTuple):
