@@ -129,7 +129,7 @@ class TestCrossValidation:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("--protocol", "given"), "given: expected leave_one_session_out"),
+            (("--protocol", "given"), "unknown protocol 'given': known are leave_one_session_out"),
             (("--folds", "2"), "folds: expected at least 3"),
             (("--folds", "7"), "a speaker split needs 7 speakers"),
             (("--protocol", "leave_one_speaker_out", "--folds", "3"), "folds: expected none with"),
