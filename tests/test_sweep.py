@@ -19,7 +19,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 BASE = training.RunConfig(
     model="dscnn",
     model_options={"hidden": 16},
-    dataset_options={"speakers": 6, "words": 2},
+    dataset_options={"speakers": 6, "words": 3},
     epochs=1,
 )
 
