@@ -83,3 +83,8 @@ def test_schedules_reach_the_updates():
     np.testing.assert_allclose(first[:, 0], expected, rtol=1e-6)
     last = path(schedule="cosine", steps=7)
     np.testing.assert_allclose(last[-1], last[-2], atol=1e-6)  # zero at the end
+
+
+def test_a_run_of_a_single_step_takes_it():
+    found = path(schedule="cosine", steps=1, steps_per_epoch=1, epochs=1)
+    np.testing.assert_allclose(found[1], found[0] - 0.1 * np.sign(found[0]), rtol=1e-4)

@@ -51,10 +51,10 @@ def make_optimizer(
     """
     assert config.learning_rate is not None
     rate: Any = config.learning_rate
-    if config.schedule == "cosine":
+    steps = epochs * steps_per_epoch
+    if config.schedule == "cosine" and steps > 1:  # a single step neither rises nor falls
         # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
         # throwing wide layers off their initial scale.
-        steps = epochs * steps_per_epoch
         rate = optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
     elif config.schedule == "staircase":
         hold, every, factor = config.staircase
