@@ -62,8 +62,8 @@ def parser(description: str | None, **overridden: object) -> argparse.ArgumentPa
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
     add(
         "--embedding",
-        help="of quat_ and phm networks without --init: pretrained or random (pretrained; random "
-        "on the corpus that it was pretrained on)",
+        default=defaults.embedding,
+        help="of quat_ and phm networks without --init: random, or pretrained (%(default)s)",
     )
     add(
         "--freeze",
