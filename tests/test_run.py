@@ -1,5 +1,6 @@
 """Runs that are stopped at any moment end with the numbers they would have had."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,6 +87,32 @@ def test_kill_and_resume(whole, cache, tmp_path, moment):
     process.communicate()
     finish(folder, cache, "--resume")
     assert results(folder) == whole
+
+
+@pytest.mark.slow
+def test_fifty_kills_at_random_moments(cache, whole, tmp_path):
+    """Each run is killed and resumed until it ends; its end is that of the undisturbed one."""
+    rng = np.random.default_rng(0)
+    started = time.monotonic()
+    finish(tmp_path / "undisturbed", cache)
+    seconds = time.monotonic() - started
+    kills = 0
+    for number in itertools.count():
+        folder = tmp_path / f"run{number}"
+        while True:
+            process = start(folder, cache, "--resume")
+            try:
+                _, errors = process.communicate(timeout=rng.uniform(0.0, 1.2 * seconds))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+                continue
+            assert process.returncode == 0, errors
+            break
+        assert results(folder) == whole
+        if kills >= 50:
+            break
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

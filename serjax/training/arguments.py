@@ -1,6 +1,7 @@
 """What the commands that train have in common: flags, and how they end."""
 
 import argparse
+import errno
 import shlex
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from serjax.training.task import AntiTransfer, RunConfig
 from serjax.training.teachers import TASKS
 
 _DEFAULTS = RunConfig()
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def add_corpus(parser: argparse.ArgumentParser) -> None:
@@ -250,18 +252,25 @@ def run(job: Callable[[list[str]], object]) -> int:
 
     Returns:
         The exit status: 128 and the signal's number after SIGINT or SIGTERM, 1 if the loss
-        diverged.
+        diverged or the disk is full.
     """
     enable_compilation_cache()
     command = ["python", *sys.argv]
+    again = command if "--resume" in command else [*command, "--resume"]
     try:
         job(command)
     except (InterruptedRunError, KeyboardInterrupt) as stop:
-        again = command if "--resume" in command else [*command, "--resume"]
         why = str(stop) or "interrupted"
         print(f"{why}; go on with: {shlex.join(again)}", file=sys.stderr)
         return 128 + (stop.signal_number if isinstance(stop, InterruptedRunError) else 2)
     except DivergedError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}", file=sys.stderr)
+        print(f"nothing saved was lost; go on with: {shlex.join(again)}", file=sys.stderr)
         return 1
     return 0

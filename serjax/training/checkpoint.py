@@ -1,5 +1,6 @@
 """Checkpoints of a run: the last state, to go on from, and the best variables, to use."""
 
+import shutil
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,16 @@ from serjax.training.state import TrainState, Variables
 
 Tree = TypeVar("Tree")
 
+_KEPT = 2
+
+
+def _nbytes(tree: Any) -> int:
+    return sum(x.nbytes for x in jax.tree.leaves(tree))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
 
 def _abstract(tree: Tree) -> Tree:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
@@ -20,9 +31,10 @@ class Checkpoints:
     """Two Orbax checkpoint directories below a run's `checkpoints/`.
 
     Orbax writes a checkpoint beside the others and renames it when it is complete, and an old one
-    is deleted only then, so a kill at any moment leaves a whole one. Two of the best are kept:
-    where a run is killed between saving a new best and the state that knows of it, the state
-    still finds the one it names.
+    is deleted only then, so a kill at any moment, or a full disk, leaves a whole one. Two of each
+    are kept: where a run is killed between saving a new best and the state that knows of it, the
+    state still finds the one it names; and where the last state cannot be read, the one before it
+    can.
 
     Args:
         directory: `checkpoints` of the run folder; made if it does not exist.
@@ -30,14 +42,26 @@ class Checkpoints:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
-        self._last = self._manager("last", keep=1)
-        self._best = self._manager("best", keep=2)
+        self._last = self._manager("last")
+        self._best = self._manager("best")
 
-    def _manager(self, name: str, keep: int) -> ocp.CheckpointManager:
+    def _manager(self, name: str) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False, create=True
+            max_to_keep=_KEPT, enable_async_checkpointing=False, create=True
         )
         return ocp.CheckpointManager(self._directory / name, options=options)
+
+    def check_space(self, state: TrainState) -> None:
+        """Raises InputError where the disk has no room for all the checkpoints of a run."""
+        each = _nbytes(state) + _nbytes(state.variables)
+        needed = (_KEPT + 1) * each  # an old one goes when the new one is complete
+        taken = sum(f.stat().st_size for f in self._directory.rglob("*") if f.is_file())
+        free = shutil.disk_usage(self._directory).free + taken
+        if free < needed:
+            raise InputError(
+                f"{self._directory}: expected {needed / 2**20:,.0f} MiB of free disk for the "
+                f"checkpoints, found {free / 2**20:,.0f}"
+            )
 
     def save_last(self, state: TrainState, loop: dict[str, Any]) -> None:
         """Saves the state and the loop's own JSON values under the state's step."""
@@ -57,7 +81,13 @@ class Checkpoints:
             items = {"variables": ocp.args.StandardSave(state.variables)}
         else:
             items = {"state": ocp.args.StandardSave(state), "loop": ocp.args.JsonSave(loop)}
-        manager.save(step, args=ocp.args.Composite(**items))
+        try:
+            manager.save(step, args=ocp.args.Composite(**items))
+        except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
+            raise InputError(
+                f"{manager.directory / str(step)}: cannot be written: {_first_line(error)}; the "
+                f"checkpoints before it are whole"
+            ) from error
 
     def restore_last(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The last saved state and loop values, or None if nothing was saved yet.
@@ -95,8 +125,10 @@ class Checkpoints:
     def _restore(self, manager: ocp.CheckpointManager, step: int, **items: Any) -> Any:
         try:
             return manager.restore(step, args=ocp.args.Composite(**items))
-        except (ValueError, KeyError, TypeError) as error:
-            reason = str(error).splitlines()[0][:200]
+        except Exception as error:  # Orbax raises plain ones for files that are damaged
+            others = [other for other in manager.all_steps() if other != step]
+            hint = f"; without that folder, step {max(others)} is taken" if others else ""
             raise InputError(
-                f"{manager.directory / str(step)}: not a checkpoint of this model: {reason}"
+                f"{manager.directory / str(step)}: not a checkpoint of this model, or a damaged "
+                f"one: {_first_line(error)}{hint}"
             ) from error

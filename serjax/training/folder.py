@@ -1,14 +1,18 @@
 """Run folders: a new one for a new run, the same one for a resumed run, never another's."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError
+
+_LOCK = ".lock"
 
 
 def _default_folders(described: dict[str, Any]) -> tuple[list[Path], Path]:
@@ -23,17 +27,36 @@ def _default_folders(described: dict[str, Any]) -> tuple[list[Path], Path]:
 
 
 def _holds_run(folder: Path) -> bool:
-    return folder.exists() and any(folder.iterdir())
+    return folder.exists() and any(file.name != _LOCK for file in folder.iterdir())
 
 
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keeps other processes' runs out of a folder; the system lets go when this one is killed."""
+    lock = filelock.FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(
+            f"{folder}: another run is at work there; wait for its end, or choose another --out"
+        ) from None
+    except NotImplementedError:
+        pass  # some network filesystems have no locks, and runs there are still wanted
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
 def open_folder(
     out: Path | None,
     resume: bool,
     described: dict[str, Any],
     fixed: Sequence[str],
     console: Console,
-) -> Path:
-    """Finds or makes the run folder and writes its `config.json`.
+) -> Iterator[Path]:
+    """Finds or makes the run folder, writes its `config.json` and keeps other runs out of it.
 
     Args:
         out: The folder asked for; None: one below `runs/`, named after the run.
@@ -43,11 +66,12 @@ def open_folder(
         fixed: Its keys that a resumed run must not change.
         console: Told where the folder is.
 
-    Returns:
+    Yields:
         The folder.
 
     Raises:
-        InputError: The folder holds a run and `resume` is False, or it holds another run.
+        InputError: The folder holds a run and `resume` is False, it holds another run, another
+            process is at work in it, or nothing can be written there.
     """
     if out is None:
         taken, free = _default_folders(described)
@@ -72,7 +96,14 @@ def open_folder(
             raise InputError(f"{folder}: --resume found another run there: {values}")
     elif resume:
         console.print(f"{folder}: no run to resume there yet; starting it", soft_wrap=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    report.write_json(config_path, described)
-    console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
-    return folder
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_held(folder))
+            report.write_json(config_path, described)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: expected a folder that can be written to, found: {error.strerror}"
+            ) from error
+        console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
+        yield folder

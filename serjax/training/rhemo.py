@@ -424,52 +424,57 @@ def pretrain(
     settings = {name: dataclasses.asdict(s) for name, s in zip(STAGES, stages, strict=True)}
     about |= {"dimensions": config.dimensions, "own_dimensions": own, **settings}
     fixed = [name for name in about if name in (*dataclasses.asdict(run), "dimensions", *STAGES)]
-    folder = open_folder(out, resume, about, fixed, console)
-    console.print(
-        f"[bold]{run.model}[/bold], {parameters:,} parameters, on {run.dataset}: "
-        f"{about['utterances']} utterances, {len(task.classes)} classes; {about['device']}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for note in task.corpus.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-
-    shared = _Pretraining(run, model, task, jax.device_put(task.examples), targets, clock, console)
-    variables = shared.initial(jax.random.split(jax.random.key(run.seed), 3)[0])
-    evaluator = shared.evaluator(stages[1].batch_size)
-    loops, losses_after = [], {}
-    for number, (name, stage) in enumerate(zip(STAGES, stages, strict=True)):
-        checkpoints = folder / "checkpoints"
-        if name == "reconstruction":
-            checkpoints = checkpoints / name
-        variables, loop = shared.train(number, stage, variables, Checkpoints(checkpoints), resume)
-        loops.append(loop)
-        with clock.timed("evaluate"):
-            losses_after[name] = {
-                part: shared.scores(evaluator, variables, indices, False)["reconstruction"]
-                for part, indices in (
-                    ("validation", task.split.validation),
-                    ("test", task.split.test),
-                )
-            } | {"epochs": len(loop.history), "best_epoch": loop.best_epoch}
-    with clock.timed("evaluate"):
-        predictions = results.predict_parts(
-            lambda part: evaluator(variables, shared.examples, part)[:, : len(task.classes)], task
+    with open_folder(out, resume, about, fixed, console) as folder:
+        console.print(
+            f"[bold]{run.model}[/bold], {parameters:,} parameters, on {run.dataset}: "
+            f"{about['utterances']} utterances, {len(task.classes)} classes; {about['device']}",
+            highlight=False,
+            soft_wrap=True,
         )
-    with console.status("drawing"), clock.timed("report"):
-        loop = _joined(loops)
-        report.write_history(folder / "history.csv", loop.history)
-        pretrained.write_encoder(folder / "encoder.npz", variables)
-        _draw(folder, shared, variables)
-    kept = {
-        "best_epoch": loop.best_epoch,
-        "best_step": loop.best_step,
-        "epochs": len(loop.history),
-        "parameters": parameters,
-        "reconstruction": losses_after,
-    }
-    results.write_results(folder, predictions, kept, task, clock, console)
-    return folder
+        for note in task.corpus.notes:
+            console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+
+        shared = _Pretraining(
+            run, model, task, jax.device_put(task.examples), targets, clock, console
+        )
+        variables = shared.initial(jax.random.split(jax.random.key(run.seed), 3)[0])
+        evaluator = shared.evaluator(stages[1].batch_size)
+        loops, losses_after = [], {}
+        for number, (name, stage) in enumerate(zip(STAGES, stages, strict=True)):
+            checkpoints = folder / "checkpoints"
+            if name == "reconstruction":
+                checkpoints = checkpoints / name
+            variables, loop = shared.train(
+                number, stage, variables, Checkpoints(checkpoints), resume
+            )
+            loops.append(loop)
+            with clock.timed("evaluate"):
+                losses_after[name] = {
+                    part: shared.scores(evaluator, variables, indices, False)["reconstruction"]
+                    for part, indices in (
+                        ("validation", task.split.validation),
+                        ("test", task.split.test),
+                    )
+                } | {"epochs": len(loop.history), "best_epoch": loop.best_epoch}
+        with clock.timed("evaluate"):
+            predictions = results.predict_parts(
+                lambda part: evaluator(variables, shared.examples, part)[:, : len(task.classes)],
+                task,
+            )
+        with console.status("drawing"), clock.timed("report"):
+            loop = _joined(loops)
+            report.write_history(folder / "history.csv", loop.history)
+            pretrained.write_encoder(folder / "encoder.npz", variables)
+            _draw(folder, shared, variables)
+        kept = {
+            "best_epoch": loop.best_epoch,
+            "best_step": loop.best_step,
+            "epochs": len(loop.history),
+            "parameters": parameters,
+            "reconstruction": losses_after,
+        }
+        results.write_results(folder, predictions, kept, task, clock, console)
+        return folder
 
 
 def _draw(folder: Path, shared: _Pretraining, variables: Variables) -> None:

@@ -1,5 +1,6 @@
 """One run, from a corpus to a folder of results: the main job as a function."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -143,7 +144,8 @@ def run(
     with clock.timed("data"):
         task = prepare(config, build_front_end(config), console, recordings)
     finish = _network if config.model in models.names() else _classical
-    return finish(config, task, out, resume, console, command or [], clock)
+    with contextlib.ExitStack() as stack:
+        return finish(config, task, out, resume, console, command or [], clock, stack)
 
 
 def _open(
@@ -153,9 +155,10 @@ def _open(
     resume: bool,
     console: Console,
     size: str,
+    stack: contextlib.ExitStack,
 ) -> Path:
-    """Opens the run folder and says what is run."""
-    folder = open_folder(out, resume, described, fixed, console)
+    """Opens the run folder, until the stack is closed, and says what is run."""
+    folder = stack.enter_context(open_folder(out, resume, described, fixed, console))
     tested = described["test_dataset"]
     console.print(
         f"[bold]{described['model']}[/bold]{size} on {described['dataset']}"
@@ -177,10 +180,11 @@ def _classical(
     console: Console,
     command: list[str],
     clock: Clock,
+    stack: contextlib.ExitStack,
 ) -> Path:
     """The run of a classical model. It takes seconds, so resuming starts it anew."""
     fixed = [f.name for f in dataclasses.fields(config)]
-    folder = _open(described(config, task, command), fixed, out, resume, console, "")
+    folder = _open(described(config, task, command), fixed, out, resume, console, "", stack)
     with console.status("fitting"):
         classifier, probabilities = baseline.fit(config, task, clock)
     with clock.timed("evaluate"):
@@ -198,6 +202,7 @@ def _network(
     console: Console,
     command: list[str],
     clock: Clock,
+    stack: contextlib.ExitStack,
 ) -> Path:
     """The run of a network."""
     epochs, batch_size = config.epochs, config.batch_size
@@ -220,7 +225,8 @@ def _network(
     free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
     about = described(config, task, command, parameters)
-    folder = _open(about, fixed, out, resume, console, f", {parameters:,} parameters,")
+    size = f", {parameters:,} parameters,"
+    folder = _open(about, fixed, out, resume, console, size, stack)
 
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
@@ -267,6 +273,7 @@ def _network(
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])
         console.print(f"resumed at epoch {loop.epoch}, batch {loop.batch}", highlight=False)
+    checkpoints.check_space(state)
     with (
         clock.timed("train"),
         RunDisplay(console) as display,

@@ -132,23 +132,23 @@ def _run_all(
         "notes": [note for corpus in corpora for note in corpus.notes],
     }
     fixed = [*(field.name for field in dataclasses.fields(first)), "runs"]
-    folder = open_folder(out, resume, described, fixed, console)
-    for number, (name, config) in enumerate(runs.items(), start=1):
-        place = folder / name
-        console.rule(f"{name}, {number} of {len(runs)}")
-        if (place / "report.html").exists():  # the last thing that a run writes
-            console.print("finished before", highlight=False)
-            continue
-        run(
-            config,
-            out=place,
-            resume=place.exists(),
-            console=console,
-            command=command,
-            recordings=recordings,
-        )
-    console.rule("all")
-    summary = report.write_series(folder, list(runs))
-    report.print_series(console, summary)
-    console.print(f"report {folder / 'report.html'}", highlight=False, soft_wrap=True)
-    return folder
+    with open_folder(out, resume, described, fixed, console) as folder:
+        for number, (name, config) in enumerate(runs.items(), start=1):
+            place = folder / name
+            console.rule(f"{name}, {number} of {len(runs)}")
+            if (place / "report.html").exists():  # the last thing that a run writes
+                console.print("finished before", highlight=False)
+                continue
+            run(
+                config,
+                out=place,
+                resume=place.exists(),
+                console=console,
+                command=command,
+                recordings=recordings,
+            )
+        console.rule("all")
+        summary = report.write_series(folder, list(runs))
+        report.print_series(console, summary)
+        console.print(f"report {folder / 'report.html'}", highlight=False, soft_wrap=True)
+        return folder
