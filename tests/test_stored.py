@@ -106,7 +106,7 @@ def test_interrupted_build_begins_anew(noise, tmp_path):
     broken = Corpus(noise.name, noise.utterances, breaks, noise.notes)
     with pytest.raises(KeyboardInterrupt):
         tfds_builder.write(broken, tmp_path)
-    with pytest.raises(CorpusError, match="expected one dataset in .*, found none"):
+    with pytest.raises(CorpusError, match=r"expected one dataset in .*, found none"):
         data.load("tfds", tmp_path)
     # What a killed process leaves.
     left = tmp_path / "serjax_noise/16000hz/incomplete.ABCDEF_1.0.0"
@@ -146,7 +146,9 @@ def test_errors(noise, tmp_path):
     with pytest.raises(audio.AudioError, match="expected waveforms at 16000 Hz, found them stored"):
         data.waveforms(data.load("tfds", tmp_path))
     tfds_builder.write(noise, tmp_path, sample_rate=16000)
-    with pytest.raises(CorpusError, match="found serjax_noise/16000hz/1.0.0, serjax_noise/8000hz"):
+    with pytest.raises(
+        CorpusError, match=r"found serjax_noise/16000hz/1\.0\.0, serjax_noise/8000hz"
+    ):
         data.load("tfds", tmp_path)
     folder = tmp_path / "serjax_noise/8000hz/1.0.0"
     (folder / "metadata.json").write_text('{"corpus": "noise"}')

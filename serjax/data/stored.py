@@ -1,8 +1,8 @@
 """Corpora stored as TFDS datasets: the names of their fields, and opening them again.
 
-A dataset is what `serjax.data.tfds_builder` writes: array_record files of utterances, read by random
-access, and beside them, in `metadata.json`, the table of them and the length of each, so that
-opening a dataset reads no recording. TensorFlow is not needed.
+A dataset is what `serjax.data.tfds_builder` writes: array_record files of utterances, read by
+random access, and beside them, in `metadata.json`, the table of them and the length of each, so
+that opening a dataset reads no recording. TensorFlow is not needed.
 """
 
 import dataclasses

@@ -1,13 +1,12 @@
 """Batches streamed from a stored corpus that is too large to keep on the device.
 
-What every batch of every epoch holds is computed from the seed and the lengths alone, so the state of
-a stream is the number of its next batch: a stopped stream resumes at the same one, and processes
+What every batch of every epoch holds follows from the seed and the lengths alone. So the state of
+a stream is the number of its next batch, a stopped one resumes at the same batch, and processes
 agree on the batches without talking to each other.
 """
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import flax.struct
@@ -36,63 +35,6 @@ class Batch:
     record: Array
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """Which examples every batch of some epochs holds: a sequence of batches.
-
-    Every epoch holds every example once. Those of a batch share a size, the least of `sizes` that
-    holds them; a batch that examples of its size don't fill is filled up with -1. Each epoch has
-    the same number of batches of each size.
-
-    Attributes:
-        lengths: `[examples]`, samples of each.
-        sizes: Ascending sizes to which examples are padded; the last holds the longest.
-        batch_size: Entries of a batch.
-        epochs: How many.
-        seed: Of the order, which is another one in every epoch; None: by size, then index.
-    """
-
-    lengths: np.ndarray
-    sizes: Sequence[int]
-    batch_size: int
-    epochs: int
-    seed: int | None
-
-    @functools.cached_property
-    def _slots(self) -> np.ndarray:
-        return np.searchsorted(np.asarray(self.sizes), self.lengths)
-
-    @functools.cached_property
-    def batches_per_epoch(self) -> int:
-        """Batches of an epoch."""
-        return int(np.sum(-(-np.bincount(self._slots) // self.batch_size)))
-
-    def __len__(self) -> int:
-        return self.epochs * self.batches_per_epoch
-
-    def __getitem__(self, step: int) -> tuple[np.ndarray, int]:
-        """Returns the indices of a batch, `[batch_size]` int32, and its size."""
-        epoch, place = divmod(step, self.batches_per_epoch)
-        return self._epoch(epoch)[place]
-
-    # Two, because what is read ahead reaches into the next epoch.
-    @functools.lru_cache(maxsize=2)  # noqa: B019: plans live as long as the process streams
-    def _epoch(self, epoch: int) -> list[tuple[np.ndarray, int]]:
-        order = np.arange(len(self.lengths), dtype=np.int32)
-        if self.seed is not None:
-            draw = np.random.default_rng([self.seed, epoch])
-            order = draw.permutation(order)
-        batches = []
-        for slot, size in enumerate(self.sizes):
-            same = order[self._slots[order] == slot]
-            filled = np.full(-(-len(same) // self.batch_size) * self.batch_size, -1, np.int32)
-            filled[: len(same)] = same
-            batches += [(rows, size) for rows in filled.reshape(-1, self.batch_size)]
-        if self.seed is not None:
-            batches = [batches[i] for i in draw.permutation(len(batches))]
-        return batches
-
-
 def batches(
     stored: Stored,
     batch_size: int,
@@ -105,7 +47,11 @@ def batches(
     threads: int = 8,
     ahead: int = 16,
 ) -> "grain.IterDataset[Batch]":
-    """Streams batches, read ahead by threads.
+    """Streams batches of like length, read ahead by threads.
+
+    Every epoch holds every example once. Those of a batch share a size, the least of `sizes` that
+    holds them; where they don't fill the batch, its last entries are empty. Every epoch has the
+    same number of batches of each size.
 
     The iterator's `get_state()` is a small JSON-compatible dict; `set_state` on an iterator of the
     same stream goes on with the same next batch. `grain.checkpoint` saves it with Orbax, and
@@ -119,7 +65,7 @@ def batches(
             are cut into segments of that size that cover them.
         members: Indices of the utterances that are read, such as those of a part; None: all.
         epochs: How many times.
-        seed: Of the order, another one in every epoch; None: unshuffled.
+        seed: Of the order, another one in every epoch, in [0, 2**32); None: by size, then record.
         shard: The index of this shard, and how many there are: each reads its own entries of every
             batch, so that all have equally many batches of the same sizes. None: this of JAX's
             processes.
@@ -131,7 +77,7 @@ def batches(
 
     Raises:
         InputError: The batch size is no multiple of the shards, there is no such shard, sizes do
-            not ascend, or there is nothing to read.
+            not ascend, the seed is out of its range, or there is nothing to read.
     """
     import grain
 
@@ -140,36 +86,30 @@ def batches(
         raise InputError(f"batch size: expected a multiple of {count} shards, found {batch_size}")
     if not sizes or sorted({*sizes}) != list(sizes) or sizes[0] <= 0:
         raise InputError(f"sizes: expected ascending numbers of samples, found {list(sizes)}")
+    if seed is not None and not 0 <= seed < 2**32:
+        raise InputError(f"seed: expected a number in [0, 2**32), found {seed}")
     records = np.arange(len(stored.utterances)) if members is None else np.asarray(members)
     if not len(records) or epochs < 1:
         raise InputError(
             f"stream of {stored.name}: expected utterances and epochs, found {len(records)} "
             f"utterances, {epochs} epochs"
         )
-    longest = sizes[-1]
-    record, start, length = np.array(
-        [
-            (i, first, min(longest, stored.samples[i] - first))
-            for i in records
-            for first in segment_starts(int(stored.samples[i]), longest)
-        ],
-        np.int32,
-    ).T
+    record, start, length = _examples(stored.samples, records, sizes[-1])
 
-    def read(step: tuple[np.ndarray, int]) -> Batch:
-        rows, size = step
+    def read(batch: tuple[np.ndarray, int]) -> Batch:
+        rows, size = batch
         rows = rows[index::count]
-        samples = np.zeros((len(rows), size), np.int16)
         real = rows >= 0
-        for entry, row in enumerate(rows):
-            if real[entry]:
-                waveform = stored.waveform(int(record[row]))
-                samples[entry, : length[row]] = waveform[start[row] : start[row] + length[row]]
+        samples = np.zeros((len(rows), size), np.int16)
+        for entry in np.flatnonzero(real):
+            row = rows[entry]
+            waveform = stored.waveform(int(record[row]))
+            samples[entry, : length[row]] = waveform[start[row] : start[row] + length[row]]
         return Batch(samples, np.where(real, length[rows], 0), np.where(real, record[rows], -1))
 
-    plan = Plan(length, tuple(sizes), batch_size, epochs, seed)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
-    return grain.MapDataset.source(plan).map(read).to_iter_dataset(options)
+    order = _order(length, sizes, batch_size, seed)
+    return order.repeat(epochs).map(read).to_iter_dataset(options)
 
 
 def _shard(shard: tuple[int, int] | None) -> tuple[int, int]:
@@ -182,3 +122,43 @@ def _shard(shard: tuple[int, int] | None) -> tuple[int, int]:
     if not 0 <= index < count:
         raise InputError(f"shard: expected an index below the number of shards, found {shard}")
     return shard
+
+
+def _examples(
+    samples: np.ndarray, records: np.ndarray, longest: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Record, start and length of the segments that cover utterances, each `[examples]` int32."""
+    table = [
+        (record, start, min(longest, samples[record] - start))
+        for record in records
+        for start in segment_starts(int(samples[record]), longest)
+    ]
+    record, start, length = np.array(table, np.int32).T
+    return record, start, length
+
+
+def _order(
+    lengths: np.ndarray, sizes: Sequence[int], batch_size: int, seed: int | None
+) -> "grain.MapDataset[tuple[np.ndarray, int]]":
+    """The batches of an epoch: examples `[batch_size]` int32, filled up with -1, and their size."""
+    import grain
+
+    def shuffled(dataset: "grain.MapDataset") -> "grain.MapDataset":
+        return dataset if seed is None else dataset.seed(seed).shuffle()
+
+    fill = functools.partial(_fill, batch_size=batch_size)
+    slots = np.searchsorted(np.asarray(sizes), lengths)
+    by_size = []
+    for slot in np.unique(slots):
+        size = sizes[slot]
+        same = grain.MapDataset.source(np.flatnonzero(slots == slot))
+        rows = shuffled(same).batch(batch_size, batch_fn=fill)
+        by_size.append(rows.map(lambda row, size=size: (row, size)))
+    return shuffled(grain.MapDataset.concatenate(by_size))
+
+
+def _fill(rows: Sequence[int], batch_size: int) -> np.ndarray:
+    """Rows `[batch_size]` int32, -1 where they end."""
+    filled = np.full(batch_size, -1, np.int32)
+    filled[: len(rows)] = rows
+    return filled

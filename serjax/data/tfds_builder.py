@@ -22,12 +22,12 @@ from serjax import audio, data
 from serjax.data import stored
 from serjax.data.batches import to_int16
 from serjax.data.corpora import LOADERS
-from serjax.data.corpus import Corpus, CorpusError, attempts
+from serjax.data.corpus import Corpus, CorpusError, Utterance, attempts
 
 VERSION = "1.0.0"
 
 
-class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Writes a corpus as a TFDS dataset of one split.
 
     A record holds an utterance: its audio, int16 `[samples]` stored as bytes, and the columns of
@@ -92,7 +92,9 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
         names = stored.field_names(self._corpus.name)
-        written, samples, notes = [], [], list(self._corpus.notes)
+        written: list[Utterance] = []
+        samples: list[int] = []
+        notes = list(self._corpus.notes)
         for utterance, heard in attempts(self._corpus, self._sample_rate):
             if isinstance(heard, audio.AudioError):
                 if not self._skip_bad_files:
@@ -113,7 +115,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.info.metadata.update(table=stored.table(written), samples=samples, notes=notes)
 
 
-class RegisteredBuilder(CorpusBuilder, skip_registration=True):
+class RegisteredBuilder(CorpusBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Writes one of `serjax.data.names()`.
 
     Args:
