@@ -1,22 +1,26 @@
 """Streams of stored corpora: what every epoch holds, where a stopped one resumes, what it costs."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+import flax.linen as nn
 import grain
 import jax
 import numpy as np
+import optax
 import pytest
 
-from serjax import data
+from serjax import data, frontend
 from serjax.data import stream, tfds_builder
-from serjax.data.batches import length_sizes, segment_starts
+from serjax.data.batches import length_sizes, pack, segment_starts
 from serjax.data.corpus import Corpus, Utterance
 from serjax.data.stored import Stored
 from serjax.errors import InputError
+from serjax.training import create_state, make_train_step
 
 COUNT = 103
 SIZES = (250, 500, 1000)
@@ -145,6 +149,42 @@ def test_moves_to_the_device_ahead(corpus):
     for one, other in zip(batches, moved, strict=True):
         assert isinstance(other.samples, jax.Array)
         assert same(one, other)
+
+
+class Linear(nn.Module):
+    """Logits that tell inputs apart, compiled in no time."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False, mask=None):
+        flat = x.reshape(x.shape[0], -1)
+        return flat @ self.param("weight", nn.initializers.normal(), (flat.shape[1], 3)), {}
+
+
+@pytest.mark.usefixtures("standard_promotion")
+def test_training_on_a_stream_is_training_on_the_device(corpus):
+    front_end = dataclasses.replace(frontend.GUIZZO_REAL, frames=16, bins=16, segment_seconds=1 / 8)
+    longest = front_end.segment_samples
+    labels = np.arange(COUNT) % 3
+    optimizer = optax.sgd(0.1)
+    step = make_train_step(Linear(), front_end, optimizer, jax.random.key(1), 3)
+
+    def start():
+        return create_state(Linear(), optimizer, jax.random.key(2), (1, *front_end.input_shape))
+
+    waveforms = [waveform(i).astype(np.float32) / 32768 for i in range(COUNT)]
+    resident = pack(waveforms, labels.tolist(), longest, longest)
+    found, expected = start(), start()
+    initial = np.asarray(found.params["weight"])
+    # Whole utterances alone: their index is that of the record.
+    for batch in stream.batches(corpus, 30, [1000, longest]):
+        examples, indices = stream.to_examples(batch, labels, longest)
+        found, one = step(found, examples, indices)
+        expected, other = step(expected, resident, batch.record)
+        np.testing.assert_array_equal(one.confusion, other.confusion)
+        np.testing.assert_allclose(one.loss, other.loss, rtol=1e-5)
+    weights = [np.asarray(state.params["weight"]) for state in (found, expected)]
+    np.testing.assert_allclose(*weights, atol=1e-6)
+    assert np.abs(weights[0] - initial).max() > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ NUMBERS = ("start", "end", *DIMENSIONS)
 SPLIT = "train"
 """TFDS's name for all of a dataset that is not divided; divisions are drawn from the table."""
 
+NO_LABEL = -1
+"""What TFDS's `ClassLabel` calls a missing one."""
+
 _WANTED = "expected a folder that `python -m serjax.data NAME --data-dir P --write FOLDER` wrote"
 
 _CREMAD = {"emotion": "label", "speaker": "speaker_id"}

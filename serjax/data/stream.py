@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import flax.struct
 import numpy as np
 
-from serjax.data.batches import Array, segment_starts
+from serjax.data.batches import Array, Examples, segment_starts
 from serjax.data.stored import Stored
 from serjax.errors import InputError
 
@@ -110,6 +110,28 @@ def batches(
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
     order = _order(length, sizes, batch_size, seed)
     return order.repeat(epochs).map(read).to_iter_dataset(options)
+
+
+def to_examples(batch: Batch, labels: np.ndarray, room: int) -> tuple[Examples, np.ndarray]:
+    """Turns a batch into what a training step takes of a corpus that lies on the device.
+
+    So `step(state, *jax.device_put(to_examples(...)))`, with the step of
+    `serjax.training.make_train_step`, trains on a stream; it is compiled once for every size.
+
+    Args:
+        batch: Of NumPy arrays.
+        labels: `[utterances]` class of each utterance of the stored corpus.
+        room: Samples of the longest cut that the step asks for.
+
+    Returns:
+        The batch's entries as examples, and their indices `[batch]` int32, -1 where empty.
+    """
+    entries, size = batch.samples.shape
+    rows = np.arange(entries, dtype=np.int32)
+    samples = np.pad(batch.samples.reshape(-1), (0, room))
+    label = np.asarray(labels, np.int32)[batch.record]
+    examples = Examples(samples, rows * np.int32(size), batch.length, label, batch.record)
+    return examples, np.where(batch.length > 0, rows, np.int32(-1))
 
 
 def _shard(shard: tuple[int, int] | None) -> tuple[int, int]:

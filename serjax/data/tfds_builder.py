@@ -32,7 +32,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
 
     A record holds an utterance: its audio, int16 `[samples]` stored as bytes, and the columns of
     its table, named as `serjax.data.stored.field_names` says. A text that is None is empty, a
-    number NaN; `label` is a `ClassLabel`. What is cut from a longer recording is stored cut.
+    number NaN; `label` is a `ClassLabel`, -1 for None. What is cut from a longer recording is
+    stored cut.
 
     Args:
         corpus: What is written.
@@ -103,7 +104,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
                 continue
             record: dict[str, Any] = {names["audio"]: to_int16(heard)}
             for column in stored.TEXTS:
-                record[names[column]] = getattr(utterance, column) or ""
+                missing = stored.NO_LABEL if names[column] == "label" else ""
+                record[names[column]] = getattr(utterance, column) or missing
             for column in stored.NUMBERS:
                 value = getattr(utterance, column)
                 record[names[column]] = math.nan if value is None else value
