@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 from trees import touch, write_tone
 
-from serjax import audio, command, data
+from serjax import audio, command, data, training
 from serjax.data import __main__ as describe_command
 from serjax.data import stored, tfds_builder
 from serjax.data.corpus import Corpus, CorpusError, Utterance
@@ -67,6 +68,25 @@ def test_16_bit_file_keeps_its_samples(tmp_path):
     # TFDS finds the dataset by itself, and reads the same.
     (again,) = tfds.builder_from_directory(builder.data_dir).as_data_source("train")
     np.testing.assert_array_equal(again["audio"], samples)
+
+
+@pytest.mark.usefixtures("standard_promotion")
+def test_run_is_that_on_the_files_themselves(tmp_path):
+    draw = np.random.default_rng(0)
+    for emotion, level in (("anger", 8000), ("sadness", 500)):
+        (tmp_path / "in" / emotion).mkdir(parents=True)
+        for i in range(10):
+            noise = (level * draw.standard_normal(3200)).clip(-32768, 32767).astype(np.int16)
+            soundfile.write(tmp_path / f"in/{emotion}/{i}.wav", noise, 16000, subtype="PCM_16")
+    data.build("folder", tmp_path / "in", tmp_path / "stored")
+    for dataset, folder in (("folder", "in"), ("tfds", "stored")):
+        config = training.RunConfig(
+            model="lda", dataset=dataset, data_dir=str(tmp_path / folder), split="random"
+        )
+        training.run(config, out=tmp_path / dataset, console=Console(quiet=True))
+    for name in ("predictions.csv", "metrics.json"):
+        files, found = ((tmp_path / run / name).read_text() for run in ("folder", "tfds"))
+        assert found == files
 
 
 def test_registered_with_tfds(tmp_path):
@@ -171,8 +191,13 @@ def test_errors(noise, tmp_path):
         data.load("tfds", tmp_path)
     folder = tmp_path / "serjax_noise/8000hz/1.0.0"
     (folder / "metadata.json").write_text('{"corpus": "noise"}')
-    with pytest.raises(CorpusError, match="is no dataset of serjax: KeyError"):
+    with pytest.raises(
+        CorpusError, match=r"metadata\.json lacks sample_rate, written_from, table,"
+    ):
         data.load("tfds", folder)
+    (folder / "metadata.json").write_text("{")
+    with pytest.raises(CorpusError, match="is no dataset of serjax: Expecting property name"):
+        tfds_builder.write(noise, tmp_path, sample_rate=8000)
 
 
 def test_command(monkeypatch, capfd, tmp_path):

@@ -6,6 +6,7 @@ that opening a dataset reads no recording. TensorFlow is not needed.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ SPLIT = "train"
 NO_LABEL = -1
 """What TFDS's `ClassLabel` calls a missing one."""
 
+_METADATA = ("corpus", "sample_rate", "written_from", "table", "samples", "notes")
 _WANTED = "expected a folder that `python -m serjax.data NAME --data-dir P --write FOLDER` wrote"
 
 _CREMAD = {"emotion": "label", "speaker": "speaker_id"}
@@ -89,20 +91,40 @@ def open_stored(folder: str | Path | None) -> Stored:
     import tensorflow_datasets as tfds
 
     path = dataset_folder(folder)
-    metadata = tfds.core.MetadataDict()
+    found = metadata(path)
+    return Stored(
+        name=found["corpus"],
+        sample_rate=found["sample_rate"],
+        utterances=_utterances(found["table"]),
+        samples=np.array(found["samples"], np.int64),
+        notes=tuple(found["notes"]),
+        source=tfds.builder_from_directory(path).as_data_source(SPLIT),
+    )
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    """Reads what serjax stores beside a dataset's records.
+
+    Args:
+        path: The dataset's own folder.
+
+    Returns:
+        "corpus", its name; "sample_rate" in Hz; "written_from", the digest of the table that was
+        to be written; "table", the columns of that which was; "samples", the lengths; "notes".
+
+    Raises:
+        CorpusError: There is none, or not all of it.
+    """
     try:
-        metadata.load_metadata(path)
-        utterances = _utterances(metadata["table"])
-        return Stored(
-            name=metadata["corpus"],
-            sample_rate=metadata["sample_rate"],
-            utterances=utterances,
-            samples=np.array(metadata["samples"], np.int64),
-            notes=tuple(metadata["notes"]),
-            source=tfds.builder_from_directory(path).as_data_source(SPLIT),
+        found = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path}: is no dataset of serjax: {error}; {_WANTED}") from error
+    missing = [name for name in _METADATA if name not in found]
+    if missing:
+        raise CorpusError(
+            f"{path}: is no dataset of serjax: metadata.json lacks {', '.join(missing)}; {_WANTED}"
         )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise CorpusError(f"{path}: is no dataset of serjax: {error!r}; {_WANTED}") from error
+    return found
 
 
 def dataset_folder(folder: str | Path | None) -> Path:

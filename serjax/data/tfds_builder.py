@@ -180,7 +180,7 @@ def write(
     )
     folder = Path(builder.data_dir)
     if folder.exists():
-        found = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+        found = stored.metadata(folder)
         if found["written_from"] != digest(corpus):
             raise CorpusError(
                 f"{folder}: holds {len(found['samples'])} utterances of another table of "
