@@ -125,7 +125,9 @@ class TestWaveforms:
 
 class TestLoad:
     def test_names(self):
-        assert data.names() == tuple(sorted((*PUBLISHED_CORPORA, "csv", "folder", "synthetic")))
+        assert data.names() == tuple(
+            sorted((*PUBLISHED_CORPORA, "csv", "folder", "synthetic", "tfds"))
+        )
 
     def test_unknown_name(self):
         with pytest.raises(CorpusError, match="unknown dataset 'RAVDES': did you mean 'ravdess'"):

@@ -1,15 +1,33 @@
 """Corpora, the splits of them, and the batches made of those."""
 
 import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serjax.data import labels, splits
 from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, waveforms
+from serjax.data.stored import Stored, open_stored
 from serjax.errors import unknown_name
 
-__all__ = ["Corpus", "CorpusError", "Utterance", "labels", "load", "names", "splits", "waveforms"]
+if TYPE_CHECKING:
+    from serjax.data.tfds_builder import CorpusBuilder
+
+__all__ = [
+    "Corpus",
+    "CorpusError",
+    "Stored",
+    "Utterance",
+    "build",
+    "labels",
+    "load",
+    "names",
+    "open_stored",
+    "source",
+    "splits",
+    "waveforms",
+]
 
 
 def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpus:
@@ -43,3 +61,50 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
 def names() -> tuple[str, ...]:
     """Returns the names of the corpora, sorted."""
     return tuple(sorted(LOADERS))
+
+
+def build(
+    name: str,
+    data_dir: str | Path | None,
+    out: str | Path,
+    *,
+    sample_rate: int = 16000,
+    skip_bad_files: bool = False,
+    **options: Any,
+) -> "CorpusBuilder":
+    """Stores a corpus as a TFDS dataset of array_record files, without TensorFlow.
+
+    Args:
+        name: One of `names()`.
+        data_dir: The folder the corpus lies in, or a CSV file; None for one that is generated.
+        out: The folder to write to.
+        sample_rate: Of the stored waveforms, in Hz.
+        skip_bad_files: Leave out what can't be read, and note it.
+        **options: The corpus's own, described at its loader.
+
+    Returns:
+        The dataset's TFDS builder.
+
+    Raises:
+        CorpusError: The corpus can't be loaded, or another state of it is stored there.
+        serjax.audio.AudioError: A recording can't be read.
+    """
+    from serjax.data import tfds_builder
+
+    corpus = load(name, data_dir, **options)
+    return tfds_builder.write(corpus, out, sample_rate=sample_rate, skip_bad_files=skip_bad_files)
+
+
+def source(out: str | Path) -> Sequence[Mapping[str, Any]]:
+    """Opens what `build` wrote as a TFDS data source: records by random access.
+
+    Args:
+        out: The folder that was written to.
+
+    Returns:
+        A sequence of records, dicts of NumPy values: see `serjax.data.stored.Stored.source`.
+
+    Raises:
+        CorpusError: The folder does not hold one dataset that serjax wrote.
+    """
+    return open_stored(out).source

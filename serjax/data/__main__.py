@@ -1,7 +1,11 @@
 """Describes a corpus: what its folder holds, and how that differs from what is published.
 
+With --write it is stored instead, as a TFDS dataset of array_record files, which
+`--dataset tfds --data-dir DIR` reads back.
+
 python -m serjax.data emodb --data-dir EMODB
 python -m serjax.data iemocap --data-dir IEMOCAP --labels iemocap_exp3 --plot pictures
+python -m serjax.data emodb --data-dir EMODB --write DIR
 """
 
 import argparse
@@ -37,12 +41,17 @@ def main() -> int:
         metavar="KEY=VALUE",
         help="an option of the corpus; may be repeated",
     )
+    add("--write", type=Path, metavar="DIR", help="stores the corpus as a TFDS dataset in a folder")
+    add("--sample-rate", type=int, default=16000, help="of what is stored, in Hz (%(default)s)")
+    add("--skip-bad-files", action="store_true", help="store the other files, and list them")
     arguments = parser.parse_args()
     corpus = data.load(arguments.name, arguments.data_dir, **dict(arguments.dataset_option))
     published = PUBLISHED.get(arguments.name)
     if arguments.labels is not None:
         corpus = labels.apply(corpus, arguments.labels)
         published = labels.apply_to_published(published, arguments.labels) if published else None
+    if arguments.write is not None:
+        return _write(corpus, arguments)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         reading = bar.add_task(f"reading {arguments.name}", total=len(corpus))
         description = describe(
@@ -55,6 +64,24 @@ def main() -> int:
 
         for path in plot_description(description, arguments.plot):
             console.print(f"picture {path}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _write(corpus: data.Corpus, arguments: argparse.Namespace) -> int:
+    """Stores the corpus and says where."""
+    from serjax.data import tfds_builder
+
+    builder = tfds_builder.write(
+        corpus,
+        arguments.write,
+        sample_rate=arguments.sample_rate,
+        skip_bad_files=arguments.skip_bad_files,
+    )
+    stored = data.open_stored(builder.data_dir)
+    for note in stored.notes:
+        print(f"note {note}")
+    hours = stored.samples.sum() / stored.sample_rate / 3600
+    print(f"wrote {len(stored.utterances)} utterances, {hours:.2f} h, to {builder.data_dir}")
     return 0
 
 

@@ -49,6 +49,18 @@ def segment_starts(length: int, longest: int) -> list[int]:
     return [round(i * (length - longest) / (count - 1)) for i in range(count)]
 
 
+def to_int16(waveform: np.ndarray) -> np.ndarray:
+    """A waveform in [-1, 1] with 16 bits; from a 16-bit recording exactly its samples.
+
+    Args:
+        waveform: float32 `[samples]`.
+
+    Returns:
+        int16 `[samples]`, 32768 times as much, the full scale +1 as 32767.
+    """
+    return np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
+
+
 def pack(
     waveforms: Sequence[np.ndarray], labels: Sequence[int], longest: int, room: int
 ) -> Examples:
@@ -78,8 +90,7 @@ def pack(
     table: list[tuple[int, int, int, int]] = []
     position = 0
     for index, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
-        scaled = np.clip(np.rint(waveform * 32768.0), -32768, 32767)
-        samples[position : position + len(waveform)] = scaled
+        samples[position : position + len(waveform)] = to_int16(waveform)
         for start in segment_starts(len(waveform), longest):
             length = min(longest, len(waveform) - start)
             table.append((position + start, length, label, index))

@@ -1,8 +1,9 @@
 """The table every corpus is read into, and the reading of its recordings."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, overload
@@ -33,6 +34,7 @@ COLUMNS = ("path", "emotion", "speaker", "text", "session", *DIMENSIONS)
 # soundfile and soxr release the interpreter's lock: on two cores, threads read RAVDESS 1.6 times
 # and FSDD 2 times as fast as a loop. Threads beyond the cores cost nothing and hide slow disks.
 READERS = 8
+_AHEAD = 8 * READERS
 
 
 class CorpusError(InputError):
@@ -153,6 +155,36 @@ def corpus_of_files(
     return Corpus(name, tuple(utterances), read, tuple(notes), folder)
 
 
+def attempts(
+    corpus: Corpus, sample_rate: int
+) -> Iterator[tuple[Utterance, np.ndarray | audio.AudioError]]:
+    """Reads the utterances of a corpus in order, a few ahead of what is asked for.
+
+    Args:
+        corpus: What to read.
+        sample_rate: Samples per second of the result.
+
+    Yields:
+        An utterance, and its waveform, float32 [samples] in [-1, 1], or why it can't be read.
+    """
+
+    def attempt(utterance: Utterance) -> np.ndarray | audio.AudioError:
+        try:
+            return corpus.read(utterance, sample_rate)
+        except audio.AudioError as error:
+            return error
+
+    with ThreadPoolExecutor(READERS) as pool:
+        ahead: deque[tuple[Utterance, Future[np.ndarray | audio.AudioError]]] = deque()
+        for utterance in corpus.utterances:
+            ahead.append((utterance, pool.submit(attempt, utterance)))
+            if len(ahead) > _AHEAD:
+                first, result = ahead.popleft()
+                yield first, result.result()
+        for last, result in ahead:
+            yield last, result.result()
+
+
 def waveforms(
     corpus: Corpus,
     sample_rate: int = 16000,
@@ -177,25 +209,17 @@ def waveforms(
         serjax.audio.AudioError: Utterances can't be read: names the first and counts the others.
             With `skip_bad_files`, only if there is no other one.
     """
-
-    def attempt(utterance: Utterance) -> np.ndarray | audio.AudioError:
-        try:
-            return corpus.read(utterance, sample_rate)
-        except audio.AudioError as error:
-            return error
-
     good: list[int] = []
     heard: list[np.ndarray] = []
     errors: list[audio.AudioError] = []
-    with ThreadPoolExecutor(READERS) as pool:
-        for i, result in enumerate(pool.map(attempt, corpus.utterances)):
-            if isinstance(result, audio.AudioError):
-                errors.append(result)
-            else:
-                good.append(i)
-                heard.append(result)
-            if progress is not None:
-                progress(i + 1, len(corpus))
+    for i, (_, result) in enumerate(attempts(corpus, sample_rate)):
+        if isinstance(result, audio.AudioError):
+            errors.append(result)
+        else:
+            good.append(i)
+            heard.append(result)
+        if progress is not None:
+            progress(i + 1, len(corpus))
     if not errors:
         return corpus, heard
     if not good:

@@ -15,6 +15,7 @@ from serjax.data.corpora import (
     savee,
     speech_commands,
     tess,
+    tfds,
     voxceleb,
 )
 from serjax.data.corpora.files import Published
@@ -33,6 +34,7 @@ LOADERS: dict[str, Callable[..., Corpus]] = {
     "speech_commands": speech_commands.load,
     "synthetic": synthetic.load,
     "tess": tess.load,
+    "tfds": tfds.load,
     "voxceleb": voxceleb.load,
 }
 """`loader(data_dir, **options)`; a corpus that is generated takes no `data_dir`."""

@@ -1,0 +1,240 @@
+"""Streams of stored corpora: what every epoch holds, where a stopped one resumes, what it costs."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import flax.linen as nn
+import grain
+import jax
+import numpy as np
+import optax
+import pytest
+
+from serjax import data, frontend
+from serjax.data import stream, tfds_builder
+from serjax.data.batches import length_sizes, pack, segment_starts
+from serjax.data.corpus import Corpus, Utterance
+from serjax.data.stored import Stored
+from serjax.errors import InputError
+from serjax.training import create_state, make_train_step
+
+COUNT = 103
+SIZES = (250, 500, 1000)
+
+
+def waveform(index: int) -> np.ndarray:
+    """White noise of 100 to 1299 samples, int16: some are longer than the longest size."""
+    draw = np.random.default_rng(index)
+    return draw.integers(-32768, 32768, draw.integers(100, 1300)).astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Stored:
+    def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
+        return waveform(int(utterance.path)).astype(np.float32) / 32768
+
+    folder = tmp_path_factory.mktemp("stored")
+    utterances = tuple(Utterance(f"{i:03d}") for i in range(COUNT))
+    tfds_builder.write(Corpus("noise", utterances, read), folder)
+    return data.open_stored(folder)
+
+
+def held(batch: stream.Batch) -> list[tuple[int, bytes]]:
+    """Record and samples of the entries that are not empty."""
+    return [
+        (int(record), row[:length].tobytes())
+        for row, length, record in zip(batch.samples, batch.length, batch.record, strict=True)
+        if length
+    ]
+
+
+def same(one: stream.Batch, other: stream.Batch) -> bool:
+    return jax.tree.all(jax.tree.map(np.array_equal, one, other))
+
+
+def expected() -> Counter:
+    """Every segment once, from the definition of the waveforms."""
+    whole = {i: waveform(i) for i in range(COUNT)}
+    return Counter(
+        (i, w[start : start + 1000].tobytes())
+        for i, w in whole.items()
+        for start in segment_starts(len(w), 1000)
+    )
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_every_epoch_holds_every_sample_once(corpus, seed):
+    found = list(stream.batches(corpus, 10, SIZES, epochs=3, seed=seed))
+    epochs = [found[i : i + len(found) // 3] for i in range(0, len(found), len(found) // 3)]
+    assert len(epochs) == 3
+    for epoch in epochs:
+        assert Counter(entry for batch in epoch for entry in held(batch)) == expected()
+        assert {batch.samples.shape[1] for batch in epoch} == set(SIZES)
+    for batch in found:
+        _, size = batch.samples.shape
+        least = [0, *SIZES][SIZES.index(size)]
+        empty = batch.record < 0
+        assert ((batch.length > least) & (batch.length <= size) | empty).all()
+        assert not batch.length[empty].any()
+        padding = np.arange(size) >= batch.length[:, None]
+        assert not batch.samples[padding].any()
+    first, second, _ = [[held(batch) for batch in epoch] for epoch in epochs]
+    assert (first == second) == (seed is None)
+
+
+def test_seed_decides_the_order(corpus):
+    one, again, other = (
+        [held(batch) for batch in stream.batches(corpus, 10, SIZES, seed=seed)]
+        for seed in (7, 7, 8)
+    )
+    assert one == again
+    assert one != other
+
+
+@pytest.mark.parametrize("stop", [0, 5, 15, 20])
+def test_resumes_at_the_same_batch(corpus, stop):
+    # An epoch is 15 batches: stops are at its start, in it, at its end, and in the second.
+    whole = list(stream.batches(corpus, 10, SIZES, epochs=2))
+    assert len(whole) == 30
+    iterator = iter(stream.batches(corpus, 10, SIZES, epochs=2))
+    for _ in range(stop):
+        next(iterator)
+    state = json.dumps(iterator.get_state())
+    resumed = iter(stream.batches(corpus, 10, SIZES, epochs=2))
+    resumed.set_state(json.loads(state))
+    rest = list(resumed)
+    assert len(rest) == len(whole) - stop
+    assert all(same(one, other) for one, other in zip(rest, whole[stop:], strict=True))
+
+
+def test_shards_are_disjoint_and_complete(corpus):
+    whole = list(stream.batches(corpus, 10, SIZES))
+    shards = [list(stream.batches(corpus, 10, SIZES, shard=(i, 2))) for i in range(2)]
+    entries = [[entry for batch in shard for entry in held(batch)] for shard in shards]
+    assert not set(entries[0]) & set(entries[1])
+    assert Counter(entries[0] + entries[1]) == expected()
+    # All take part in every step, with programs of the same shape.
+    for together, left, right in zip(whole, *shards, strict=True):
+        assert left.samples.shape == right.samples.shape == (5, together.samples.shape[1])
+        assert sorted(held(left) + held(right)) == sorted(held(together))
+
+
+def test_part_of_a_corpus(corpus):
+    members = np.array([4, 8, 15, 16, 23, 42])
+    found = list(stream.batches(corpus, 4, [1300], members=members))
+    assert sorted(r for batch in found for r in batch.record if r >= 0) == members.tolist()
+
+
+def test_sizes_bound_what_is_compiled(corpus):
+    compiled = []
+
+    @jax.jit
+    def total(batch: stream.Batch) -> jax.Array:
+        compiled.append(batch.samples.shape)
+        return batch.samples.astype(np.int32).sum()
+
+    sizes = length_sizes(1300, 250)
+    for batch in stream.batches(corpus, 10, sizes, epochs=2):
+        assert total(batch) == batch.samples.sum(dtype=np.int32)
+    assert sorted(compiled) == [(10, size) for size in sizes]
+
+
+def test_moves_to_the_device_ahead(corpus):
+    batches = stream.batches(corpus, 10, SIZES)
+    moved = grain.experimental.device_put(batches, jax.devices()[0])
+    for one, other in zip(batches, moved, strict=True):
+        assert isinstance(other.samples, jax.Array)
+        assert same(one, other)
+
+
+class Linear(nn.Module):
+    """Logits that tell inputs apart, compiled in no time."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False, mask=None):
+        flat = x.reshape(x.shape[0], -1)
+        return flat @ self.param("weight", nn.initializers.normal(), (flat.shape[1], 3)), {}
+
+
+@pytest.mark.usefixtures("standard_promotion")
+def test_training_on_a_stream_is_training_on_the_device(corpus):
+    front_end = dataclasses.replace(frontend.GUIZZO_REAL, frames=16, bins=16, segment_seconds=1 / 8)
+    longest = front_end.segment_samples
+    labels = np.arange(COUNT) % 3
+    optimizer = optax.sgd(0.1)
+    step = make_train_step(Linear(), front_end, optimizer, jax.random.key(1), 3)
+
+    def start():
+        return create_state(Linear(), optimizer, jax.random.key(2), (1, *front_end.input_shape))
+
+    waveforms = [waveform(i).astype(np.float32) / 32768 for i in range(COUNT)]
+    resident = pack(waveforms, labels.tolist(), longest, longest)
+    found, expected = start(), start()
+    initial = np.asarray(found.params["weight"])
+    # Whole utterances alone: their index is that of the record.
+    for batch in stream.batches(corpus, 30, [1000, longest]):
+        examples, indices = stream.to_examples(batch, labels, longest)
+        found, one = step(found, examples, indices)
+        expected, other = step(expected, resident, batch.record)
+        np.testing.assert_array_equal(one.confusion, other.confusion)
+        np.testing.assert_allclose(one.loss, other.loss, rtol=1e-5)
+    weights = [np.asarray(state.params["weight"]) for state in (found, expected)]
+    np.testing.assert_allclose(*weights, atol=1e-6)
+    assert np.abs(weights[0] - initial).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch_size": 9, "shard": (0, 2)}, "expected a multiple of 2 shards, found 9"),
+        ({"batch_size": 0}, "expected a multiple of 1 shards, found 0"),
+        ({"shard": (2, 2)}, r"expected an index below the number of shards, found \(2, 2\)"),
+        ({"sizes": []}, r"expected ascending numbers of samples, found \[\]"),
+        ({"sizes": [2, 1]}, r"expected ascending numbers of samples, found \[2, 1\]"),
+        ({"seed": -1}, r"seed: expected a number in \[0, 2\*\*32\), found -1"),
+        ({"members": np.array([], int)}, "stream of noise: .*, found 0 utterances, 1 epochs"),
+        ({"epochs": 0}, "stream of noise: .*, found 103 utterances, 0 epochs"),
+    ],
+)
+def test_errors(corpus, changed, message):
+    with pytest.raises(InputError, match=message):
+        stream.batches(corpus, **{"batch_size": 10, "sizes": SIZES, **changed})
+
+
+_MEMORY = """if True:
+    import resource, sys
+    import numpy as np
+    from serjax import data
+    from serjax.data import stream, tfds_builder
+    from serjax.data.corpus import Corpus, Utterance
+
+    folder, count = sys.argv[1], int(sys.argv[2])
+
+    def read(utterance, sample_rate):
+        value = np.float32(int(utterance.path) % 32768) / 32768
+        return np.full(1600, value, np.float32)
+
+    utterances = tuple(Utterance(f"{i:06d}", "anger", f"{i % 99}") for i in range(count))
+    tfds_builder.write(Corpus("constant", utterances, read), folder)
+    stored = data.open_stored(folder)
+    seen = np.zeros(count, int)
+    for batch in stream.batches(stored, 500, [1600]):
+        real = batch.record >= 0
+        seen[batch.record[real]] += 1
+        assert (batch.samples[real] == batch.record[real, None] % 32768).all()
+    assert (seen == 1).all()
+    assert "tensorflow" not in sys.modules
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_streams_within_2_gib(count: int, tmp_path: Path):
+    arguments = [sys.executable, "-c", _MEMORY, str(tmp_path), str(count)]
+    ended = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    # Of writing, too; Linux counts kibibytes.
+    assert int(ended.stdout.split()[-1]) < 2 * 2**20
