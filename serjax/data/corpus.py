@@ -41,7 +41,7 @@ class CorpusError(InputError):
     """A corpus is not where, or not what, it should be: one line that names folder and file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # LibriSpeech has nine million words
 class Utterance:
     """One labelled recording, or a part of one.
 
