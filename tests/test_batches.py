@@ -1,0 +1,192 @@
+"""Waveforms packed for the device, cut into segments, and put in order for an epoch."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serjax.data import batches
+from serjax.errors import InputError
+
+lengths_strategy = st.integers(1, 2000)
+
+
+def noise(length: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, length).astype(np.float32)
+
+
+# --- Segments ------------------------------------------------------------------------------------
+
+
+@given(length=lengths_strategy, longest=st.integers(1, 600))
+def test_segments_cover_an_utterance_and_are_as_few_as_can(length, longest):
+    starts = batches.segment_starts(length, longest)
+    ends = [min(start + longest, length) for start in starts]
+    covered = set(itertools.chain(*map(range, starts, ends)))
+    assert covered == set(range(length))
+    assert longest * (len(starts) - 1) < length
+    if len(starts) > 1:  # full segments, evenly spread
+        assert all(end - start == longest for start, end in zip(starts, ends, strict=True))
+        steps = np.diff(starts)
+        assert steps.max() - steps.min() <= 1
+
+
+def test_an_utterance_without_a_sample_is_one_segment():
+    assert batches.segment_starts(0, 100) == [0]
+
+
+# --- Packing -------------------------------------------------------------------------------------
+
+
+@given(
+    lengths=st.lists(lengths_strategy, min_size=1, max_size=6),
+    longest=st.integers(50, 600),
+    data=st.data(),
+)
+def test_packed_examples_are_stretches_of_their_waveforms(lengths, longest, data):
+    waveforms = [noise(length, seed) for seed, length in enumerate(lengths)]
+    labels = [data.draw(st.integers(0, 3)) for _ in lengths]
+    examples = batches.pack(waveforms, labels, longest, room=longest)
+    fields = (examples.start, examples.length, examples.label, examples.utterance)
+    assert all(field.dtype == np.int32 and field.shape == (len(examples),) for field in fields)
+
+    cut = np.asarray(batches.cut(examples.samples, examples.start, examples.length, longest))
+    for index, waveform in enumerate(waveforms):
+        rows = np.flatnonzero(examples.utterance == index)
+        starts = batches.segment_starts(len(waveform), longest)
+        assert len(rows) == len(starts)
+        for row, start in zip(rows, starts, strict=True):
+            expected = np.zeros(longest, np.float32)
+            stretch = waveform[start : start + longest]
+            expected[: len(stretch)] = stretch
+            assert examples.length[row] == len(stretch)
+            assert examples.label[row] == labels[index]
+            # Half a quantum of 16 bits, and a whole one where 1.0 is clipped.
+            np.testing.assert_allclose(cut[row], expected, rtol=0, atol=0.50001 / 32768)
+
+
+def test_sixteen_bit_recordings_are_stored_exactly():
+    recorded = np.arange(-32768, 32768).astype(np.int16)
+    waveform = recorded.astype(np.float32) / 32768  # as libsndfile and librosa read them
+    examples = batches.pack([waveform], [0], len(waveform), room=0)
+    np.testing.assert_array_equal(examples.samples[: len(recorded)], recorded)
+    assert examples.samples.dtype == np.int16
+
+
+def test_full_scale_is_clipped_and_does_not_wrap_around():
+    examples = batches.pack([np.array([1.0, 1.5, -1.0, -1.5], np.float32)], [0], 4, room=0)
+    np.testing.assert_array_equal(examples.samples[:4], [32767, 32767, -32768, -32768])
+
+
+@pytest.mark.parametrize("room", [0, 7, 2**20])
+def test_room_for_the_longest_cut_follows_the_last_sample(room):
+    examples = batches.pack([noise(300)], [0], longest=300, room=room)
+    assert len(examples.samples) >= 300 + room
+    assert len(examples.samples) % 2**20 == 0
+    assert not examples.samples[300:].any()
+
+
+def test_more_samples_than_positions_are_refused():
+    endless = np.broadcast_to(np.float32(0), 2**31)  # takes no memory
+    with pytest.raises(InputError, match=r"expected fewer than 2\^31 samples .* found 21474"):
+        batches.pack([endless], [0], longest=100, room=0)
+
+
+# --- Cuts and selections -------------------------------------------------------------------------
+
+
+def test_cut_is_zero_past_the_length_and_in_empty_entries():
+    samples = np.arange(1, 101, dtype=np.int16) * 256
+    start, length = np.array([0, 90, 40], np.int32), np.array([10, 4, 0], np.int32)
+    expected = np.zeros((3, 10), np.float32)
+    expected[0] = np.arange(1, 11) / 128
+    expected[1, :4] = np.arange(91, 95) / 128
+    for cut in (batches.cut, jax.jit(batches.cut, static_argnums=3)):
+        np.testing.assert_array_equal(cut(samples, start, length, 10), expected)
+
+
+def test_select_marks_empty_entries():
+    table = np.array([[5, 30, 1], [40, 20, 2], [70, 10, 0]], np.int32).T
+    examples = batches.Examples(np.zeros(100, np.int16), *table, np.arange(3, dtype=np.int32))
+    indices = np.array([2, -1, 0, -1], np.int32)
+    for select in (batches.select, jax.jit(batches.select)):
+        start, length, label, weight = select(jax.device_put(examples), jax.device_put(indices))
+        assert weight.dtype == np.float32
+        np.testing.assert_array_equal(weight, [1, 0, 1, 0])
+        np.testing.assert_array_equal(length, [10, 0, 30, 0])
+        np.testing.assert_array_equal(start[np.array([0, 2])], [70, 5])
+        np.testing.assert_array_equal(label[np.array([0, 2])], [0, 1])
+
+
+# --- Order ---------------------------------------------------------------------------------------
+
+members_strategy = st.sets(st.integers(0, 99), min_size=1, max_size=30).map(
+    lambda members: np.array(sorted(members), np.int32)
+)
+
+
+@given(members=members_strategy, batch_size=st.integers(1, 12), seed=st.integers(0, 9))
+def test_an_epoch_has_every_member_once(members, batch_size, seed):
+    order = batches.epoch_order(jax.random.key(seed), members, batch_size)
+    assert order.dtype == np.int32
+    assert order.shape == (-(-len(members) // batch_size), batch_size)
+    flat = order.ravel()
+    assert sorted(flat[: len(members)]) == members.tolist()
+    assert (flat[len(members) :] == -1).all()
+    again = batches.epoch_order(jax.random.key(seed), members, batch_size)
+    np.testing.assert_array_equal(order, again)
+
+
+def test_orders_are_of_their_key(key):
+    members = np.arange(40, dtype=np.int32)
+    orders = {
+        tuple(batches.epoch_order(jax.random.fold_in(key, epoch), members, 8).ravel().tolist())
+        for epoch in range(10)
+    }
+    assert len(orders) == 10
+    assert tuple(range(40)) not in orders
+
+
+@given(
+    lengths=st.lists(st.integers(1, 500), min_size=1, max_size=30),
+    batch_size=st.integers(1, 6),
+    data=st.data(),
+)
+def test_evaluation_batches_hold_every_member_once_at_its_own_size(lengths, batch_size, data):
+    lengths = np.array(lengths, np.int32)
+    sizes = batches.length_sizes(int(lengths.max()), shortest=60)
+    chosen = data.draw(st.sets(st.integers(0, len(lengths) - 1), min_size=1))
+    members = np.array(sorted(chosen))
+    seen: dict[int, list[int]] = {size: [] for size in sizes}
+    found_batches = 0
+    for indices, size in batches.evaluation_batches(lengths, members, batch_size, sizes):
+        assert indices.dtype == np.int32
+        assert indices.shape == (batch_size,)
+        real = indices[indices >= 0]
+        assert len(real) >= 1
+        np.testing.assert_array_equal(indices[len(real) :], -1)
+        seen[size].extend(real.tolist())
+        found_batches += 1
+    assert sorted(itertools.chain(*seen.values())) == members.tolist()
+    for size, inside in seen.items():
+        assert inside == sorted(inside)
+        for index in inside:  # the smallest size that holds it
+            assert size == min(s for s in sizes if s >= lengths[index])
+    assert found_batches == sum(-(-len(inside) // batch_size) for inside in seen.values())
+
+
+@given(longest=st.integers(1, 10**6), shortest=st.integers(2, 10**5))
+def test_sizes_grow_by_half_up_to_the_longest(longest, shortest):
+    sizes = batches.length_sizes(longest, shortest)
+    assert sizes[-1] == longest
+    assert sizes[0] == min(longest, shortest)
+    for smaller, larger in itertools.pairwise(sizes):
+        assert smaller < larger <= smaller * 3 // 2
+
+
+def test_half_a_minute_is_few_sizes():
+    # 2 s to 30 s at 16 kHz: what a compiled program each can be afforded for.
+    assert len(batches.length_sizes(480_000, 32_000)) <= 8
