@@ -201,14 +201,22 @@ def test_errors(noise, tmp_path):
 
 
 def test_command(monkeypatch, capfd, tmp_path):
-    write_tone(tmp_path / "in/anger/1.wav", seconds=36)
-    arguments = ["folder", "--data-dir", str(tmp_path / "in"), "--write", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", ["serjax.data", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        command.run_command(describe_command.main)
-    assert ended.value.code == 0
-    assert "wrote 1 utterances, 0.01 h, to " in capfd.readouterr().out
+    def call(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["serjax.data", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            command.run_command(describe_command.main)
+        assert ended.value.code == 0
+        return capfd.readouterr().out
+
+    write_tone(tmp_path / "in/wav/03a01Wa.wav", seconds=36)
+    output = call("emodb", "--data-dir", tmp_path / "in", "--write", tmp_path / "out")
+    assert "wrote 1 utterances, 0.01 h, to " in output
     assert len(data.source(tmp_path / "out")) == 1
+    # What is stored is described as the corpus that it is.
+    described = call("tfds", "--data-dir", tmp_path / "out")
+    files = call("emodb", "--data-dir", tmp_path / "in")
+    assert "differs from what is published" in described
+    assert described == files.replace("mono: 1 files", "mono: 1 utterances")
 
 
 def test_needs_no_tensorflow(tmp_path):

@@ -46,7 +46,7 @@ def main() -> int:
     add("--skip-bad-files", action="store_true", help="store the other files, and list them")
     arguments = parser.parse_args()
     corpus = data.load(arguments.name, arguments.data_dir, **dict(arguments.dataset_option))
-    published = PUBLISHED.get(arguments.name)
+    published = PUBLISHED.get(corpus.name)
     if arguments.labels is not None:
         corpus = labels.apply(corpus, arguments.labels)
         published = labels.apply_to_published(published, arguments.labels) if published else None
