@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from measure import compile_program, spread, time_together
+from measure import compile_program, summary, time_together
+from settings import Cases, Settings
 
 from serjax import quaternion
 from serjax.quaternion.initializers import polar_initializer
@@ -99,50 +100,60 @@ def _error(found: jax.Array, exact: np.ndarray) -> float:
     return float(np.sqrt(np.mean(difference**2) / np.mean(exact**2)))
 
 
-def run(rounds: int, dtype: str, quick: bool = False) -> list[dict[str, Any]]:
-    """Measures every shape, or every other, and form; a row each."""
-    rows = []
+def _measured(
+    settings: Settings,
+    layer: str,
+    x_shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    real: Function,
+    function: Function,
+) -> list[dict[str, Any]]:
+    """A row for each form."""
     rng = np.random.default_rng(0)
-    for layer, x_shape, kernel_shape, real, function in _cases()[:: 2 if quick else 1]:
-        *window, inputs, outputs = kernel_shape
-        x = jnp.asarray(rng.normal(size=x_shape), dtype)
-        shape = (4, *window, inputs // 4, outputs // 4)
-        kernel = polar_initializer()(jax.random.key(0), shape).astype(dtype)
-        real_kernel = jnp.asarray(rng.normal(size=kernel_shape) / np.sqrt(inputs), dtype)
-        y = jax.eval_shape(real, x, real_kernel)
-        cotangent = jnp.asarray(rng.normal(size=y.shape), dtype)
+    *window, inputs, outputs = kernel_shape
+    x = jnp.asarray(rng.normal(size=x_shape), settings.dtype)
+    shape = (4, *window, inputs // 4, outputs // 4)
+    kernel = polar_initializer()(jax.random.key(0), shape).astype(settings.dtype)
+    real_kernel = jnp.asarray(rng.normal(size=kernel_shape) / np.sqrt(inputs), settings.dtype)
+    y = jax.eval_shape(real, x, real_kernel)
+    cotangent = jnp.asarray(rng.normal(size=y.shape), settings.dtype)
 
-        functions = {"real": real, "chosen": function}
-        for form in ("block", "eight", "stacked") if layer == "dense" else ("block", "eight"):
-            functions[form] = functools.partial(function, form=form)
-        programs = {
-            name: compile_program(
-                _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
-            )
-            for name, one in functions.items()
-        }
-        seconds = time_together(programs, rounds)
-        exact = _exact(function, x, kernel)
-        for name, program in programs.items():
-            median, low, high = spread(seconds[name])
-            ratio, ratio_low, ratio_high = spread(seconds[name] / seconds["real"])
-            found = program.call(*program.arguments)[0]
-            rows.append(
-                {
-                    "layer": layer,
-                    "input": " x ".join(map(str, x_shape)),
-                    "outputs": outputs,
-                    "form": name,
-                    "ms": 1e3 * median,
-                    "ms_low": 1e3 * low,
-                    "ms_high": 1e3 * high,
-                    "of_real": ratio,
-                    "of_real_low": ratio_low,
-                    "of_real_high": ratio_high,
-                    "gflop": program.operations / 1e9,
-                    "temporary_mib": program.temporary_bytes / 2**20,
-                    "error": None if name == "real" else _error(found, exact),
-                    "compile_s": program.compile_seconds,
-                }
-            )
+    functions = {"real": real, "chosen": function}
+    for form in ("block", "eight", "stacked") if layer == "dense" else ("block", "eight"):
+        functions[form] = functools.partial(function, form=form)
+    programs = {
+        name: compile_program(
+            _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
+        )
+        for name, one in functions.items()
+    }
+    seconds = time_together(programs, settings.rounds)
+    exact = _exact(function, x, kernel)
+    rows = []
+    for name, program in programs.items():
+        found = program.call(*program.arguments)[0]
+        rows.append(
+            {
+                "layer": layer,
+                "input": " x ".join(map(str, x_shape)),
+                "outputs": outputs,
+                "form": name,
+                **summary("ms", 1e3 * seconds[name]),
+                **summary("of_real", seconds[name] / seconds["real"]),
+                "gflop": program.operations / 1e9,
+                "temporary_mib": program.temporary_bytes / 2**20,
+                "error": None if name == "real" else _error(found, exact),
+                "compile_s": program.compile_seconds,
+            }
+        )
     return rows
+
+
+def cases(settings: Settings) -> Cases:
+    """Every shape, or every other one."""
+    return {
+        f"{case[0]}, {' x '.join(map(str, case[1]))}, {case[2][-1]}": functools.partial(
+            _measured, settings, *case
+        )
+        for case in _cases()[:: 2 if settings.quick else 1]
+    }

@@ -19,6 +19,8 @@ class Program:
         operations: Floating-point operations of one call, counted before optimization, which may
             replace convolutions by calls that are not counted.
         temporary_bytes: Memory beside arguments and results.
+        memory_bytes: All memory of a call: arguments, results and temporaries, without what is
+            shared among them.
         compile_seconds: Time to compile it.
     """
 
@@ -26,12 +28,15 @@ class Program:
     arguments: Sequence[Any]
     operations: float
     temporary_bytes: int
+    memory_bytes: int
     compile_seconds: float
 
 
-def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
-    """Compiles a function for these arguments."""
-    lowered = jax.jit(function).lower(*arguments)
+def compile_program(
+    function: Callable[..., Any], *arguments: Any, donate: tuple[int, ...] = ()
+) -> Program:
+    """Compiles a function for these arguments, of which those at `donate` may be overwritten."""
+    lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
     started = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - started
@@ -42,6 +47,12 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
         arguments,
         float(cost.get("flops", float("nan"))),
         int(memory.temp_size_in_bytes),
+        int(
+            memory.argument_size_in_bytes
+            + memory.output_size_in_bytes
+            + memory.temp_size_in_bytes
+            - memory.alias_size_in_bytes
+        ),
         seconds,
     )
 
@@ -66,3 +77,14 @@ def spread(values: np.ndarray) -> tuple[float, float, float]:
     """Median, lower and upper quartile."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return float(middle), float(low), float(high)
+
+
+def summary(name: str, values: np.ndarray) -> dict[str, Any]:
+    """Columns of a row for one quantity: median, quartiles, and every sample `[rounds]`."""
+    middle, low, high = spread(values)
+    return {
+        name: middle,
+        f"{name}_low": low,
+        f"{name}_high": high,
+        f"{name}_samples": values.tolist(),
+    }

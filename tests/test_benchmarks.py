@@ -37,7 +37,7 @@ def test_every_program_is_called_in_every_round(measure):
     def counted(name):
         program = measure.compile_program(lambda x: x + 1, jnp.zeros(()))
         call = lambda x: calls.append(name) or program.call(x)  # noqa: E731
-        return measure.Program(call, program.arguments, 0.0, 0, 0.0)
+        return measure.Program(call, program.arguments, 0.0, 0, 0, 0.0)
 
     seconds = measure.time_together({"a": counted("a"), "b": counted("b")}, rounds=3)
     assert calls == ["a", "b"] * 4  # once to warm up
