@@ -19,6 +19,13 @@ from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
 from serjax.training import freeze
 from serjax.training.anti_transfer import AntiTransferLoss, References
+from serjax.training.objective import (
+    Batch,
+    Objective,
+    Outputs,
+    class_probabilities,
+    classification,
+)
 from serjax.training.state import TrainState, Variables
 
 # Padi et al. 2021, section 4.2: the length of a batch's chunks, in frames, is drawn from these.
@@ -29,7 +36,7 @@ class StepResult(NamedTuple):
     """What a training step tells: sums over the batch, so that they add up over an epoch.
 
     Attributes:
-        loss: Sum of the examples' cross-entropies.
+        loss: Sum of the examples' losses.
         anti_transfer: Sum of their anti-transfer losses, 0 without any.
         weight: Number of examples.
         confusion: `[classes, classes]`, rows true, columns predicted.
@@ -73,6 +80,7 @@ def make_train_step(
     augmentation: str = "none",
     frozen: freeze.Frozen | None = None,
     anti_transfer: AntiTransferLoss | None = None,
+    objective: Objective = classification,
 ) -> jax.stages.Wrapped:
     """Makes `step(state, examples, indices, references) -> (state, result)`.
 
@@ -88,7 +96,8 @@ def make_train_step(
         frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
             Every stage is a branch of the one program, without the gradients that it has no use
             for, and adds to the time of its compilation.
-        anti_transfer: What is added to the cross-entropy.
+        anti_transfer: What is added to the objective.
+        objective: The loss of each example.
     """
     size = front_end.segment_samples
     if front_end.variable_length:
@@ -108,6 +117,7 @@ def make_train_step(
             jax.random.fold_in(key, state.step), 3
         )
         start, length, label, weight = batches.select(examples, indices)
+        utterance = examples.utterance[jnp.maximum(indices, 0)]
         if front_end.variable_length:
             start, length = _random_chunk(chunk_key, start, length, front_end)
         sound_key, image_key = jax.random.split(augment_key)
@@ -129,7 +139,7 @@ def make_train_step(
                 rngs={"dropout": dropout_key},
                 mutable=["batch_stats"],
             )
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+            losses = objective(logits, features, Batch(x, label, utterance, state.step))
             total, unlike = jnp.sum(losses * weight), jnp.zeros(())
             if anti_transfer is not None:
                 terms = anti_transfer(references, indices, x, mask, features)
@@ -166,8 +176,10 @@ def make_train_step(
     return jax.jit(step, donate_argnums=0)
 
 
-def make_evaluation_step(model: nn.Module, front_end: FrontEnd) -> jax.stages.Wrapped:
-    """Makes `step(variables, samples, start, length, size) -> probabilities [batch, classes]`.
+def make_evaluation_step(
+    model: nn.Module, front_end: FrontEnd, outputs: Outputs = class_probabilities
+) -> jax.stages.Wrapped:
+    """Makes `step(variables, samples, start, length, size) -> outputs [batch, n]`.
 
     `start` and `length` `[batch]` int32 place the batch's waveforms in `samples`; a length of 0
     is an empty entry. `size` is static: the samples that the batch is padded to.
@@ -181,7 +193,8 @@ def make_evaluation_step(model: nn.Module, front_end: FrontEnd) -> jax.stages.Wr
         size: int,
     ) -> jax.Array:
         x, mask = front_end(batches.cut(samples, start, length, size), length)
-        logits, _ = model.apply(variables, x, train=False, mask=mask)
-        return jax.nn.softmax(logits, axis=-1)
+        features: Any
+        logits, features = model.apply(variables, x, train=False, mask=mask)
+        return outputs(logits, features, x)
 
     return jax.jit(step, static_argnums=4)
