@@ -1,4 +1,4 @@
-"""The RH-emo encoder's trained variables, which quaternion networks start from.
+"""The RH-emo encoder's trained variables, which quaternion networks may start from.
 
 `rhemo_encoder.npz` beside this file was trained on real speech by the command in
 `rhemo_encoder.md`.

@@ -90,8 +90,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
     add(
         "--embedding",
-        help="of quat_ and phm networks without --init: pretrained or random (pretrained; random "
-        "on the corpus that it was pretrained on)",
+        default=_DEFAULTS.embedding,
+        help="of quat_ and phm networks without --init: random, or pretrained (%(default)s)",
     )
     add(
         "--freeze",

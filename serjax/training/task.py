@@ -36,9 +36,8 @@ _OF_NETWORKS = (
     "anti_transfer",
 )
 
-EMBEDDINGS = ("pretrained", "random")
-HEARD = "emodb"
-"""The corpus that the encoder that ships with the library was trained on."""
+EMBEDDINGS = ("random", "pretrained")
+"""How a network's embedding may start."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +109,8 @@ class RunConfig:
         initial: Where the weights come from: the folder of a run of the same model, or a file of
             published weights, see `serjax.pretrained.load`; None: from chance.
         embedding: How the embedding of a network that stands behind one starts, without
-            `initial`: "pretrained" as the encoder that ships with the library, see
-            `serjax.pretrained.encoder`; "random" from chance; None: pretrained, but from chance
-            on the corpus that the encoder has heard, test part and all.
+            `initial`: "random" from chance; "pretrained" as the encoder that ships with the
+            library, see `serjax.pretrained.encoder`, which has heard speakers of EMO-DB.
         freeze: Layers that train from a later step on, or never, see `serjax.training.freeze`.
         anti_transfer: Teachers whose layers the network is to differ from. Without `initial`, the
             embedding of a network that stands behind one starts as the first teacher's, whatever
@@ -151,7 +149,7 @@ class RunConfig:
     image_size: tuple[int, int] | None = None
     dtype: str = "float32"
     initial: str | None = None
-    embedding: str | None = None
+    embedding: str = "random"
     freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
     anti_transfer: tuple[AntiTransfer, ...] = ()
     training_part_of: "RunConfig | None" = None
@@ -180,7 +178,7 @@ class RunConfig:
             )
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
-        if self.embedding not in (None, *EMBEDDINGS):
+        if self.embedding not in EMBEDDINGS:
             raise InputError(unknown_name("embedding", self.embedding, EMBEDDINGS))
         if self.augmentation not in augment.AUGMENTATIONS:
             raise InputError(unknown_name("augmentation", self.augmentation, augment.AUGMENTATIONS))
@@ -231,7 +229,6 @@ class RunConfig:
             batch_size=self.batch_size or suited.batch_size,
             learning_rate=self.learning_rate or suited.learning_rate,
             silence=build_front_end(self).silence,
-            embedding=self.embedding or ("random" if self.dataset == HEARD else "pretrained"),
             model_options={**suited.model_options, **self.model_options},
         )
 
