@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from measure import Program, summary, time_together
-from settings import Cases, Settings
+from measure import Program, scaled, summary, time_together
+from settings import Cases, Figure, Settings
 
 from serjax import models, training
 from serjax.data import batches
@@ -36,6 +36,9 @@ COLUMNS = {
     "memory_of_none": "memory of none",
     "kept_mib": "kept MiB",
 }
+FIGURE = Figure(
+    "of_none", "time of a step without anti-transfer", ("layer",), reference=1, of="none"
+)
 
 _UTTERANCES = 500
 # A CPU would take a quarter of a minute for a step of the real network's batch of 20.
@@ -147,8 +150,8 @@ def _measured(settings: Settings, name: str, layers: Sequence[int]) -> list[dict
                     "form": form,
                     **summary("ms", 1e3 * seconds[form]),
                     **summary("of_none", seconds[form] / seconds["none"]),
-                    "memory_mib": program.memory_bytes / 2**20,
-                    "memory_of_none": program.memory_bytes / none.memory_bytes,
+                    "memory_mib": scaled(program.memory_bytes, 2**20),
+                    "memory_of_none": scaled(program.memory_bytes, none.memory_bytes),
                     "kept_mib": loss.kept_bytes(_UTTERANCES) / 2**20 if form == "kept" else None,
                     "compile_s": program.compile_seconds,
                 }

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import peers
 from measure import Program, compile_program, summary, time_together
-from settings import Cases, Rows, Settings
+from settings import Cases, Figure, Rows, Settings
 
 from serjax import augment, features
 from serjax.errors import InputError
@@ -29,6 +29,7 @@ COLUMNS = {
     "of_bandwidth": "share of bandwidth",
     "of_serjax": "time of serjax",
 }
+FIGURE = Figure("hours_per_s", "hours of audio per second", ("feature", "batch"))
 
 _RATE, _SECONDS, _MEL_BINS = 16_000, 4, 128
 _FRAMING: features.StftOptions = {"window_samples": 400, "hop_samples": 160, "fft_size": 400}
@@ -92,7 +93,7 @@ def _torch(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
 
 
 def _torchaudio(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
-    """torchaudio's transforms with librosa's conventions."""
+    """Transforms of torchaudio with librosa's conventions."""
     torch, torchaudio = peers.torch(), peers.module("torchaudio", "torchaudio")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x = torch.from_numpy(waveforms).to(device)
@@ -134,7 +135,7 @@ def _peers(feature: str, waveforms: np.ndarray, expected: Any) -> dict[str, Prog
 
 
 def _on_host(call: Callable[[], Any]) -> Program:
-    return Program(call, (), float("nan"), 0, 0, 0.0)
+    return Program(call, (), None, None, None, 0.0)
 
 
 def _measured(settings: Settings, feature: str, batch: int) -> Rows:

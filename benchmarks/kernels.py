@@ -2,7 +2,8 @@
 
 Forward and backward, to input and kernel. The block form is what quaternion libraries do: one
 real product of the whole size. Shapes are those of VGG16's layers behind the RH-emo encoder, of
-its dense layers, and of wider networks.
+its dense layers, and of wider networks. With peers, the block form in PyTorch too: concatenated
+weights in its own convolution, channels last, compiled, results and gradients checked.
 """
 
 import functools
@@ -12,9 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import peers
 from jax import lax
-from measure import compile_program, summary, time_together
-from settings import Cases, Settings
+from measure import Program, compile_program, scaled, summary, time_together
+from settings import Cases, Figure, Settings
 
 from serjax import quaternion
 from serjax.quaternion.initializers import polar_initializer
@@ -31,6 +33,9 @@ COLUMNS = {
     "temporary_mib": "MiB",
     "error": "error",
 }
+FIGURE = Figure(
+    "of_real", "time of the real layer", ("layer", "input", "outputs"), reference=1, of="real"
+)
 
 # Batch, rows = columns, input channels, output channels; windows of 3 x 3.
 _CONVOLUTIONS = (
@@ -100,6 +105,66 @@ def _error(found: jax.Array, exact: np.ndarray) -> float:
     return float(np.sqrt(np.mean(difference**2) / np.mean(exact**2)))
 
 
+def _torch_layer(layer: str) -> Callable[..., Any]:
+    """The block form in PyTorch: `(x, kernel) -> y`, channels second, kernel as ours."""
+    torch = peers.torch()
+
+    def block_matrix(kernel: Any) -> Any:
+        r, i, j, k = kernel
+        rows = ((r, i, j, k), (-i, r, k, -j), (-j, -k, r, i), (-k, j, -i, r))
+        return torch.cat([torch.cat(row, dim=-1) for row in rows], dim=-2)
+
+    def dense(x: Any, kernel: Any) -> Any:
+        return x @ block_matrix(kernel)
+
+    def conv(x: Any, kernel: Any) -> Any:
+        weight = block_matrix(kernel).permute(3, 2, 0, 1)
+        return torch.nn.functional.conv2d(x, weight, padding="same")
+
+    def transposed(x: Any, kernel: Any) -> Any:
+        # PyTorch's is the gradient of a convolution, which turns the window around.
+        weight = block_matrix(kernel).flip(0, 1).permute(2, 3, 0, 1)
+        return torch.nn.functional.conv_transpose2d(x, weight, stride=2)[:, :, :-1, :-1]
+
+    return {"dense": dense, "conv 3 x 3": conv, "conv transposed 3 x 3": transposed}[layer]
+
+
+def _torch_block(layer: str, ours: Program, dtype: str) -> Program:
+    """PyTorch's block form as a program, its result and gradients those of ours.
+
+    Raises:
+        PeerError: PyTorch is missing, cannot compile it, or computes something else.
+    """
+    torch = peers.torch()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def tensor(array: jax.Array, image: bool) -> Any:
+        found = torch.from_numpy(np.array(array, np.float32)).to(device, getattr(torch, dtype))
+        return found.movedim(-1, 1) if image else found
+
+    image = layer != "dense"
+    x, kernel, cotangent = (
+        tensor(array, image and index != 1) for index, array in enumerate(ours.arguments)
+    )
+    x.requires_grad_()
+    kernel.requires_grad_()
+    forward = peers.compiled(_torch_layer(layer))
+
+    def call() -> Any:
+        y = forward(x, kernel)
+        return y, torch.autograd.grad(y, (x, kernel), cotangent)
+
+    with peers.refused(f"PyTorch, {layer}"):
+        y, gradients = call()
+    expected, expected_gradients = ours.call(*ours.arguments)
+    tolerance = 1e-4 if dtype == "float32" else 0.05
+    for found, exact in zip((y, *gradients), (expected, *expected_gradients), strict=True):
+        found = found.movedim(1, -1) if image and found.ndim == 4 else found
+        found = found.detach().float().cpu().numpy()
+        peers.check_same(f"PyTorch, {layer}", found, exact, tolerance)
+    return peers.program(call)
+
+
 def _measured(
     settings: Settings,
     layer: str,
@@ -127,11 +192,15 @@ def _measured(
         )
         for name, one in functions.items()
     }
+    if settings.peers:
+        with peers.skipped():
+            programs["PyTorch, block"] = _torch_block(layer, programs["block"], settings.dtype)
     seconds = time_together(programs, settings.rounds)
     exact = _exact(function, x, kernel)
     rows = []
     for name, program in programs.items():
-        found = program.call(*program.arguments)[0]
+        ours = name not in ("real", "PyTorch, block")
+        found = program.call(*program.arguments)[0] if ours else None
         rows.append(
             {
                 "layer": layer,
@@ -140,9 +209,9 @@ def _measured(
                 "form": name,
                 **summary("ms", 1e3 * seconds[name]),
                 **summary("of_real", seconds[name] / seconds["real"]),
-                "gflop": program.operations / 1e9,
-                "temporary_mib": program.temporary_bytes / 2**20,
-                "error": None if name == "real" else _error(found, exact),
+                "gflop": scaled(program.operations, 1e9),
+                "temporary_mib": scaled(program.temporary_bytes, 2**20),
+                "error": None if found is None else _error(found, exact),
                 "compile_s": program.compile_seconds,
             }
         )

@@ -17,18 +17,18 @@ class Program:
         call: The program.
         arguments: What it is called with.
         operations: Floating-point operations of one call, counted before optimization, which may
-            replace convolutions by calls that are not counted.
-        temporary_bytes: Memory beside arguments and results.
+            replace convolutions by calls that are not counted; None where nobody counts them.
+        temporary_bytes: Memory beside arguments and results, or None.
         memory_bytes: All memory of a call: arguments, results and temporaries, without what is
-            shared among them.
+            shared among them; or None.
         compile_seconds: Time to compile it.
     """
 
     call: Callable[..., Any]
     arguments: Sequence[Any]
-    operations: float
-    temporary_bytes: int
-    memory_bytes: int
+    operations: float | None
+    temporary_bytes: int | None
+    memory_bytes: int | None
     compile_seconds: float
 
 
@@ -71,6 +71,11 @@ def time_together(programs: Mapping[str, Program], rounds: int) -> dict[str, np.
             jax.block_until_ready(program.call(*program.arguments))
             seconds[name][index] = time.perf_counter() - started
     return seconds
+
+
+def scaled(value: float | None, unit: float | None) -> float | None:
+    """A value in a unit, or None where either is not known."""
+    return None if value is None or unit is None else value / unit
 
 
 def spread(values: np.ndarray) -> tuple[float, float, float]:

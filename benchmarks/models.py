@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import peers
-from measure import Program, compile_program, summary, time_together
-from settings import Cases, Rows, Settings
+from measure import Program, compile_program, scaled, summary, time_together
+from settings import Cases, Figure, Rows, Settings
 
 from serjax import models
 from serjax.errors import InputError, unknown_name
@@ -38,9 +38,13 @@ COLUMNS = {
     "memory_mib": "training MiB",
     "memory_of_real": "memory of real",
 }
+FIGURE = Figure(
+    "step_of_real", "time of the real network's training step", ("model",), reference=1, of="real"
+)
 
 _CLASSES = 4
 _QUATERNION = "quat_"
+_FORMS = {"": "real", _QUATERNION: "quaternion"}
 _QUICK = ("dscnn", "quat_dscnn", "squeezenet", "quat_squeezenet", "vgg16", "quat_vgg16")
 # Candidates for the highest throughput, and the training batch. On a CPU a network of many
 # operations would take a minute for a larger one.
@@ -153,30 +157,27 @@ def _measured(settings: Settings, architecture: str, names: tuple[str, ...]) -> 
 
     rows = []
     for form, step in steps.items():
-        ours = form in networks
-        count = parameter_count(networks[form].state.params) if ours else None
-        stored = parameter_count(networks[form].state.variables) if ours else None
+        ours = networks.get(form)
         best, rates = _best(seconds, form)
         row: dict[str, Any] = {
-            "model": form if ours else architecture,
-            "form": "serjax" if ours else form,
-            "parameters": count,
-            "checkpoint_mib": None if stored is None else 4 * stored / 2**20,
-            "gflop": inference[form, 1].operations / 1e9 if ours else None,
+            "model": architecture,
+            "form": _FORMS.get(form.removesuffix(architecture), form),
+            "parameters": ours and parameter_count(ours.state.params),
+            "checkpoint_mib": ours and 4 * parameter_count(ours.state.variables) / 2**20,
+            "gflop": scaled(inference[form, 1].operations, 1e9),
             **summary("latency_ms", 1e3 * seconds[form, 1]),
             **summary("throughput", rates),
             "best_batch": best,
             "batch": training,
             **summary("step_ms", 1e3 * stepped[form]),
             "step_of_real": None,
-            "memory_mib": step.memory_bytes / 2**20 if ours else None,
+            "memory_mib": scaled(step.memory_bytes, 2**20),
             "memory_of_real": None,
             "compile_s": step.compile_seconds,
         }
         if architecture in steps:
             row |= summary("step_of_real", stepped[form] / stepped[architecture])
-            if ours:
-                row["memory_of_real"] = step.memory_bytes / steps[architecture].memory_bytes
+            row["memory_of_real"] = scaled(step.memory_bytes, steps[architecture].memory_bytes)
         rows.append(row)
     return rows
 
@@ -198,7 +199,7 @@ def cases(settings: Settings) -> Cases:
         if not name.startswith(_QUATERNION)
     }
     return {
-        name: functools.partial(_measured, settings, name, pair)
+        ", ".join(pair): functools.partial(_measured, settings, name, pair)
         for name, pair in pairs.items()
         if pair
     }

@@ -5,7 +5,9 @@ is said in a line.
 """
 
 import contextlib
+import functools
 import importlib
+import importlib.metadata
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,9 @@ _TORCHVISION = {
     "wide_resnet50": "wide_resnet50_2",
     "squeezenet": "squeezenet1_1",
 }
+
+
+_PACKAGES = ("torch", "torchvision", "torchaudio", "librosa")
 
 
 class PeerError(Exception):
@@ -63,7 +68,25 @@ def skipped() -> Iterator[None]:
     try:
         yield
     except PeerError as error:
-        print(f"peer skipped: {error}", file=sys.stderr)
+        _say(f"peer skipped: {error}")
+
+
+@functools.cache
+def _say(line: str) -> None:
+    """Each line once: a peer that is missing is missing in every case."""
+    print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def refused(name: str) -> Iterator[None]:
+    """Makes a PeerError of whatever a peer or its compiler raises, so that the others go on."""
+    try:
+        yield
+    except PeerError:
+        raise
+    except Exception as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PeerError(f"{name}: {line}") from error
 
 
 def module(name: str, package: str) -> Any:
@@ -78,13 +101,22 @@ def module(name: str, package: str) -> Any:
         raise PeerError(f"{package} cannot be imported: {error}") from error
 
 
+def versions() -> dict[str, str]:
+    """Versions of the peers that are installed."""
+    found = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
 def torch() -> Any:
     """PyTorch, or PeerError."""
     return module("torch", "PyTorch")
 
 
 def torchvision_models() -> Any:
-    """torchvision's networks, or PeerError.
+    """Networks of torchvision, or PeerError.
 
     torchvision built for another PyTorch lacks its compiled operators, which no network calls;
     placeholders stand in.
@@ -103,6 +135,17 @@ def torchvision_models() -> Any:
     return found
 
 
+def compiled(function: Any) -> Any:
+    """A function or network, compiled by PyTorch for each shape.
+
+    What was compiled before is given up: of one source, PyTorch keeps a few compiled forms, and
+    beyond them quietly compiles no more.
+    """
+    library = torch()
+    library.compiler.reset()
+    return library.compile(function, dynamic=False)
+
+
 def program(call: Callable[[], Any]) -> Program:
     """A peer's function, timed until the device is done; the first call compiles it."""
     library = torch()
@@ -115,20 +158,21 @@ def program(call: Callable[[], Any]) -> Program:
 
     started = time.perf_counter()
     finished()
-    nan = float("nan")
-    return Program(finished, (), nan, 0, 0, time.perf_counter() - started)
+    return Program(finished, (), None, None, None, time.perf_counter() - started)
 
 
 class TorchNetwork:
     """torchvision's network with the weights of ours in its place."""
 
-    def __init__(self, network: Any, shape: tuple[int, ...], dtype: str, compiled: bool) -> None:
+    def __init__(
+        self, network: Any, shape: tuple[int, ...], dtype: str, with_compiler: bool
+    ) -> None:
         """Takes a network of `[batch, channels, rows, columns]`, as `shape` orders ours."""
         library = torch()
         self._device = "cuda" if library.cuda.is_available() else "cpu"
         network = network.to(self._device).to(memory_format=library.channels_last)
         self._network, self._shape, self._dtype = network, shape, getattr(library, dtype)
-        self._forward = library.compile(network) if compiled else network
+        self._forward = compiled(network) if with_compiler else network
         self._optimizer = library.optim.Adam(network.parameters(), lr=1e-4)
 
     def _inputs(self, batch: int) -> Any:
@@ -182,7 +226,7 @@ class TorchNetwork:
 
 
 def torchvision_network(name: str, shape: tuple[int, ...], classes: int) -> Any:
-    """torchvision's network for an input of our shape.
+    """Network of torchvision for an input of our shape.
 
     Its first convolution has our channels. VGG has our first dense layer: all of the last image,
     which its papers' size and ours leave at other sizes.
@@ -235,18 +279,15 @@ def networks(name: str, ours: Any, dtype: str) -> dict[str, TorchNetwork]:
         dtype: Of the arithmetic; bfloat16 is automatic mixed precision.
     """
     found: dict[str, TorchNetwork] = {}
-    for form, compiled in (("PyTorch", False), ("PyTorch, compiled", True)):
+    for form, with_compiler in (("PyTorch", False), ("PyTorch, compiled", True)):
         with skipped():
             network = torchvision_network(name, ours.shape, classes=ours.model.num_classes)
             variables = our_variables(name, ours.model, network, ours.shape)
             x = np.random.default_rng(0).normal(size=(1, *ours.shape)).astype(np.float32)
             expected = jax.jit(lambda v, x: ours.model.apply(v, x)[0])(variables, x)
-            try:
-                peer = TorchNetwork(network, ours.shape, dtype, compiled)
+            with refused(f"{form}, {name}"):
+                peer = TorchNetwork(network, ours.shape, dtype, with_compiler)
                 logits = peer.logits(x)
-            except Exception as error:  # whatever a compiler raises, the others go on
-                line = (str(error).strip() or type(error).__name__).splitlines()[0]
-                raise PeerError(f"{form}, {name}: {line}") from error
             check_same(f"{form}, {name}", logits, expected, 1e-3 if dtype == "float32" else 0.1)
             found[form] = peer
     return found

@@ -3,36 +3,38 @@
     python benchmarks/run.py --suite kernels --out results
 
 Every suite compares programs side by side in one process, round by round, and reports medians
-with quartiles and ratios with theirs: absolute times say as much about the machine. A run that
-was stopped goes on where it was: what `--out` holds of the same commit, device and settings is
+with quartiles and ratios with theirs: absolute times say as much about the machine. `--out` keeps
+tables, figures, every sample, and report.html, which shows all suites of the folder. A run that
+was stopped goes on where it was: what the folder holds of the same commit, device and settings is
 not measured again. `--compare OLD NEW` sets two such folders side by side.
 """
 
 import argparse
-import csv
 import dataclasses
 import datetime
-import io
+import importlib.metadata
 import json
 import platform
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import anti_transfer_cost
-import compare
+import changes
 import features
 import flax
 import jax
-import jaxlib
 import kernels
 import models
+import page
+import peers
+import tables
 from rich.console import Console
-from rich.table import Table
 from settings import Settings
 
 from serjax import report
@@ -46,63 +48,6 @@ SUITES: dict[str, ModuleType] = {
     "anti_transfer": anti_transfer_cost,
     "features": features,
 }
-_TEXTS = ("layer", "form", "network, batch, layer", "model", "feature")
-
-
-def _shown(row: dict[str, Any], column: str) -> str:
-    """A value as a cell, with its quartiles where it has some."""
-    value = row[column]
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return f"{value:,}"
-    if not isinstance(value, float):
-        return str(value)
-    if column == "error":
-        return f"{value:.1e}"
-    if f"{column}_low" not in row:
-        return _number(value)
-    return f"{_number(value)} [{_number(row[f'{column}_low'])}, {_number(row[f'{column}_high'])}]"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _table(suite: ModuleType, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=suite.TITLE, title_justify="left", box=None, pad_edge=False)
-    for title in suite.COLUMNS.values():
-        table.add_column(
-            title,
-            justify="left" if title in _TEXTS else "right",
-            no_wrap=True,
-        )
-    for row in rows:
-        table.add_row(*(_shown(row, column) for column in suite.COLUMNS))
-    return table
-
-
-def _markdown(suite: ModuleType, rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
-    lines = [
-        f"{suite.TITLE}: `{about['command']}` on {about['device']}, jax {about['jax']}, "
-        f"{about['date']}.",
-        "",
-        "| " + " | ".join(suite.COLUMNS.values()) + " |",
-        "| " + " | ".join("---" for _ in suite.COLUMNS) + " |",
-        *("| " + " | ".join(_shown(row, c) for c in suite.COLUMNS) + " |" for row in rows),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    """All but the samples, which the JSON file holds."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    names = [name for name in names if not name.endswith("_samples")]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _commit() -> str:
@@ -123,13 +68,14 @@ def _about(settings: Settings) -> dict[str, Any]:
         "command": shlex.join(["python", *sys.argv]),
         "device": f"{device.device_kind} ({device.platform})",
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": importlib.metadata.version("jaxlib"),
         "flax": flax.__version__,
         "python": platform.python_version(),
         "commit": _commit(),
         "date": datetime.date.today().isoformat(),
         **dataclasses.asdict(settings),
         "models": list(settings.models),
+        "peer_versions": peers.versions() if settings.peers else {},
     }
 
 
@@ -138,12 +84,28 @@ def _finished(path: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
     same = [name for name in about if name not in ("command", "date", "models")]
     if not path.exists() or about["commit"] == "unknown" or about["commit"].endswith("-dirty"):
         return []
-    try:
-        earlier = json.loads(path.read_text())
-        rows: list[dict[str, Any]] = earlier["rows"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected the results of a run, found something else") from error
+    earlier = _read(path)
+    rows: list[dict[str, Any]] = earlier["rows"]
     return rows if all(earlier.get(name) == about[name] for name in same) else []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Results of a run of a suite."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        content["suite"], content["rows"][0]["case"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: expected the results of a run, found something else") from error
+    return content
+
+
+def _results(out: Path) -> dict[str, tuple[ModuleType, dict[str, Any]]]:
+    """Suite and content of every file of results of a folder, in the order of the suites."""
+    return {
+        path.stem: (suite, _read(path))
+        for name, suite in SUITES.items()
+        for path in sorted(out.glob(f"{name}-*.json"))
+    }
 
 
 def _measure(
@@ -162,16 +124,20 @@ def _measure(
     for index, (case, measure) in enumerate(cases.items(), 1):
         if case in done:
             continue
+        started = time.perf_counter()
         with console.status(f"measuring {name}, {index} of {len(cases)}: {case}"):
             rows += [{"case": case, **row} for row in measure()]
+        seconds = time.perf_counter() - started
+        console.print(f"{name}, {index} of {len(cases)}: {case}, {seconds:.1f} s", soft_wrap=True)
         if out is not None:
-            write_text_atomic(out / f"{stem}.csv", _csv(rows))
-            write_text_atomic(out / f"{stem}.md", _markdown(suite, rows, about))
+            write_text_atomic(out / f"{stem}.csv", tables.csv_text(rows))
+            write_text_atomic(out / f"{stem}.md", tables.markdown(suite, rows, about))
             report.write_json(out / f"{stem}.json", {**about, "suite": name, "rows": rows})
-    console.print(_table(suite, rows))
+    console.print(tables.on_screen(suite, rows))
     if out is not None:
         told = f", {len(done)} of {len(cases)} cases from before" if done else ""
-        console.print(f"written {out / str(stem)}.csv, .md and .json{told}", soft_wrap=True)
+        page.write_page(out, _results(out))
+        console.print(f"written {out / str(stem)}.csv, .md, .json and .png{told}", soft_wrap=True)
     return rows
 
 
@@ -180,7 +146,7 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--suite", help=f"{', '.join(SUITES)} (all)")
-    parser.add_argument("--out", type=Path, help="folder for CSV, JSON and Markdown (none)")
+    parser.add_argument("--out", type=Path, help="folder for tables, figures and page (none)")
     parser.add_argument(
         "--rounds", type=int, default=10, help="calls of each program (%(default)s)"
     )
@@ -199,9 +165,10 @@ def main() -> int:
     arguments = _parse()
     console = Console()
     if not console.is_terminal:
-        console.width = 160
+        console.width = 220
     if arguments.compare is not None:
-        return compare.print_comparison(*arguments.compare, console)
+        old, new = arguments.compare
+        return changes.print_comparison(old, new, console)
     if arguments.suite is not None and arguments.suite not in SUITES:
         raise InputError(unknown_name("suite", arguments.suite, SUITES))
     if arguments.rounds < 1:

@@ -1,4 +1,4 @@
-"""What a suite is asked to measure."""
+"""What a suite is asked to measure, and what it shows of that."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -25,3 +25,24 @@ class Settings:
     quick: bool = False
     peers: bool = False
     models: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """What a suite draws: one quantity, a line for each kind of row, a dot for each form.
+
+    Attributes:
+        quantity: Column of the value, which has quartiles.
+        label: Of its scale.
+        rows: Columns that name a line.
+        series: Column that names a dot.
+        reference: Value marked across all lines, and
+        of: the form that always has it, which is not drawn; None draws all.
+    """
+
+    quantity: str
+    label: str
+    rows: tuple[str, ...]
+    series: str = "form"
+    reference: float | None = None
+    of: str | None = None

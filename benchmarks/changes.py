@@ -12,6 +12,9 @@ from rich.table import Table
 from serjax.errors import InputError
 
 _RESAMPLES = 2000
+# A median of fewer values has no 95 % interval: half of all values lie on one side of the true one,
+# and all of five do with probability 2 / 2^5 = 6 %, all of six with 3 %.
+_FEWEST = 6
 # Of these more is better; of all other quantities, less.
 _RATES = ("throughput", "hours_per_s")
 # Ratios within a run, which its own times already tell.
@@ -26,7 +29,7 @@ class Change(NamedTuple):
         ratio: New median to old.
         low: Lower end of the ratio's 95 % interval.
         high: Upper end.
-        verdict: "slower", "faster", or "tie" where the interval spans 1.
+        verdict: "slower", "faster", "tie" where the interval spans 1, or "too few rounds".
     """
 
     name: tuple[str, ...]
@@ -37,7 +40,11 @@ class Change(NamedTuple):
 
 
 def ratio(old: Sequence[float], new: Sequence[float]) -> tuple[float, float, float]:
-    """Ratio of the new median to the old, and its 95 % interval by bootstrap of both."""
+    """Ratio of the new median to the old, and its 95 % interval by bootstrap of both.
+
+    The interval holds for calls of these two runs; that a machine is slower on another day is not
+    in it.
+    """
     rng = np.random.default_rng(0)
     before, after = (
         np.median(rng.choice(np.asarray(values), (_RESAMPLES, len(values))), axis=1)
@@ -56,7 +63,9 @@ def changes(
             continue
         middle, low, high = ratio(old[name], samples)
         verdict = "tie"
-        if low > 1 or high < 1:
+        if min(len(old[name]), len(samples)) < _FEWEST:
+            verdict = "too few rounds"
+        elif low > 1 or high < 1:
             verdict = "faster" if (low > 1) == (name[-1] in _RATES) else "slower"
         yield Change(name, middle, low, high, verdict)
 
@@ -73,7 +82,7 @@ def read(path: Path) -> dict[tuple[str, ...], list[float]]:
         try:
             content: dict[str, Any] = json.loads(file.read_text())
             for row in content["rows"]:
-                texts = [value for key, value in row.items() if isinstance(value, str)]
+                texts = dict.fromkeys(value for value in row.values() if isinstance(value, str))
                 for key, value in row.items():
                     quantity = key.removesuffix("_samples")
                     if quantity != key and quantity not in _DERIVED:
