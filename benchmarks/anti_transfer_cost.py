@@ -7,15 +7,17 @@ as the authors' code does. Memory is arguments, results and temporaries of the c
 kept matrices are those of 500 utterances.
 """
 
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from measure import Program, spread, time_together
+from measure import Program, scaled, summary, time_together
+from settings import Cases, Figure, Settings
 
 from serjax import models, training
 from serjax.data import batches
@@ -34,6 +36,9 @@ COLUMNS = {
     "memory_of_none": "memory of none",
     "kept_mib": "kept MiB",
 }
+FIGURE = Figure(
+    "of_none", "time of a step without anti-transfer", ("layer",), reference=1, of="none"
+)
 
 _UTTERANCES = 500
 # A CPU would take a quarter of a minute for a step of the real network's batch of 20.
@@ -120,46 +125,47 @@ class _Steps:
             return result
 
         operations = float((lowered.cost_analysis() or {}).get("flops", float("nan")))
-        return Program(call, (), operations, int(taken), seconds)
+        return Program(call, (), operations, int(memory.temp_size_in_bytes), int(taken), seconds)
 
 
-def run(rounds: int, dtype: str, quick: bool = False) -> list[dict[str, Any]]:
-    """Measures both networks at every convolution, or at some; a row for each form."""
-    if dtype != "float32":
-        raise InputError(f"--suite anti_transfer: expected --dtype float32, found {dtype}")
+def _measured(settings: Settings, name: str, layers: Sequence[int]) -> list[dict[str, Any]]:
+    """A row for each convolution and form of one network."""
     rows = []
-    for name in _BATCHES:
-        steps = _Steps(name)
-        none = steps.compile(None, None)
-        for layer in _QUICK_LAYERS if quick else range(1, 14):
-            loss, wide = steps.loss(layer, AntiTransferLoss), steps.loss(layer, _BatchWide)
-            kept = steps.keep(loss)
-            programs = {
-                "none": none,
-                "kept": steps.compile(loss, kept),
-                "in every step": steps.compile(loss, loss.references()),
-                "batch-wide": steps.compile(wide, wide.references()),
-            }
-            seconds = time_together(programs, rounds)
-            for form, program in programs.items():
-                median, low, high = spread(seconds[form])
-                ratio, ratio_low, ratio_high = spread(seconds[form] / seconds["none"])
-                rows.append(
-                    {
-                        "layer": f"{name}, {steps.batch}, conv{layer}",
-                        "form": form,
-                        "ms": 1e3 * median,
-                        "ms_low": 1e3 * low,
-                        "ms_high": 1e3 * high,
-                        "of_none": ratio,
-                        "of_none_low": ratio_low,
-                        "of_none_high": ratio_high,
-                        "memory_mib": program.temporary_bytes / 2**20,
-                        "memory_of_none": program.temporary_bytes / none.temporary_bytes,
-                        "kept_mib": loss.kept_bytes(_UTTERANCES) / 2**20
-                        if form == "kept"
-                        else None,
-                        "compile_s": program.compile_seconds,
-                    }
-                )
+    steps = _Steps(name)
+    none = steps.compile(None, None)
+    for layer in layers:
+        loss, wide = steps.loss(layer, AntiTransferLoss), steps.loss(layer, _BatchWide)
+        kept = steps.keep(loss)
+        programs = {
+            "none": none,
+            "kept": steps.compile(loss, kept),
+            "in every step": steps.compile(loss, loss.references()),
+            "batch-wide": steps.compile(wide, wide.references()),
+        }
+        seconds = time_together(programs, settings.rounds)
+        for form, program in programs.items():
+            rows.append(
+                {
+                    "layer": f"{name}, {steps.batch}, conv{layer}",
+                    "form": form,
+                    **summary("ms", 1e3 * seconds[form]),
+                    **summary("of_none", seconds[form] / seconds["none"]),
+                    "memory_mib": scaled(program.memory_bytes, 2**20),
+                    "memory_of_none": scaled(program.memory_bytes, none.memory_bytes),
+                    "kept_mib": loss.kept_bytes(_UTTERANCES) / 2**20 if form == "kept" else None,
+                    "compile_s": program.compile_seconds,
+                }
+            )
     return rows
+
+
+def cases(settings: Settings) -> Cases:
+    """Both networks, each at every convolution, or at some.
+
+    Raises:
+        InputError: A precision other than float32.
+    """
+    if settings.dtype != "float32":
+        raise InputError(f"--suite anti_transfer: expected --dtype float32, found {settings.dtype}")
+    layers = _QUICK_LAYERS if settings.quick else range(1, 14)
+    return {name: functools.partial(_measured, settings, name, layers) for name in _BATCHES}

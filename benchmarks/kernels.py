@@ -2,7 +2,8 @@
 
 Forward and backward, to input and kernel. The block form is what quaternion libraries do: one
 real product of the whole size. Shapes are those of VGG16's layers behind the RH-emo encoder, of
-its dense layers, and of wider networks.
+its dense layers, and of wider networks. With peers, the block form in PyTorch too: concatenated
+weights in its own convolution, channels last, compiled, results and gradients checked.
 """
 
 import functools
@@ -12,8 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import peers
 from jax import lax
-from measure import compile_program, spread, time_together
+from measure import Program, compile_program, scaled, summary, time_together
+from settings import Cases, Figure, Settings
 
 from serjax import quaternion
 from serjax.quaternion.initializers import polar_initializer
@@ -30,6 +33,9 @@ COLUMNS = {
     "temporary_mib": "MiB",
     "error": "error",
 }
+FIGURE = Figure(
+    "of_real", "time of the real layer", ("layer", "input", "outputs"), reference=1, of="real"
+)
 
 # Batch, rows = columns, input channels, output channels; windows of 3 x 3.
 _CONVOLUTIONS = (
@@ -99,50 +105,124 @@ def _error(found: jax.Array, exact: np.ndarray) -> float:
     return float(np.sqrt(np.mean(difference**2) / np.mean(exact**2)))
 
 
-def run(rounds: int, dtype: str, quick: bool = False) -> list[dict[str, Any]]:
-    """Measures every shape, or every other, and form; a row each."""
-    rows = []
-    rng = np.random.default_rng(0)
-    for layer, x_shape, kernel_shape, real, function in _cases()[:: 2 if quick else 1]:
-        *window, inputs, outputs = kernel_shape
-        x = jnp.asarray(rng.normal(size=x_shape), dtype)
-        shape = (4, *window, inputs // 4, outputs // 4)
-        kernel = polar_initializer()(jax.random.key(0), shape).astype(dtype)
-        real_kernel = jnp.asarray(rng.normal(size=kernel_shape) / np.sqrt(inputs), dtype)
-        y = jax.eval_shape(real, x, real_kernel)
-        cotangent = jnp.asarray(rng.normal(size=y.shape), dtype)
+def _torch_layer(layer: str) -> Callable[..., Any]:
+    """The block form in PyTorch: `(x, kernel) -> y`, channels second, kernel as ours."""
+    torch = peers.torch()
 
-        functions = {"real": real, "chosen": function}
-        for form in ("block", "eight", "stacked") if layer == "dense" else ("block", "eight"):
-            functions[form] = functools.partial(function, form=form)
-        programs = {
-            name: compile_program(
-                _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
-            )
-            for name, one in functions.items()
-        }
-        seconds = time_together(programs, rounds)
-        exact = _exact(function, x, kernel)
-        for name, program in programs.items():
-            median, low, high = spread(seconds[name])
-            ratio, ratio_low, ratio_high = spread(seconds[name] / seconds["real"])
-            found = program.call(*program.arguments)[0]
-            rows.append(
-                {
-                    "layer": layer,
-                    "input": " x ".join(map(str, x_shape)),
-                    "outputs": outputs,
-                    "form": name,
-                    "ms": 1e3 * median,
-                    "ms_low": 1e3 * low,
-                    "ms_high": 1e3 * high,
-                    "of_real": ratio,
-                    "of_real_low": ratio_low,
-                    "of_real_high": ratio_high,
-                    "gflop": program.operations / 1e9,
-                    "temporary_mib": program.temporary_bytes / 2**20,
-                    "error": None if name == "real" else _error(found, exact),
-                    "compile_s": program.compile_seconds,
-                }
-            )
+    def block_matrix(kernel: Any) -> Any:
+        r, i, j, k = kernel
+        rows = ((r, i, j, k), (-i, r, k, -j), (-j, -k, r, i), (-k, j, -i, r))
+        return torch.cat([torch.cat(row, dim=-1) for row in rows], dim=-2)
+
+    def dense(x: Any, kernel: Any) -> Any:
+        return x @ block_matrix(kernel)
+
+    def conv(x: Any, kernel: Any) -> Any:
+        weight = block_matrix(kernel).permute(3, 2, 0, 1)
+        return torch.nn.functional.conv2d(x, weight, padding="same")
+
+    def transposed(x: Any, kernel: Any) -> Any:
+        # PyTorch's is the gradient of a convolution, which turns the window around.
+        weight = block_matrix(kernel).flip(0, 1).permute(2, 3, 0, 1)
+        return torch.nn.functional.conv_transpose2d(x, weight, stride=2)[:, :, :-1, :-1]
+
+    return {"dense": dense, "conv 3 x 3": conv, "conv transposed 3 x 3": transposed}[layer]
+
+
+def _torch_block(layer: str, ours: Program, dtype: str) -> Program:
+    """PyTorch's block form as a program, its result and gradients those of ours.
+
+    Raises:
+        PeerError: PyTorch is missing, cannot compile it, or computes something else.
+    """
+    torch = peers.torch()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def tensor(array: jax.Array, image: bool) -> Any:
+        found = torch.from_numpy(np.array(array, np.float32)).to(device, getattr(torch, dtype))
+        return found.movedim(-1, 1) if image else found
+
+    image = layer != "dense"
+    x, kernel, cotangent = (
+        tensor(array, image and index != 1) for index, array in enumerate(ours.arguments)
+    )
+    x.requires_grad_()
+    kernel.requires_grad_()
+    forward = peers.compiled(_torch_layer(layer))
+
+    def call() -> Any:
+        y = forward(x, kernel)
+        return y, torch.autograd.grad(y, (x, kernel), cotangent)
+
+    with peers.refused(f"PyTorch, {layer}"):
+        y, gradients = call()
+    expected, expected_gradients = ours.call(*ours.arguments)
+    tolerance = 1e-4 if dtype == "float32" else 0.05
+    for found, exact in zip((y, *gradients), (expected, *expected_gradients), strict=True):
+        found = found.movedim(1, -1) if image and found.ndim == 4 else found
+        found = found.detach().float().cpu().numpy()
+        peers.check_same(f"PyTorch, {layer}", found, exact, tolerance)
+    return peers.program(call)
+
+
+def _measured(
+    settings: Settings,
+    layer: str,
+    x_shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    real: Function,
+    function: Function,
+) -> list[dict[str, Any]]:
+    """A row for each form."""
+    rng = np.random.default_rng(0)
+    *window, inputs, outputs = kernel_shape
+    x = jnp.asarray(rng.normal(size=x_shape), settings.dtype)
+    shape = (4, *window, inputs // 4, outputs // 4)
+    kernel = polar_initializer()(jax.random.key(0), shape).astype(settings.dtype)
+    real_kernel = jnp.asarray(rng.normal(size=kernel_shape) / np.sqrt(inputs), settings.dtype)
+    y = jax.eval_shape(real, x, real_kernel)
+    cotangent = jnp.asarray(rng.normal(size=y.shape), settings.dtype)
+
+    functions = {"real": real, "chosen": function}
+    for form in ("block", "eight", "stacked") if layer == "dense" else ("block", "eight"):
+        functions[form] = functools.partial(function, form=form)
+    programs = {
+        name: compile_program(
+            _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
+        )
+        for name, one in functions.items()
+    }
+    if settings.peers:
+        with peers.skipped():
+            programs["PyTorch, block"] = _torch_block(layer, programs["block"], settings.dtype)
+    seconds = time_together(programs, settings.rounds)
+    exact = _exact(function, x, kernel)
+    rows = []
+    for name, program in programs.items():
+        ours = name not in ("real", "PyTorch, block")
+        found = program.call(*program.arguments)[0] if ours else None
+        rows.append(
+            {
+                "layer": layer,
+                "input": " x ".join(map(str, x_shape)),
+                "outputs": outputs,
+                "form": name,
+                **summary("ms", 1e3 * seconds[name]),
+                **summary("of_real", seconds[name] / seconds["real"]),
+                "gflop": scaled(program.operations, 1e9),
+                "temporary_mib": scaled(program.temporary_bytes, 2**20),
+                "error": None if found is None else _error(found, exact),
+                "compile_s": program.compile_seconds,
+            }
+        )
     return rows
+
+
+def cases(settings: Settings) -> Cases:
+    """Every shape, or every other one."""
+    return {
+        f"{case[0]}, {' x '.join(map(str, case[1]))}, {case[2][-1]}": functools.partial(
+            _measured, settings, *case
+        )
+        for case in _cases()[:: 2 if settings.quick else 1]
+    }

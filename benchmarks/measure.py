@@ -17,21 +17,26 @@ class Program:
         call: The program.
         arguments: What it is called with.
         operations: Floating-point operations of one call, counted before optimization, which may
-            replace convolutions by calls that are not counted.
-        temporary_bytes: Memory beside arguments and results.
+            replace convolutions by calls that are not counted; None where nobody counts them.
+        temporary_bytes: Memory beside arguments and results, or None.
+        memory_bytes: All memory of a call: arguments, results and temporaries, without what is
+            shared among them; or None.
         compile_seconds: Time to compile it.
     """
 
     call: Callable[..., Any]
     arguments: Sequence[Any]
-    operations: float
-    temporary_bytes: int
+    operations: float | None
+    temporary_bytes: int | None
+    memory_bytes: int | None
     compile_seconds: float
 
 
-def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
-    """Compiles a function for these arguments."""
-    lowered = jax.jit(function).lower(*arguments)
+def compile_program(
+    function: Callable[..., Any], *arguments: Any, donate: tuple[int, ...] = ()
+) -> Program:
+    """Compiles a function for these arguments, of which those at `donate` may be overwritten."""
+    lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
     started = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - started
@@ -42,6 +47,12 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Program:
         arguments,
         float(cost.get("flops", float("nan"))),
         int(memory.temp_size_in_bytes),
+        int(
+            memory.argument_size_in_bytes
+            + memory.output_size_in_bytes
+            + memory.temp_size_in_bytes
+            - memory.alias_size_in_bytes
+        ),
         seconds,
     )
 
@@ -62,7 +73,23 @@ def time_together(programs: Mapping[str, Program], rounds: int) -> dict[str, np.
     return seconds
 
 
+def scaled(value: float | None, unit: float | None) -> float | None:
+    """A value in a unit, or None where either is not known."""
+    return None if value is None or unit is None else value / unit
+
+
 def spread(values: np.ndarray) -> tuple[float, float, float]:
     """Median, lower and upper quartile."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return float(middle), float(low), float(high)
+
+
+def summary(name: str, values: np.ndarray) -> dict[str, Any]:
+    """Columns of a row for one quantity: median, quartiles, and every sample `[rounds]`."""
+    middle, low, high = spread(values)
+    return {
+        name: middle,
+        f"{name}_low": low,
+        f"{name}_high": high,
+        f"{name}_samples": values.tolist(),
+    }

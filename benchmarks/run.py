@@ -3,100 +3,172 @@
     python benchmarks/run.py --suite kernels --out results
 
 Every suite compares programs side by side in one process, round by round, and reports medians
-with quartiles and ratios with theirs: absolute times say as much about the machine.
+with quartiles and ratios with theirs: absolute times say as much about the machine. `--out` keeps
+tables, figures, every sample, and report.html, which shows all suites of the folder. A run that
+was stopped goes on where it was: what the folder holds of the same commit, device and settings is
+not measured again. `--compare OLD NEW` sets two such folders side by side.
 """
 
 import argparse
-import csv
+import dataclasses
 import datetime
-import io
+import importlib.metadata
+import json
 import platform
 import shlex
+import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import anti_transfer_cost
+import changes
+import features
+import flax
 import jax
 import kernels
+import models
+import page
+import peers
+import tables
 from rich.console import Console
-from rich.table import Table
+from settings import Settings
 
 from serjax import report
 from serjax.command import run_command
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 
-SUITES: dict[str, ModuleType] = {"kernels": kernels, "anti_transfer": anti_transfer_cost}
+SUITES: dict[str, ModuleType] = {
+    "kernels": kernels,
+    "models": models,
+    "anti_transfer": anti_transfer_cost,
+    "features": features,
+}
 
 
-def _shown(row: dict[str, Any], column: str) -> str:
-    """A value as a cell, with its quartiles where it has some."""
-    value = row[column]
-    if value is None:
-        return ""
-    if not isinstance(value, float):
-        return str(value)
-    if column == "error":
-        return f"{value:.1e}"
-    if f"{column}_low" not in row:
-        return _number(value)
-    return f"{_number(value)} [{_number(row[f'{column}_low'])}, {_number(row[f'{column}_high'])}]"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _table(suite: ModuleType, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=suite.TITLE, title_justify="left", box=None, pad_edge=False)
-    for title in suite.COLUMNS.values():
-        table.add_column(
-            title,
-            justify="left" if title in ("layer", "form", "network, batch, layer") else "right",
-            no_wrap=True,
+def _commit() -> str:
+    """The commit that is measured, marked where files differ from it; "unknown" outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        found = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
         )
-    for row in rows:
-        table.add_row(*(_shown(row, column) for column in suite.COLUMNS))
-    return table
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
 
 
-def _markdown(suite: ModuleType, rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
-    lines = [
-        f"{suite.TITLE}: `{about['command']}` on {about['device']}, jax {about['jax']}, "
-        f"{about['date']}.",
-        "",
-        "| " + " | ".join(suite.COLUMNS.values()) + " |",
-        "| " + " | ".join("---" for _ in suite.COLUMNS) + " |",
-        *("| " + " | ".join(_shown(row, c) for c in suite.COLUMNS) + " |" for row in rows),
-    ]
-    return "\n".join(lines) + "\n"
+def _about(settings: Settings) -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "device": f"{device.device_kind} ({device.platform})",
+        "jax": jax.__version__,
+        "jaxlib": importlib.metadata.version("jaxlib"),
+        "flax": flax.__version__,
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "date": datetime.date.today().isoformat(),
+        **dataclasses.asdict(settings),
+        "models": list(settings.models),
+        "peer_versions": peers.versions() if settings.peers else {},
+    }
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _finished(path: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of an earlier run of the same kind; none of changed files, which say nothing."""
+    same = [name for name in about if name not in ("command", "date", "models")]
+    if not path.exists() or about["commit"] == "unknown" or about["commit"].endswith("-dirty"):
+        return []
+    earlier = _read(path)
+    rows: list[dict[str, Any]] = earlier["rows"]
+    return rows if all(earlier.get(name) == about[name] for name in same) else []
 
 
-def main() -> int:
-    """Parses the command line and measures; returns the exit status."""
+def _read(path: Path) -> dict[str, Any]:
+    """Results of a run of a suite."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        content["suite"], content["rows"][0]["case"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: expected the results of a run, found something else") from error
+    return content
+
+
+def _results(out: Path) -> dict[str, tuple[ModuleType, dict[str, Any]]]:
+    """Suite and content of every file of results of a folder, in the order of the suites."""
+    return {
+        path.stem: (suite, _read(path))
+        for name, suite in SUITES.items()
+        for path in sorted(out.glob(f"{name}-*.json"))
+    }
+
+
+def _measure(
+    name: str, settings: Settings, out: Path | None, console: Console
+) -> list[dict[str, Any]]:
+    """Measures what is missing of a suite, case by case, each written when it is done."""
+    suite, about = SUITES[name], _about(settings)
+    cases = suite.cases(settings)
+    stem = None
+    rows: list[dict[str, Any]] = []
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        stem = f"{name}-{jax.devices()[0].platform}-{settings.dtype}"
+        rows = [row for row in _finished(out / f"{stem}.json", about) if row["case"] in cases]
+    done = {row["case"] for row in rows}
+    for index, (case, measure) in enumerate(cases.items(), 1):
+        if case in done:
+            continue
+        started = time.perf_counter()
+        with console.status(f"measuring {name}, {index} of {len(cases)}: {case}"):
+            rows += [{"case": case, **row} for row in measure()]
+        seconds = time.perf_counter() - started
+        console.print(f"{name}, {index} of {len(cases)}: {case}, {seconds:.1f} s", soft_wrap=True)
+        if out is not None:
+            write_text_atomic(out / f"{stem}.csv", tables.csv_text(rows))
+            write_text_atomic(out / f"{stem}.md", tables.markdown(suite, rows, about))
+            report.write_json(out / f"{stem}.json", {**about, "suite": name, "rows": rows})
+    console.print(tables.on_screen(suite, rows))
+    if out is not None:
+        told = f", {len(done)} of {len(cases)} cases from before" if done else ""
+        page.write_page(out, _results(out))
+        console.print(f"written {out / str(stem)}.csv, .md, .json and .png{told}", soft_wrap=True)
+    return rows
+
+
+def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--suite", help=f"{', '.join(SUITES)} (all)")
-    parser.add_argument("--out", type=Path, help="folder for CSV, JSON and Markdown (none)")
+    parser.add_argument("--out", type=Path, help="folder for tables, figures and page (none)")
     parser.add_argument(
         "--rounds", type=int, default=10, help="calls of each program (%(default)s)"
     )
     parser.add_argument(
         "--dtype", default="float32", help="float32 or bfloat16 arithmetic (%(default)s)"
     )
+    parser.add_argument("--models", default="", help="networks of the suite models, with commas")
     parser.add_argument("--quick", action="store_true", help="only some of the sizes")
-    arguments = parser.parse_args()
+    parser.add_argument("--peers", action="store_true", help="other libraries beside ours")
+    parser.add_argument("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"))
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Parses the command line and measures; returns the exit status."""
+    arguments = _parse()
+    console = Console()
+    if not console.is_terminal:
+        console.width = 220
+    if arguments.compare is not None:
+        old, new = arguments.compare
+        return changes.print_comparison(old, new, console)
     if arguments.suite is not None and arguments.suite not in SUITES:
         raise InputError(unknown_name("suite", arguments.suite, SUITES))
     if arguments.rounds < 1:
@@ -105,31 +177,14 @@ def main() -> int:
         raise InputError(unknown_name("dtype", arguments.dtype, ("float32", "bfloat16")))
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"--out: expected a folder, found a file: {arguments.out}")
-    device = jax.devices()[0]
-    about = {
-        "command": shlex.join(["python", *sys.argv]),
-        "device": f"{device.device_kind} ({device.platform})",
-        "jax": jax.__version__,
-        "python": platform.python_version(),
-        "date": datetime.date.today().isoformat(),
-        "rounds": arguments.rounds,
-        "dtype": arguments.dtype,
-    }
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160
+    selected = tuple(name for name in arguments.models.split(",") if name)
+    if selected and arguments.suite not in (None, "models"):
+        raise InputError(f"--models: expected --suite models, found {arguments.suite}")
+    settings = Settings(
+        arguments.rounds, arguments.dtype, arguments.quick, arguments.peers, selected
+    )
     for name in [arguments.suite] if arguments.suite else SUITES:
-        suite = SUITES[name]
-        with console.status(f"measuring {name}"):
-            rows = suite.run(arguments.rounds, arguments.dtype, arguments.quick)
-        console.print(_table(suite, rows))
-        if arguments.out is not None:
-            arguments.out.mkdir(parents=True, exist_ok=True)
-            stem = arguments.out / f"{name}-{device.platform}-{arguments.dtype}"
-            write_text_atomic(Path(f"{stem}.csv"), _csv(rows))
-            write_text_atomic(Path(f"{stem}.md"), _markdown(suite, rows, about))
-            report.write_json(Path(f"{stem}.json"), {**about, "rows": rows})
-            console.print(f"written {stem}.csv, .md and .json", soft_wrap=True)
+        _measure(name, settings, arguments.out, console)
     return 0
 
 

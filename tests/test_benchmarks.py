@@ -1,21 +1,58 @@
 import importlib
+import importlib.util
 import json
+import re
 import subprocess
 import sys
+import time
+import types
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
+
+from serjax import models, quaternion
+from serjax.errors import InputError
 
 ROOT = Path(__file__).parent.parent
+NAMES = ("STFT", "log-mel", "MFCC", "SpecAugment")
+INSTALLED = {
+    form
+    for form, name in (("librosa", "librosa"), ("PyTorch", "torch"))
+    if importlib.util.find_spec(name) is not None
+}
 
 
 @pytest.fixture
-def measure(monkeypatch):
+def benchmark(monkeypatch):
+    """Imports a module of the benchmarks."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module("measure")
+    return importlib.import_module
+
+
+@pytest.fixture
+def measure(benchmark):
+    return benchmark("measure")
+
+
+@pytest.fixture
+def command(benchmark, monkeypatch):
+    """Runs the command in this process, at a commit without changes."""
+    module = benchmark("run")
+    monkeypatch.setattr(module, "_commit", lambda: "0123456789ab")
+
+    def main(*arguments):
+        monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
+        return module.main()
+
+    return main
+
+
+def rows_of(path):
+    return json.loads(path.read_text())["rows"]
 
 
 def run(*arguments):
@@ -37,7 +74,7 @@ def test_every_program_is_called_in_every_round(measure):
     def counted(name):
         program = measure.compile_program(lambda x: x + 1, jnp.zeros(()))
         call = lambda x: calls.append(name) or program.call(x)  # noqa: E731
-        return measure.Program(call, program.arguments, 0.0, 0, 0.0)
+        return measure.Program(call, program.arguments, 0.0, 0, 0, 0.0)
 
     seconds = measure.time_together({"a": counted("a"), "b": counted("b")}, rounds=3)
     assert calls == ["a", "b"] * 4  # once to warm up
@@ -66,17 +103,274 @@ def test_mistakes_are_told_in_a_line(arguments, message):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--suite", "models", "--models", "vgg17"), "did you mean 'vgg1"),
+        (("--suite", "kernels", "--models", "vgg16"), "--models: expected --suite models"),
+        (("--suite", "features", "--dtype", "bfloat16"), "expected --dtype float32"),
+        (("--compare", ROOT / "tests", ROOT / "docs"), "--compare: expected a folder with JSON"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_measured(command, arguments, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        command(*arguments)
+
+
+def test_a_known_sleep_is_measured(measure):
+    program = measure.Program(lambda: time.sleep(0.02), (), None, None, None, 0.0)
+    assert measure.time_together({"sleep": program}, rounds=2)["sleep"].min() >= 0.02
+
+
+def test_a_known_allocation_is_measured(measure):
+    x = jnp.zeros(1 << 16, jnp.float32)
+    kept = measure.compile_program(lambda x: x + 1, x)
+    given = measure.compile_program(lambda x: x + 1, x, donate=(0,))
+    assert kept.memory_bytes - kept.temporary_bytes == 2 * x.nbytes  # argument and result
+    assert given.memory_bytes - given.temporary_bytes == x.nbytes  # one in the place of the other
+
+
+class Suite(types.SimpleNamespace):
+    """A suite without programs; `measured` lists the cases that were measured."""
+
+    def __init__(self, settings, samples):
+        super().__init__(
+            __doc__="Made up.\n\nWhat <it> measures.",
+            TITLE="Made up",
+            COLUMNS={"what": "what", "form": "form", "ms": "ms", "throughput": "throughput"},
+            FIGURE=settings.Figure("ms", "milliseconds", ("what",), reference=1),
+            measured=[],
+            samples=samples,
+        )
+
+    def cases(self, settings):
+        return {name: lambda name=name: self._rows(name) for name in ("a", "b")}
+
+    def _rows(self, case):
+        self.measured.append(case)
+        summary = importlib.import_module("measure").summary
+        return [
+            {"what": case, "form": form, **summary("ms", ms), **summary("throughput", 1 / ms)}
+            for form, ms in self.samples.items()
+        ]
+
+
+@pytest.fixture
+def made_up(command, benchmark, monkeypatch):
+    """Puts a suite named "made_up" into the place of all, with samples of its own."""
+
+    def put(samples):
+        suite = Suite(benchmark("settings"), samples)
+        monkeypatch.setattr(benchmark("run"), "SUITES", {"made_up": suite})
+        return suite
+
+    return put
+
+
+def test_results_are_written_shown_and_not_measured_again(command, made_up, tmp_path):
+    suite = made_up({"real": np.arange(1.0, 6.0), "quaternion": np.full(5, 2.0)})
+    assert command("--rounds", 5, "--out", tmp_path) == 0
+    stem = f"made_up-{jax.default_backend()}-float32"
+    written = {f"{stem}.{kind}" for kind in ("csv", "json", "md", "png")} | {"report.html"}
+    assert {path.name for path in tmp_path.iterdir()} == written
+    content = json.loads((tmp_path / f"{stem}.json").read_text())
+    assert content["commit"] == "0123456789ab"
+    assert content["jax"] == jax.__version__
+    assert content["rows"][0]["ms_samples"] == [1, 2, 3, 4, 5]
+    assert "| a | real | 3 [2, 4] | 0.333 [0.25, 0.5] |" in (tmp_path / f"{stem}.md").read_text()
+    assert (tmp_path / f"{stem}.png").read_bytes()[:4] == b"\x89PNG"
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>3 [2, 4]</td>" in page
+    assert "What &lt;it&gt; measures." in page
+    assert set(re.findall(r"(?:src|srcset|href)='(.{22})", page)) == {"data:image/png;base64,"}
+    assert "http://" not in page
+    assert "https://" not in page
+
+    assert suite.measured == ["a", "b"]
+    assert command("--rounds", 5, "--out", tmp_path) == 0
+    assert suite.measured == ["a", "b"]  # both from before
+    path = tmp_path / f"{stem}.json"
+    path.write_text(
+        json.dumps({**content, "rows": [r for r in content["rows"] if r["what"] != "b"]})
+    )
+    assert command("--rounds", 5, "--out", tmp_path) == 0
+    assert suite.measured == ["a", "b", "b"]  # as after a stop between the two
+    assert command("--rounds", 6, "--out", tmp_path) == 0
+    assert suite.measured == ["a", "b", "b", "a", "b"]  # other settings
+    assert [row["what"] for row in rows_of(path)] == ["a", "a", "b", "b"]
+
+
+def test_changed_files_are_measured_again(command, made_up, benchmark, monkeypatch, tmp_path):
+    suite = made_up({"real": np.ones(2)})
+    monkeypatch.setattr(benchmark("run"), "_commit", lambda: "0123456789ab-dirty")
+    for _ in range(2):
+        command("--rounds", 2, "--out", tmp_path)
+    assert suite.measured == ["a", "b"] * 2
+
+
+def test_a_planted_regression_is_flagged(command, made_up, capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    noise = 1 + 0.01 * rng.normal(size=(6, 20))
+    made_up({"same": noise[0], "worse": noise[1], "better": noise[2]})
+    command("--out", tmp_path / "old")
+    made_up({"same": noise[3], "worse": 1.2 * noise[4], "better": 0.8 * noise[5]})
+    command("--out", tmp_path / "new")
+    capsys.readouterr()
+    assert command("--compare", tmp_path / "old", tmp_path / "new") == 1
+    told = capsys.readouterr().out
+    # Of both cases: a time that grows and a rate that falls are slower, and the reverse faster.
+    for form, verdict, ratios in (
+        ("same", "tie", {"ms": 1.0, "throughput": 1.0}),
+        ("worse", "slower", {"ms": 1.2, "throughput": 1 / 1.2}),
+        ("better", "faster", {"ms": 0.8, "throughput": 1 / 0.8}),
+    ):
+        for case in "ab":
+            for quantity, expected in ratios.items():
+                pattern = rf"{case}, {form}, {quantity} +([\d.]+) +[\d.]+ – [\d.]+ +(\S.*?) *\n"
+                found = re.search(pattern, told)
+                assert found is not None, (form, case, quantity)
+                assert float(found[1]) == pytest.approx(expected, rel=0.02)
+                assert found[2] == verdict
+    assert "4 of 12 became slower" in told
+
+
+def test_few_rounds_tell_no_change(benchmark):
+    changes = benchmark("changes")
+    name = ("ms",)
+    (few,) = changes.changes({name: [1.0] * 5}, {name: [2.0] * 5})
+    (enough,) = changes.changes({name: [1.0] * 6}, {name: [2.0] * 6})
+    assert (few.ratio, few.verdict) == (2, "too few rounds")
+    assert (enough.ratio, enough.verdict) == (2, "slower")
+
+
+def test_results_that_cannot_be_compared_are_told(benchmark, tmp_path):
+    changes, console = benchmark("changes"), Console(quiet=True)
+    with pytest.raises(InputError, match="JSON results, found none in"):
+        changes.print_comparison(tmp_path, tmp_path, console)
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(InputError, match=r"a\.json: expected the JSON results of a run"):
+        changes.print_comparison(tmp_path, tmp_path, console)
+    for name in "ab":
+        rows = [{"case": name, "ms_samples": [1.0]}]
+        content = {"suite": "made_up", "dtype": "float32", "rows": rows}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="no row in common"):
+        changes.print_comparison(tmp_path / "a.json", tmp_path / "b.json", console)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ([1.0, 2.0, 3.1], r"deviates by 3\.3e-02"),
+        ([1.0, 2.0, np.nan], "deviates by nan"),
+        ([1.0, 2.0], r"expected shape \(3,\), found \(2,\)"),
+    ],
+)
+def test_a_wrong_peer_is_refused(benchmark, capsys, found, message):
+    peers = benchmark("peers")
+    peers.check_same("right", [1.0, 2.0, 3.0001], [1.0, 2.0, 3.0], 1e-3)
+    with pytest.raises(peers.PeerError, match=message):
+        peers.check_same("planted", found, [1.0, 2.0, 3.0], 1e-3)
+    for _ in range(2):
+        with peers.skipped():
+            peers.check_same(f"planted {message}", found, [1.0, 2.0, 3.0], 1e-3)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("peer skipped: planted")
+
+
+def test_a_missing_peer_is_skipped(benchmark, capsys):
+    peers = benchmark("peers")
+    with peers.skipped():
+        peers.module("no_such_library", "No Such Library")
+    with peers.skipped(), peers.refused("its compiler"):
+        raise ZeroDivisionError("division\nof no interest")
+    assert capsys.readouterr().err.splitlines() == [
+        "peer skipped: No Such Library cannot be imported: No module named 'no_such_library'",
+        "peer skipped: its compiler: division",
+    ]
+
+
+@pytest.mark.parametrize("layer", ["dense", "conv 3 x 3", "conv transposed 3 x 3"])
+def test_pytorchs_block_form_is_our_product(benchmark, layer):
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
+    rng = np.random.default_rng(0)
+    window, image = ((), ()) if layer == "dense" else ((3, 3), (6, 4))
+    x = rng.normal(size=(2, *image, 8)).astype(np.float32)
+    kernel = rng.normal(size=(4, *window, 2, 3)).astype(np.float32)
+    ours = {
+        "dense": quaternion.dense,
+        "conv 3 x 3": quaternion.conv,
+        "conv transposed 3 x 3": lambda x, w: quaternion.conv_transpose(x, w, strides=2),
+    }[layer]
+    found = benchmark("kernels")._torch_layer(layer)(
+        torch.from_numpy(x).movedim(-1, 1), torch.from_numpy(kernel)
+    )
+    np.testing.assert_allclose(found.movedim(1, -1), ours(x, kernel), rtol=1e-4, atol=1e-4)
+
+
+def test_features_are_measured_beside_their_peers(command, benchmark, monkeypatch, tmp_path):
+    module = benchmark("features")
+    monkeypatch.setattr(module, "_QUICK_BATCHES", (2,))
+    monkeypatch.setattr(module, "_QUICK_COPY_MIB", 1)
+    arguments = ("--suite", "features", "--quick", "--peers", "--rounds", 2, "--out", tmp_path)
+    assert command(*arguments) == 0
+    rows = rows_of(tmp_path / f"features-{jax.default_backend()}-float32.json")
+    forms = {name: {row["form"] for row in rows if row["feature"] == name} for name in NAMES}
+    assert forms["SpecAugment"] == {"serjax"}
+    assert forms["STFT"] == forms["log-mel"] == forms["MFCC"] >= {"serjax", *INSTALLED}
+    for row in rows:
+        seconds = np.asarray(row["ms_samples"]) / 1e3
+        np.testing.assert_allclose(row["hours_per_s_samples"], 2 * 4 / 3600 / seconds)
+        # What must move: 2 x 64000 samples, and 2 x 401 frames of 201 complex numbers.
+        if (row["feature"], row["form"]) == ("STFT", "serjax"):
+            moved = 2 * 4 * (64_000 + 401 * 201 * 2)
+            share = np.median(moved / seconds) / 1e9 / row["bandwidth_gb_s"]
+            assert row["of_bandwidth_low"] / 2 <= share <= row["of_bandwidth_high"] * 2
+
+
+@pytest.mark.slow
+def test_networks_are_measured_side_by_side(
+    command, benchmark, monkeypatch, standard_promotion, tmp_path
+):
+    monkeypatch.setattr(benchmark("models"), "_sizes", lambda name: ((1, 2), 2))
+    arguments = ("--suite", "models", "--models", "quat_dscnn,dscnn", "--rounds", 2)
+    assert command(*arguments, "--out", tmp_path) == 0
+    real, quat = rows_of(tmp_path / f"models-{jax.default_backend()}-float32.json")
+    assert (real["model"], real["form"], quat["form"]) == ("dscnn", "real", "quaternion")
+    for row, name in ((real, "dscnn"), (quat, "quat_dscnn")):
+        assert row["parameters"] == models.describe(name, 4).parameters
+        assert row["checkpoint_mib"] * 2**20 >= 4 * row["parameters"]
+        assert row["best_batch"] in (1, 2)
+        # A step holds weights, gradients' sums and squares, and as much again while it makes them.
+        assert row["memory_mib"] * 2**20 > 3 * 4 * row["parameters"]
+        ratio = np.asarray(row["step_ms_samples"]) / real["step_ms_samples"]
+        np.testing.assert_allclose(row["step_of_real_samples"], ratio)
+    assert quat["memory_of_real"] == pytest.approx(quat["memory_mib"] / real["memory_mib"])
+    assert quat["memory_of_real"] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["squeezenet", "resnet18", "alexnet", "vgg16"])
+def test_torchvisions_networks_compute_ours(
+    command, benchmark, monkeypatch, standard_promotion, torchvision, tmp_path, name
+):
+    monkeypatch.setattr(benchmark("models"), "_sizes", lambda name: ((1,), 2))
+    arguments = ("--suite", "models", "--models", name, "--rounds", 1, "--peers")
+    assert command(*arguments, "--out", tmp_path) == 0
+    rows = rows_of(tmp_path / f"models-{jax.default_backend()}-float32.json")
+    assert {row["form"] for row in rows} >= {"real", "PyTorch"}
+
+
 @pytest.mark.slow
 def test_kernels_are_measured_and_agree(tmp_path):
     result = run("--suite", "kernels", "--rounds", 1, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     name = f"kernels-{jax.default_backend()}-float32"
     assert {path.name for path in tmp_path.iterdir()} == {
-        f"{name}.csv",
-        f"{name}.json",
-        f"{name}.md",
+        *(f"{name}.{kind}" for kind in ("csv", "json", "md", "png")),
+        "report.html",
     }
-    rows = json.loads((tmp_path / f"{name}.json").read_text())["rows"]
+    rows = rows_of(tmp_path / f"{name}.json")
     assert {row["form"] for row in rows} == {"real", "chosen", "block", "eight", "stacked"}
     assert all(row["error"] < 3e-6 for row in rows if row["form"] != "real")
     for row in rows:

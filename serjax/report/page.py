@@ -1,10 +1,7 @@
 """The report page: one file that shows a run, opens anywhere and asks the network for nothing."""
 
-import base64
 import dataclasses
-import importlib.resources
 import shlex
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,7 +11,8 @@ import numpy as np
 
 from serjax import losses
 from serjax.files import PathLike, write_text_atomic
-from serjax.report.figures import DPI, plot_confusion, plot_curves, png, spectrogram_png
+from serjax.report import html
+from serjax.report.figures import plot_confusion, plot_curves, spectrogram_png
 from serjax.report.records import (
     Predictions,
     read_config,
@@ -136,48 +134,28 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
         _headline(metrics),
         _runs(read_summary(run_dir / "summary.json")),
         _training(history, run_dir, best_epoch),
-        _section(
+        html.section(
             "Confusion",
-            _picture(*matrix, "Confusion matrix of the test utterances"),
+            html.picture(*matrix, "Confusion matrix of the test utterances"),
         ),
         *(
-            _section(
+            html.section(
                 heading,
-                f"<div class='scroll'>{_image((run_dir / name).read_bytes(), heading)}</div>",
+                f"<div class='scroll'>{html.image((run_dir / name).read_bytes(), heading)}</div>",
             )
             for name, heading in _PICTURES.items()
             if (run_dir / name).exists()
         ),
-        _section("Classes", _per_class(metrics)),
+        html.section("Classes", _per_class(metrics)),
         _speakers(predictions.of_part("test")),
-        _section("Hardest utterances", _hardest(hardest)),
-        _section("Configuration", _configuration(config)),
+        html.section("Hardest utterances", _hardest(hardest)),
+        html.section("Configuration", _configuration(config)),
         _notes(config.get("notes", [])),
         _time(read_timing(run_dir / "timing.json")),
         _command(config.get("command")),
     ]
-    style = importlib.resources.files("serjax.report").joinpath("page.css").read_text("utf-8")
-    # The policy makes the browser hold the page to its word: nothing is loaded, nothing runs.
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-img-src data:; media-src data:; style-src 'unsafe-inline'">
-<title>{escape(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{"".join(body)}</main>
-</body>
-</html>
-"""
     path = run_dir / "report.html"
-    write_text_atomic(path, page)
+    write_text_atomic(path, html.document(title, body))
     return path
 
 
@@ -257,7 +235,7 @@ def _runs(summary: Mapping[str, Any]) -> str:
     for name, key in (("mean", "mean"), ("standard deviation", "standard_deviation")):
         rows.append((name, *(_percent(summary[key][column]) for column in columns), ""))
     heads = [f"{NAMES[column]} %" for column in columns]
-    return _section("Runs", _table(("run", *heads, "utterances"), rows))
+    return html.section("Runs", html.table(("run", *heads, "utterances"), rows))
 
 
 def _training(history: Sequence[Mapping[str, float]], run_dir: Path, best_epoch: int | None) -> str:
@@ -267,9 +245,9 @@ def _training(history: Sequence[Mapping[str, float]], run_dir: Path, best_epoch:
         plot_curves(history, run_dir / "curves.png", best_epoch),
         plot_curves(history, None, best_epoch, dark=True),
     )
-    return _section(
+    return html.section(
         "Training",
-        _picture(*curves, "Loss, WA and UA over the epochs"),
+        html.picture(*curves, "Loss, WA and UA over the epochs"),
         _epochs(history, best_epoch),
     )
 
@@ -292,7 +270,7 @@ def _per_class(metrics: Mapping[str, Any]) -> str:
         recall = _percent(row["recall"]) if row["support"] else "–"
         shares = (_percent(row["precision"]), recall, _percent(row["f1"]))
         rows.append((name, *shares, f"{row['support']:,}"))
-    return _table(("class", "precision %", "recall %", "F1 %", "utterances"), rows)
+    return html.table(("class", "precision %", "recall %", "F1 %", "utterances"), rows)
 
 
 def _speakers(test: Predictions) -> str:
@@ -307,10 +285,10 @@ def _speakers(test: Predictions) -> str:
     rows.sort(key=lambda row: row[1])
     cells = [(name, _percent(share), f"{size:,}") for name, share, size in rows[:_MOST_SPEAKERS]]
     shown = f"the {_MOST_SPEAKERS} lowest of {len(rows)}" if len(rows) > len(cells) else "all"
-    return _section(
+    return html.section(
         "Speakers",
         f"<p class='note'>Lowest first, {shown}.</p>",
-        _table(("speaker", "WA %", "utterances"), cells),
+        html.table(("speaker", "WA %", "utterances"), cells),
     )
 
 
@@ -326,9 +304,10 @@ def _hardest(hardest: Sequence[HardUtterance]) -> str:
         ]
         if each.spectrogram is not None:
             image = spectrogram_png(each.spectrogram, each.seconds, each.max_hz)
-            parts.append(_image(image, f"Spectrogram of {each.path}"))
+            parts.append(html.image(image, f"Spectrogram of {each.path}"))
         if each.audio_wav is not None:
-            parts.append(f"<audio controls src='{_data_uri('audio/wav', each.audio_wav)}'></audio>")
+            source = html.data_uri("audio/wav", each.audio_wav)
+            parts.append(f"<audio controls src='{source}'></audio>")
         parts.append(_bars(each))
         cards.append(f"<article>{''.join(parts)}</article>")
     return (
@@ -374,7 +353,7 @@ def _flattened(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[s
 def _notes(notes: Sequence[str]) -> str:
     if not notes:
         return ""
-    return _section(
+    return html.section(
         "Notes", f"<ul>{''.join(f'<li>{escape(str(note))}</li>' for note in notes)}</ul>"
     )
 
@@ -397,7 +376,7 @@ def _time(seconds: Mapping[str, float]) -> str:
         f"<td>{_duration(value)}</td><td>{_percent(value / total)}</td></tr>"
         for i, (name, value) in enumerate(parts.items())
     )
-    return _section(
+    return html.section(
         "Time",
         f"<div class='stack' aria-hidden='true'>{segments}</div>",
         "<table><thead><tr><th scope='col'>part</th><th scope='col'>time</th>"
@@ -410,49 +389,7 @@ def _command(command: str | Sequence[str] | None) -> str:
     if not command:
         return ""
     line = command if isinstance(command, str) else shlex.join(str(each) for each in command)
-    return _section("To reproduce", f"<pre><code>{escape(line)}</code></pre>")
-
-
-def _section(title: str, *content: str) -> str:
-    inner = "\n".join(content)
-    return f"<section>\n<h2>{escape(title)}</h2>\n{inner}\n</section>\n"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of text whose first column names the row."""
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
-    body = "".join(
-        f"<tr><th scope='row'>{escape(name)}</th>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for name, *cells in rows
-    )
-    return (
-        f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        "</table></div>"
-    )
-
-
-def _picture(light: Any, dark: Any, description: str) -> str:
-    """A figure for each colour scheme; paper is light whatever the screen."""
-    source = _data_uri("image/png", png(dark))
-    return (
-        "<div class='scroll'><picture><source media='screen and (prefers-color-scheme: dark)' "
-        f"srcset='{source}'>{_image(png(light), description)}</picture></div>"
-    )
-
-
-def _image(content: bytes, description: str) -> str:
-    # The size in the PNG's header, in CSS pixels (1/96 inch), keeps the page from jumping.
-    width, height = (round(dots / DPI * 96) for dots in struct.unpack(">II", content[16:24]))
-    return (
-        f"<img alt='{escape(description)}' width='{width}' height='{height}' "
-        f"src='{_data_uri('image/png', content)}'>"
-    )
-
-
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return html.section("To reproduce", f"<pre><code>{escape(line)}</code></pre>")
 
 
 def _percent(share: float) -> str:
