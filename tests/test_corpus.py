@@ -125,7 +125,9 @@ class TestWaveforms:
 
 class TestLoad:
     def test_names(self):
-        assert data.names() == tuple(sorted((*PUBLISHED_CORPORA, "csv", "folder", "synthetic")))
+        assert data.names() == tuple(
+            sorted((*PUBLISHED_CORPORA, "csv", "folder", "joined", "synthetic"))
+        )
 
     def test_unknown_name(self):
         with pytest.raises(CorpusError, match="unknown dataset 'RAVDES': did you mean 'ravdess'"):
@@ -142,7 +144,7 @@ class TestLoad:
             data.load("emodb", seed=3)
 
     def test_generated_corpus_has_no_folder(self):
-        with pytest.raises(CorpusError, match=r"synthetic is generated .* found /data"):
+        with pytest.raises(CorpusError, match="synthetic takes no data directory; found /data"):
             data.load("synthetic", "/data")
 
     @pytest.mark.parametrize("name", PUBLISHED_CORPORA)
