@@ -66,7 +66,6 @@ def test_every_row_is_a_configuration_of_a_corpus_that_the_recipe_names(recipes,
 # What the papers' experiment sections say of training.
 PUBLISHED_SETTINGS = {
     "deepika2025": {  # "decaying every 15 epochs utilizing a 0,001 learning rate", 50 epochs, 128
-        "model": "dscnn",
         "learning_rate": 1e-3,
         "epochs": 50,
         "batch_size": 128,
@@ -161,7 +160,7 @@ def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
     assert status == 0, errors
     table = (tmp_path / "runs" / "deepika2025" / "table.md").read_text()
     assert "| RAVDESS, clean spectrograms | 82 |" in table
-    assert "At the small scale, which shows that it runs: 1 of 5 rows, at most 3 folds" in table
+    assert "At the small scale, which shows that it runs: 1 of 8 rows, at most 3 folds" in table
     assert "embedded corpus" in table
     assert "- " + deepika.RECIPE.deviations[0] in table
 
