@@ -1,11 +1,13 @@
 """Runs a paper's experiments and puts the outcome beside what the paper reports.
 
     python experiments/reproduce.py deepika2025 --data-dir ravdess=RAVDESS --only ravdess-clean
+    python experiments/reproduce.py kapoor --data-dir iemocap=IEMOCAP --init resnet50=resnet50.pth
     python experiments/reproduce.py padi2021 --embedded --scale small
 
 Each file in experiments/recipes is a paper. Rows whose corpora are not given are left out, with a
-line on how to get them; --embedded runs all on the corpus of synthetic speech instead, which shows
-that they run and nothing else. Finished rows are not run again by --resume.
+line on how to get them; what a corpus lacks of its published contents is told before anything is
+trained. --embedded runs all on the corpus of synthetic speech instead, which shows that they run
+and nothing else. Finished rows are not run again by --resume.
 """
 
 from serjax.command import prefer_huge_pages, run_command
@@ -17,19 +19,28 @@ import argparse
 import dataclasses
 import importlib
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recipes import Recipe, Row
 from rich.console import Console
 
-from serjax import report, training
+from serjax import data, models, report, training
+from serjax.data.corpora import PUBLISHED
+from serjax.data.describe import differences
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 from serjax.training import arguments
+from serjax.training.sweep import Sweep
 
-_RECIPES = ("deepika2025", "padi2021")
-_MEASURES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
+RECIPES = ("deepika2025", "guizzo2023", "kapoor", "padi2021", "tiwari")
+_SCALES = ("paper", "small")
+# Of the embedded corpus at the small scale: 72 utterances.
+_FEW = {"speakers": 6, "words": 3}
+# Other speakers, whose voices vary twice as much.
+_OTHERS = {"seed": 1, "variation": 1.0}
+_FEWEST_FOLDS = 3
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("recipe", help=", ".join(_RECIPES))
+    add("recipe", help=", ".join(RECIPES))
     add(
         "--data-dir",
         action="append",
@@ -47,38 +58,69 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--embedded", action="store_true", help="on the embedded corpus instead of the paper's")
     add("--only", action="append", default=[], metavar="ROW", help="only this row; repeatable")
-    add("--scale", default="paper", help="paper, or small: a few epochs (%(default)s)")
+    add(
+        "--scale",
+        default="paper",
+        help="paper, or small: few rows, folds and epochs, small networks (%(default)s)",
+    )
     add("--seed", type=int, default=0, help="(%(default)s)")
-    add("--init", metavar="RUN|FILE", help="weights to start from, in every row")
+    add(
+        "--init",
+        action="append",
+        default=[],
+        metavar="MODEL=RUN|FILE",
+        help="weights to start from, in every row of a model; once for each",
+    )
     add("--out", type=Path, help="folder for the results (runs/RECIPE)")
     add("--resume", action="store_true", help="go on with what was interrupted in the folder")
     return parser
 
 
-def _folders(given: list[str], recipe: Recipe) -> dict[str, str]:
-    folders = {}
+def _pairs(flag: str, meant: str, given: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """The values of a flag that is given as NAME=VALUE."""
+    pairs = {}
     for text in given:
-        corpus, separator, folder = text.partition("=")
+        name, separator, value = text.partition("=")
         if not separator:
-            raise InputError(f"--data-dir: expected CORPUS=DIR, found {text!r}")
-        if corpus not in recipe.corpora:
-            raise InputError(unknown_name("corpus of this recipe", corpus, recipe.corpora))
-        folders[corpus] = folder
-    return folders
+            raise InputError(f"{flag}: expected {meant}, found {text!r}")
+        if name not in known:
+            of = meant.partition("=")[0].lower()
+            raise InputError(unknown_name(f"{of} of this recipe", name, known))
+        pairs[name] = value
+    return pairs
 
 
-def _configured(row: Row, given: argparse.Namespace, recipe: Recipe) -> training.RunConfig:
-    """The row's configuration on the corpora at hand."""
-    folders = _folders(given.data_dir, recipe)
-    fields: dict[str, Any] = {**row.config, "seed": given.seed, "initial": given.init}
-    if given.scale == "small":
-        fields |= recipe.small
-    if given.embedded:
-        fields |= {"dataset": "synthetic", "labels": None}
+def configured(
+    recipe: Recipe,
+    row: Row,
+    folders: Mapping[str, str] | None,
+    *,
+    seed: int = 0,
+    initial: Mapping[str, str] | None = None,
+    small: bool = False,
+) -> training.RunConfig:
+    """A row's configuration on the corpora at hand.
+
+    Args:
+        recipe: The row's.
+        row: What to run.
+        folders: Where each corpus lies; None: the embedded corpus in place of all.
+        seed: Of everything random.
+        initial: Weights to start from, by model.
+        small: Whether to run as little as shows that it works.
+    """
+    fields: dict[str, Any] = {**row.config, "seed": seed}
+    if row.config["model"] in models.names():
+        fields["initial"] = (initial or {}).get(row.config["model"])
+        if small:
+            fields |= recipe.small
+    if folders is None:
+        few = _FEW if small else {}
+        fields |= {"dataset": "synthetic", "labels": None, "dataset_options": few}
         if "test_dataset" in fields:
-            # Other speakers, whose voices vary twice as much.
-            fields |= {"test_dataset": "synthetic"}
-            fields |= {"test_dataset_options": {"seed": 1, "variation": 1.0}}
+            fields |= {"test_dataset": "synthetic", "test_dataset_options": {**few, **_OTHERS}}
+    elif fields["dataset"] == "joined":
+        fields["dataset_options"] = {"corpora": {name: folders[name] for name in row.corpora}}
     else:
         fields["data_dir"] = folders[fields["dataset"]]
         if "test_dataset" in fields:
@@ -86,24 +128,36 @@ def _configured(row: Row, given: argparse.Namespace, recipe: Recipe) -> training
     return training.RunConfig(**fields)
 
 
-def _chosen(given: argparse.Namespace, recipe: Recipe, console: Console) -> list[Row]:
+def _chosen(
+    recipe: Recipe,
+    only: Sequence[str],
+    folders: Mapping[str, str] | None,
+    small: bool,
+    console: Console,
+) -> list[Row]:
     """The rows that are asked for and whose corpora are there."""
     names = [row.name for row in recipe.rows]
-    for name in given.only:
+    for name in only:
         if name not in names:
             raise InputError(unknown_name("row", name, names))
-    folders = _folders(given.data_dir, recipe)
+    wanted = only or (recipe.small_rows if small else ()) or names
     rows = []
+    told: set[str] = set()
     for row in recipe.rows:
-        needed = [row.config[k] for k in ("dataset", "test_dataset") if k in row.config]
-        missing = [corpus for corpus in needed if corpus not in folders]
-        if given.only and row.name not in given.only:
+        if row.name not in wanted:
             continue
-        if missing and not given.embedded:
-            wanted = "; ".join(f"--data-dir {c}=DIR: {recipe.corpora[c]}" for c in missing)
-            console.print(f"left out {row.name}: {wanted}", highlight=False, soft_wrap=True)
+        missing = [] if folders is None else [c for c in row.corpora if c not in folders]
+        if not missing:
+            rows.append(row)
             continue
-        rows.append(row)
+        console.print(f"left out {row.name}: no {', '.join(missing)}", highlight=False)
+        told |= set(missing)
+    for corpus in sorted(told):
+        console.print(
+            f"{corpus}: --data-dir {corpus}=DIR: {recipe.corpora[corpus]}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if not rows:
         raise InputError(
             "nothing to run: give a corpus by --data-dir CORPUS=DIR, or try --embedded"
@@ -111,33 +165,83 @@ def _chosen(given: argparse.Namespace, recipe: Recipe, console: Console) -> list
     return rows
 
 
-def _run(row: Row, config: training.RunConfig, folder: Path, **options: Any) -> dict[str, Any]:
-    """Runs a row unless it is finished; returns its pooled measures."""
-    if not (folder / "summary.json").exists():
-        options = {**options, "out": folder, "resume": folder.exists()}
-        if config.test_dataset is not None:
-            # What training and validation do not share, within the first corpus.
-            training.cross_corpus(dataclasses.replace(config, split="speaker"), **options)
-        else:
-            training.cross_validate(config, folds=row.folds, **options)
-    pooled: dict[str, Any] = report.read_summary(folder / "summary.json")["pooled"]
-    return pooled
+def _lacking(folders: Mapping[str, str]) -> list[str]:
+    """What the corpora hold otherwise than published, a line each.
+
+    Raises:
+        CorpusError: A folder does not hold its corpus.
+    """
+    lines = []
+    for name, folder in folders.items():
+        corpus = data.load(name, folder)
+        found = list(differences(corpus, PUBLISHED[name])) if name in PUBLISHED else []
+        if found:
+            counts = "; ".join(f"{what} {here:,} of {there:,}" for what, here, there in found)
+            lines.append(f"{name} is not as published: {counts}")
+    return lines
+
+
+def _run(
+    row: Row,
+    config: training.RunConfig,
+    folder: Path,
+    small: bool,
+    teachers: training.RunConfig | None,
+    **options: Any,
+) -> Path:
+    """Runs a row unless it is finished; returns the folder that its measures are in."""
+    if row.anti_transfer is not None:
+        method, layer = row.anti_transfer
+        swept = Sweep(
+            config,
+            models=(config.model,),
+            methods=(method,),
+            layers=(layer or 1,),
+            splits=(config.split,),
+            seeds=(config.seed,),
+            teachers=teachers,
+        )
+        # Rows of a corpus share teachers, and dual methods the single ones that they go on from.
+        return Path(str(swept.run(folder / row.config["dataset"], **options)[-1]["folder"]))
+    place = folder / row.name
+    if (place / "summary.json").exists():
+        return place
+    options = {**options, "out": place, "resume": place.exists()}
+    if config.test_dataset is not None:
+        # What training and validation do not share, within the first corpus.
+        return training.cross_corpus(dataclasses.replace(config, split="speaker"), **options)
+    folds = _FEWEST_FOLDS if small and row.folds else row.folds
+    return training.cross_validate(config, folds=folds, **options)
+
+
+def _cells(name: str, row: Row, measured: Mapping[str, Any]) -> tuple[str, str]:
+    """The paper's figure and ours, in per cent."""
+    published = f"{row.published[name]:g}" if name in row.published else ""
+    if name in report.NAMES:
+        here = {key: 100 * value for key, value in measured["test"][name].items()}
+        return published, f"{here['value']:.1f} ({here['low']:.1f} – {here['high']:.1f})"
+    if name in measured["per_class"]:
+        return published, f"{100 * measured['per_class'][name]['recall']:.1f}"
+    return published, ""
 
 
 def _markdown(
-    recipe: Recipe, rows: list[Row], pooled: dict[str, dict[str, Any]], about: str
+    recipe: Recipe,
+    rows: Sequence[Row],
+    measured: Mapping[str, Mapping[str, Any]],
+    about: Sequence[str],
 ) -> str:
-    shown = [m for m in _MEASURES if any(m in row.published for row in rows)]
-    header = ["", *(f"{_MEASURES[m]} % {whose}" for m in shown for whose in ("paper", "here"))]
-    lines = [recipe.title, "", about, "", f"| {' | '.join(header)} |"]
-    lines.append("|" + " --- |" * len(header))
+    known = dict.fromkeys((*report.NAMES, *(name for row in rows for name in row.published)))
+    shown = [name for name in known if any(name in row.published for row in rows)]
+    titles = [report.NAMES.get(name, f"recall of {name}") for name in shown]
+    header = ["", *(f"{title} % {whose}" for title in titles for whose in ("paper", "here"))]
+    lines = [recipe.title, ""]
+    for each in about:
+        lines += [each, ""]
+    lines += [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
     for row in rows:
-        cells = [row.title]
-        for name in shown:
-            cells.append(f"{row.published[name]:g}" if name in row.published else "")
-            here = {key: 100 * value for key, value in pooled[row.name][name].items()}
-            cells.append(f"{here['value']:.1f} ({here['low']:.1f} – {here['high']:.1f})")
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = [text for name in shown for text in _cells(name, row, measured[row.name])]
+        lines.append(f"| {' | '.join((row.title, *cells))} |")
     lines += ["", "Deviations:", "", *(f"- {each}" for each in recipe.deviations)]
     return "\n".join(lines) + "\n"
 
@@ -145,28 +249,57 @@ def _markdown(
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
     given = _parser().parse_args()
-    if given.recipe not in _RECIPES:
-        raise InputError(unknown_name("recipe", given.recipe, _RECIPES))
-    if given.scale not in ("paper", "small"):
-        raise InputError(unknown_name("scale", given.scale, ("paper", "small")))
+    if given.recipe not in RECIPES:
+        raise InputError(unknown_name("recipe", given.recipe, RECIPES))
+    if given.scale not in _SCALES:
+        raise InputError(unknown_name("scale", given.scale, _SCALES))
     recipe: Recipe = importlib.import_module(f"recipes.{given.recipe}").RECIPE
     console = Console()
-    rows = _chosen(given, recipe, console)
-    configs = {row.name: _configured(row, given, recipe) for row in rows}
+    small = given.scale == "small"
+    folders: dict[str, str] | None = _pairs(
+        "--data-dir", "CORPUS=DIR", given.data_dir, list(recipe.corpora)
+    )
+    networks = [row.config["model"] for row in recipe.rows if row.config["model"] in models.names()]
+    initial = _pairs("--init", "MODEL=RUN|FILE", given.init, list(dict.fromkeys(networks)))
+    if given.embedded:
+        folders = None
+    rows = _chosen(recipe, given.only, folders, small, console)
+    configs = {
+        row.name: configured(recipe, row, folders, seed=given.seed, initial=initial, small=small)
+        for row in rows
+    }
+    lacking = _lacking(folders or {})
+    for line in lacking:
+        console.print(line, highlight=False, soft_wrap=True)
     folder = given.out or Path("runs") / given.recipe
     if folder.exists() and any(folder.iterdir()) and not given.resume:
         raise InputError(f"{folder}: expected a new or empty folder; go on with it by --resume")
 
     def run(command: list[str]) -> None:
-        pooled = {}
+        measured = {}
         for row in rows:
             console.rule(row.title)
-            pooled[row.name] = _run(
-                row, configs[row.name], folder / row.name, console=console, command=command
-            )
+            config, teachers = configs[row.name], None
+            if folders is not None and recipe.teachers in folders:
+                teachers = dataclasses.replace(
+                    config,
+                    dataset=recipe.teachers,
+                    data_dir=folders[recipe.teachers],
+                    dataset_options=dict(recipe.teacher_options),
+                    labels=None,
+                )
+            options = {"console": console, "command": command}
+            place = _run(row, config, folder, small, teachers, **options)
+            measured[row.name] = report.read_metrics(place / "metrics.json")
         where = "the embedded corpus of synthetic speech" if given.embedded else "its corpora"
-        about = f"`{shlex.join(command)}`, on {where}; pooled over folds, with 95 % intervals."
-        text = _markdown(recipe, rows, pooled, about)
+        about = [f"`{shlex.join(command)}`, on {where}, with 95 % intervals."]
+        if small:
+            about.append(
+                f"At the small scale, which shows that it runs: {len(rows)} of "
+                f"{len(recipe.rows)} rows, at most {_FEWEST_FOLDS} folds, and "
+                f"{', '.join(f'{name} {value}' for name, value in recipe.small.items())}."
+            )
+        text = _markdown(recipe, rows, measured, [*about, *lacking])
         write_text_atomic(folder / "table.md", text)
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 

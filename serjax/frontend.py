@@ -1,22 +1,26 @@
 """From waveforms to what a model hears, on the device."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from serjax import features, image, silence
 from serjax.errors import InputError, unknown_name
 
-_SILENCE = ("keep", "remove")
+_SILENCE = ("keep", "remove", "voiced")
+_ROOM_SAMPLES = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
 class FrontEnd:
     """What a model hears.
 
-    Calling it is `clean`, `analyse` and `present` in turn; between them, training augments.
+    Calling it is `clean`, `analyse` and `present` in turn; between them, training augments. What it
+    is called with are segments of what `heard` leaves of utterances.
 
     Attributes:
         spectrogram: "magnitude", linear and without the Nyquist bin, or "log_mel", in dB.
@@ -33,7 +37,11 @@ class FrontEnd:
         variable_length: Whether the model takes any number of frames. Then training cuts chunks
             and evaluation sees whole segments; `frames` is the longest training chunk.
         sample_rate: Hz.
-        silence: "keep", or "remove" from each segment, see `serjax.silence.remove_silence`.
+        one_per_epoch: Whether an epoch of training hears one segment of each utterance, drawn at
+            random, instead of all.
+        silence: "keep"; "remove" from each segment, see `serjax.silence.remove_silence`; or
+            "voiced", what is not voiced from each utterance before segments are cut, see
+            `serjax.silence.remove_unvoiced`.
         colormap: Makes three channels, red, green and blue, see `serjax.image.colorize`; None: one.
         image_size: Rows and columns to which the input is resized; None: `frames` and `bins`.
 
@@ -52,8 +60,9 @@ class FrontEnd:
     hop_samples: int
     fft_size: int
     variable_length: bool = False
+    one_per_epoch: bool = False
     sample_rate: int = 16000
-    silence: Literal["keep", "remove"] = "keep"
+    silence: Literal["keep", "remove", "voiced"] = "keep"
     colormap: str | None = None
     image_size: tuple[int, int] | None = None
 
@@ -97,9 +106,25 @@ class FrontEnd:
         """
         return self.present(*self.analyse(*self.clean(waveform, lengths)))
 
+    def heard(self, waveforms: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """What there is to hear of utterances `[samples]`, float32: all, or what is voiced.
+
+        An utterance of which less than a segment is voiced stays as it is.
+        """
+        if self.silence != "voiced":
+            return waveforms
+        parts = []
+        for waveform in waveforms:
+            # A few sizes, so that few programs are compiled.
+            padded = np.pad(waveform, (0, -len(waveform) % _ROOM_SAMPLES))
+            kept, length = _voiced(padded, np.int32(len(waveform)), sample_rate=self.sample_rate)
+            enough = int(length) >= self.segment_samples
+            parts.append(np.asarray(kept)[: int(length)] if enough else waveform)
+        return parts
+
     def clean(self, waveform: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Waveforms `[batch, samples]` and lengths `[batch]` without what is not to be heard."""
-        if self.silence == "keep":
+        """Waveforms `[batch, samples]` and lengths `[batch]` without their silence, if so asked."""
+        if self.silence != "remove":
             return waveform, lengths
         return silence.remove_silence(waveform, lengths)
 
@@ -144,6 +169,8 @@ class FrontEnd:
                 x = image.imagenet_normalize(x)
         return jnp.where(mask[..., None, None], x, 0), mask
 
+
+_voiced = jax.jit(silence.remove_unvoiced, static_argnames=("sample_rate", "block_samples"))
 
 # Section 3.1 of Guizzo et al. 2023: 4 s, 16 ms Hamming windows, half overlap, padded to 512 x 128;
 # [0, 1] for quaternion networks, as RH-emo requires, standardized for real ones.
@@ -209,3 +236,25 @@ PADI = FrontEnd(
     fft_size=512,
     variable_length=True,
 )
+
+# Kapoor & Kumar cut what is voiced into chunks of 30 ms and make colour images of their spectra,
+# without numbers; here 61 frames of 10 ms every half millisecond, and 64 mel bands. They train on
+# 1,800 chunks, fewer than IEMOCAP's utterances of their classes: an epoch hears one of each.
+KAPOOR = FrontEnd(
+    spectrogram="log_mel",
+    bins=64,
+    frames=61,
+    segment_seconds=0.03,
+    normalization="standard",
+    window="hann",
+    window_samples=160,
+    hop_samples=8,
+    fft_size=512,
+    one_per_epoch=True,
+    silence="voiced",
+    colormap="jet",
+    image_size=(224, 224),
+)
+
+FRONT_ENDS = {"deepika": DEEPIKA, "guizzo": GUIZZO_REAL, "kapoor": KAPOOR, "tiwari": TIWARI}
+"""What a network of fixed input may hear instead of what its own paper describes, by paper."""

@@ -152,6 +152,34 @@ def voiced_frames(
     return real & (strength > voicing_threshold + weakness)
 
 
+def remove_unvoiced(
+    waveform: jax.Array | np.ndarray,
+    lengths: jax.Array | np.ndarray | None = None,
+    *,
+    sample_rate: int = 16_000,
+    block_samples: int = 160,
+) -> tuple[jax.Array, jax.Array]:
+    """Removes what is not voiced, as `remove_silence` removes silence.
+
+    Args:
+        waveform: floating `[..., samples]`.
+        lengths: integer `[...]`, samples of each utterance of a padded batch; all when None.
+        sample_rate: rate of the waveform in Hz.
+        block_samples: as in `voiced_frames`, which decides what is voiced.
+
+    Returns:
+        Waveform of the same shape, float32 at least, its voiced blocks first and in order and
+        zeros after them, and the new lengths, int32 `[...]`, 0 where nothing is voiced.
+
+    Raises:
+        InputError: an argument is out of range.
+        ValueError: as `serjax.features.stft`.
+    """
+    waveform, lengths = as_utterances(waveform, lengths)
+    voiced = voiced_frames(waveform, lengths, sample_rate=sample_rate, block_samples=block_samples)
+    return _keep(waveform, lengths, voiced, block_samples)
+
+
 def voiced_chunks(
     waveform: jax.Array | np.ndarray,
     lengths: jax.Array | np.ndarray | None = None,
@@ -162,8 +190,7 @@ def voiced_chunks(
 ) -> tuple[jax.Array, jax.Array]:
     """Cuts what is voiced of each utterance into chunks, as Kapoor & Kumar do with 30 ms.
 
-    What is not voiced is removed as `remove_silence` removes silence; the rest is cut. What is left
-    at the end, shorter than a chunk, is dropped.
+    What `remove_unvoiced` leaves is cut; what is left at the end, shorter than a chunk, is dropped.
 
     Args:
         waveform: floating `[..., samples]`.
@@ -188,8 +215,9 @@ def voiced_chunks(
             f"chunk_samples: expected a value in [1, {samples}], the samples of the waveform, "
             f"found {chunk_samples}"
         )
-    voiced = voiced_frames(waveform, lengths, sample_rate=sample_rate, block_samples=block_samples)
-    kept, lengths = _keep(waveform, lengths, voiced, block_samples)
+    kept, lengths = remove_unvoiced(
+        waveform, lengths, sample_rate=sample_rate, block_samples=block_samples
+    )
     count = samples // chunk_samples
     chunks = kept[..., : count * chunk_samples].reshape(*kept.shape[:-1], count, chunk_samples)
     real = jnp.arange(count, dtype=jnp.int32) < (lengths // chunk_samples)[..., None]

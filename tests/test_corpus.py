@@ -126,7 +126,7 @@ class TestWaveforms:
 class TestLoad:
     def test_names(self):
         assert data.names() == tuple(
-            sorted((*PUBLISHED_CORPORA, "csv", "folder", "synthetic", "tfds"))
+            sorted((*PUBLISHED_CORPORA, "csv", "folder", "joined", "synthetic", "tfds"))
         )
 
     def test_unknown_name(self):
@@ -144,7 +144,7 @@ class TestLoad:
             data.load("emodb", seed=3)
 
     def test_generated_corpus_has_no_folder(self):
-        with pytest.raises(CorpusError, match=r"synthetic is generated .* found /data"):
+        with pytest.raises(CorpusError, match="synthetic takes no data directory; found /data"):
             data.load("synthetic", "/data")
 
     @pytest.mark.parametrize("name", PUBLISHED_CORPORA)

@@ -20,7 +20,10 @@ def corpus_of(name: str, *emotions: str | None) -> Corpus:
 
 
 def test_names():
-    assert labels.names() == ("iemocap_exp1", "iemocap_exp2", "iemocap_exp3", "kapoor")
+    assert labels.names() == (
+        *("iemocap_exp1", "iemocap_exp2", "iemocap_exp3"),
+        *("kapoor", "tiwari"),
+    )
 
 
 @pytest.mark.parametrize("name", labels.names())

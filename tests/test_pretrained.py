@@ -100,6 +100,18 @@ def test_the_head_starts_anew_for_other_classes(weights):
     assert not jnp.any(other["params"]["head"]["kernel"] == head["kernel"])
 
 
+def test_a_dense_layer_that_was_not_published_starts_anew(weights):
+    _, whole = load(weights, input_channels=3)
+    model, variables = load(weights, 3, input_channels=3, hidden=6, pooling="max")
+    assert (model.hidden, model.pooling) == (6, "max")
+    added, head = variables["params"].pop("dense1"), variables["params"].pop("head")
+    whole["params"].pop("head")
+    assert jax.tree.all(equal(variables, whole))
+    assert added["kernel"].shape == (16, 6)
+    assert jnp.any(added["kernel"])
+    assert head["kernel"].shape == (6, 3)
+
+
 def test_layers_start_anew_on_request(weights):
     _, whole = load(weights)
     _, variables = load(weights, fresh=("head", "stage2_block1/norm.*", ".*/conv2"))

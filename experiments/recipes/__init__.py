@@ -2,7 +2,19 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class AntiTransferAt(NamedTuple):
+    """What a network unlearns, and where: a row of an anti-transfer sweep.
+
+    Attributes:
+        method: One of `serjax.training.sweep.METHODS`.
+        layer: Number of the convolution; None of the method "none".
+    """
+
+    method: str
+    layer: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,9 +25,13 @@ class Row:
         name: Of the row's folder, and for `--only`.
         title: In the table.
         config: Fields of `serjax.training.RunConfig`. With `test_dataset` it is a test across
-            corpora, else a cross-validation by the protocol `split`.
-        published: Measures in per cent, by "wa", "ua", "f1_macro" or "f1_weighted".
+            corpora, with `anti_transfer` one division by `split`, else a cross-validation by the
+            protocol `split`. `dataset` "joined" is the corpora named by its option `corpora`,
+            whose folders are filled in.
+        published: Figures in per cent, by "wa", "ua", "f1_macro" or "f1_weighted", or by a class,
+            whose recall it is.
         folds: Of the cross-validation; None: as many as the protocol has.
+        anti_transfer: Makes it a run of an anti-transfer sweep.
     """
 
     name: str
@@ -23,6 +39,15 @@ class Row:
     config: Mapping[str, Any]
     published: Mapping[str, float]
     folds: int | None = None
+    anti_transfer: AntiTransferAt | None = None
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of the corpora that it needs."""
+        named = [self.config[k] for k in ("dataset", "test_dataset") if k in self.config]
+        if "joined" in named:
+            return tuple(self.config["dataset_options"]["corpora"])
+        return tuple(named)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +59,10 @@ class Recipe:
         corpora: What each corpus needs on disk, and where it comes from.
         rows: Of its tables.
         deviations: Where this is not what the authors did, a sentence each.
-        small: Fields of every row's configuration at `--scale small`.
+        small: Fields of every network's configuration at `--scale small`.
+        small_rows: Names of the rows that `--scale small` runs unless others are named; none: all.
+        teachers: The corpus, which need not be there, that trains the teachers of anti-transfer.
+        teacher_options: Of its loader.
     """
 
     title: str
@@ -42,3 +70,11 @@ class Recipe:
     rows: tuple[Row, ...]
     deviations: tuple[str, ...]
     small: Mapping[str, Any]
+    small_rows: tuple[str, ...] = ()
+    teachers: str | None = None
+    teacher_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+IEMOCAP = "the folder with Session1 to Session5, on request from https://sail.usc.edu/iemocap"
+RAVDESS = "Audio_Speech_Actors_01-24.zip, https://zenodo.org/records/1188976"
+TESS = "the folders OAF_angry and so on, https://doi.org/10.5683/SP2/E8H2MF"

@@ -1,6 +1,23 @@
 """Guizzo, Weyde, Tarroni and Comminiello, "Quaternion anti-transfer learning for speech emotion
-recognition", WASPAA 2023: what its Table 1 reports.
+recognition", WASPAA 2023.
+
+VGG16, real and quaternion, kept unlike networks that tell speakers (S), words (W), or one after
+the other; on utterances at random and on actors that training never heard. Each row is at the
+layer that the paper's validation chose; `anti_transfer.py` goes through all 13, as Figure 2.
+
+    python experiments/reproduce.py guizzo2023 --data-dir iemocap=DIR --data-dir ravdess=DIR
+        --data-dir tess=DIR --data-dir librispeech_words=DIR
+    python experiments/reproduce.py guizzo2023 --data-dir ravdess=DIR --only ravdess-quat-none-actor
+    python experiments/reproduce.py guizzo2023 --embedded --scale small
+
+It needs IEMOCAP, RAVDESS and TESS for their rows, and LibriSpeech with its word alignments for
+teachers like theirs.
 """
+
+from collections.abc import Iterator
+from typing import Any
+
+from recipes import IEMOCAP, RAVDESS, TESS, AntiTransferAt, Recipe, Row
 
 # Corpus -> (network, method, accuracy in % and layer of the random split, the same by actor). The
 # layer is the one with the best validation accuracy.
@@ -51,3 +68,75 @@ def table_1(corpus: str) -> dict[tuple[str, str, str], tuple[float, int | None]]
         table[model, method, "random"] = random, random_layer
         table[model, method, "speaker"] = speaker, speaker_layer
     return table
+
+
+_CONFIG: dict[str, Any] = {
+    "learning_rate": 1e-5,
+    "schedule": "constant",
+    "batch_size": 20,
+    "patience": 20,
+    "epochs": 500,
+    "fractions": (0.7, 0.2, 0.1),
+    "model_options": {"dropout_rate": 0.5},
+}
+_CORPUS: dict[str, dict[str, Any]] = {
+    "iemocap": {"dataset": "iemocap", "labels": "iemocap_exp1"},
+    "ravdess": {"dataset": "ravdess"},
+    "tess": {"dataset": "tess"},
+}
+_NETWORK: dict[str, dict[str, Any]] = {
+    "vgg16": {"model": "vgg16"},
+    "quat_vgg16": {"model": "quat_vgg16", "embedding": "pretrained"},
+}
+_SHORT = {"vgg16": "real", "quat_vgg16": "quat", "random": "random", "speaker": "actor"}
+
+
+def _rows() -> Iterator[Row]:
+    for corpus in _TABLE_1:
+        for (model, method, split), (accuracy, layer) in table_1(corpus).items():
+            if corpus == "tess" and split == "speaker":
+                continue  # two actresses do not make three parts
+            network, division = _SHORT[model], _SHORT[split]
+            at = "" if layer is None else f" at layer {layer}"
+            yield Row(
+                f"{corpus}-{network}-{method}-{division}",
+                f"{corpus.upper()}, {model}, {method}{at}, by {split}",
+                {**_CONFIG, **_CORPUS[corpus], **_NETWORK[model], "split": split},
+                {"wa": accuracy},
+                anti_transfer=AntiTransferAt(method, layer),
+            )
+
+
+RECIPE = Recipe(
+    title="Guizzo et al., WASPAA 2023, Table 1",
+    corpora={
+        "iemocap": IEMOCAP,
+        "ravdess": RAVDESS,
+        "tess": TESS,
+        "librispeech_words": "LibriSpeech and its word alignments, side by side, "
+        "https://www.openslr.org/12 and https://zenodo.org/records/2619474",
+    },
+    rows=tuple(_rows()),
+    deviations=(
+        "Their teacher of words hears 1,000 words of LibriSpeech; so does ours, and that of "
+        "speakers, where `--data-dir librispeech_words=DIR` is given. Without it each row's own "
+        "training part makes its teachers.",
+        "Their RH-emo is pretrained on IEMOCAP; here the encoder that ships with the library, "
+        "trained on EMO-DB, starts the quaternion networks. `--init quat_vgg16=RUN`, of "
+        "`pretrain.py --task rhemo --dataset iemocap`, starts them as theirs.",
+        "Where no weights are given, a student begins with its teacher's encoder, so that both "
+        "hear the same.",
+        "They choose each layer by validation among 13; here the layer is the one that they found.",
+        "TESS by actor is left out: with two actresses, training, validation and test cannot all "
+        "have their own, and the paper does not say what was divided.",
+        "They do not say which emotions of IEMOCAP they recognize (here anger, happiness, "
+        "neutral, sadness), nor the most epochs (here 500, which early stopping does not reach).",
+        "Every Gram matrix is of one example, as the paper's equation has it.",
+        "Utterances longer than 4 s are cut into equal stretches that overlap a little instead "
+        "of leaving a rest, and their predictions are averaged.",
+    ),
+    small={"epochs": 1, "batch_size": 8, "model_options": {"hidden": 32}},
+    small_rows=("ravdess-quat-none-random", "ravdess-quat-dual-sw-actor"),
+    teachers="librispeech_words",
+    teacher_options={"words": 1000},
+)

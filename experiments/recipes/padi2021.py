@@ -12,7 +12,7 @@ It needs IEMOCAP.
 
 from typing import Any
 
-from recipes import Recipe, Row
+from recipes import IEMOCAP, Recipe, Row
 
 _CONFIG: dict[str, Any] = {
     "model": "resnet34_stats",
@@ -35,22 +35,21 @@ def _row(number: int, classes: str, wa: float, ua: float) -> Row:
 
 RECIPE = Recipe(
     title="Padi et al., ICMI 2021, Table 3",
-    corpora={
-        "iemocap": "the folder with Session1 to Session5, on request from https://sail.usc.edu/iemocap"
-    },
+    corpora={"iemocap": IEMOCAP},
     rows=(
         _row(1, "A, H, S, N", 66.02, 61.61),
         _row(2, "A, E, S, N", 65.62, 65.56),
         _row(3, "A, H+E, S, N", 63.61, 64.14),
     ),
     deviations=(
-        "Theirs starts from a network trained on VoxCeleb's speakers; here `--init RUN`, of "
-        "`pretrain.py --task speaker --model resnet34_stats --dataset voxceleb`, does so, and "
-        "without it the weights are from chance.",
+        "Theirs starts from a network trained on VoxCeleb's speakers; here "
+        "`--init resnet34_stats=RUN`, of `pretrain.py --task speaker --model resnet34_stats "
+        "--dataset voxceleb`, does so, and without it the weights are from chance.",
         "They add two augmented copies of every utterance; here every utterance is augmented anew "
         "in every epoch.",
         "They do not say when training stops, nor name a validation part: here one of the four "
         "sessions validates, and the best of at most 30 epochs is tested.",
     ),
-    small={"epochs": 2},
+    small={"epochs": 1, "model_options": {"channels": 8}},
+    small_rows=("exp1",),
 )

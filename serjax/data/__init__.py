@@ -35,7 +35,7 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
 
     Args:
         name: One of `names()`.
-        data_dir: The folder the corpus lies in, or a CSV file; None for one that is generated.
+        data_dir: The folder the corpus lies in, or a CSV file; None for one that takes none.
         **options: The corpus's own, described at its loader.
 
     Raises:
@@ -46,7 +46,7 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     loader = LOADERS[name]
     known = inspect.signature(loader).parameters
     if data_dir is not None and "data_dir" not in known:
-        raise CorpusError(f"{name} is generated and has no data directory; found {data_dir}")
+        raise CorpusError(f"{name} takes no data directory; found {data_dir}")
     for option in options:
         if option not in known:
             raise CorpusError(unknown_name(f"option of {name}", option, known))

@@ -117,6 +117,22 @@ def select(examples: Examples, indices: jax.Array) -> tuple[jax.Array, ...]:
     return examples.start[at], length, examples.label[at], real.astype(jnp.float32)
 
 
+def one_of_each(key: jax.Array, members: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """A random example of each utterance.
+
+    Args:
+        key: Of the draw.
+        members: `[n]` indices of the examples.
+        owners: `[examples]`, the utterance that each is a stretch of.
+
+    Returns:
+        `[utterances]` some of the members.
+    """
+    shuffled = members[np.asarray(jax.random.permutation(key, len(members)))]
+    _, first = np.unique(owners[shuffled], return_index=True)
+    return shuffled[first]
+
+
 def epoch_order(key: jax.Array, members: np.ndarray, batch_size: int) -> np.ndarray:
     """A random order of examples in batches.
 

@@ -62,20 +62,28 @@ class Description:
 
     def differences(self) -> Iterator[tuple[str, int, int]]:
         """Yields what is counted otherwise than published: its name, found, published."""
-        if self.published is None:
-            return
-        expected = {
-            "utterances": self.published.total,
-            "speakers": self.published.speakers,
-            **self.published.counts,
-        }
-        found = Counter(self.classes)
-        found["utterances"] = len(self.corpus)
-        found["speakers"] = len(self.corpus.labels("speaker"))
-        more = () if not self.published.counts else sorted(set(self.classes) - {NONE})
-        for name in dict.fromkeys((*expected, *more)):
-            if found[name] != expected.get(name, 0):
-                yield name, found[name], expected.get(name, 0)
+        if self.published is not None:
+            yield from differences(self.corpus, self.published)
+
+
+def differences(corpus: Corpus, published: Published) -> Iterator[tuple[str, int, int]]:
+    """Yields what a corpus counts otherwise than published: its name, found, published.
+
+    No recording is opened.
+    """
+    expected = {
+        "utterances": published.total,
+        "speakers": published.speakers,
+        **published.counts,
+    }
+    classes = [str(value) if value else NONE for value in corpus.column(published.column)]
+    found = Counter(classes)
+    found["utterances"] = len(corpus)
+    found["speakers"] = len(corpus.labels("speaker"))
+    more = () if not published.counts else sorted(set(classes) - {NONE})
+    for name in dict.fromkeys((*expected, *more)):
+        if found[name] != expected.get(name, 0):
+            yield name, found[name], expected.get(name, 0)
 
 
 @dataclass(frozen=True)

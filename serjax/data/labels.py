@@ -46,6 +46,11 @@ MAPS: Mapping[str, LabelMap] = MappingProxyType(
             "S. Kapoor and T. Kumar, anger, stress and neutral on IEMOCAP. IEMOCAP has no stress "
             "and the paper does not say what stands for it; frustration does here, our choice",
         ),
+        "tiwari": LabelMap(
+            {emotion: emotion for emotion in (*_FOUR, "disgust", "fear", "surprise")},
+            "R. Tiwari et al., table 1, the emotions of TESS, RAVDESS and SAVEE; RAVDESS's calm is "
+            "not among them",
+        ),
     }
 )
 """The label sets by name."""

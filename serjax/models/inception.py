@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from serjax.fourier import at_least_float32
 from serjax.layers import HEAD_INIT, REAL, Algebra, average_pool, max_pool
+from serjax.models.heads import global_pool
 from serjax.models.input_size import check_input
 
 
@@ -246,7 +247,9 @@ class InceptionV3(nn.Module):
         blocks: Number of modules at each of the three sizes; a module that halves lies between.
         auxiliary: Whether there is a second classifier halfway, which trains along and whose
             loss the published training weights by 0.4.
-        dropout_rate: Before the last layer.
+        pooling: Over positions at the end, "mean" or "max".
+        hidden: Units of a dense layer with ReLU before the last; None: there is none.
+        dropout_rate: Before the last layer, or the one before it.
         dtype: Of the arithmetic; means over positions and logits are float32.
         param_dtype: Of the stored parameters.
     """
@@ -255,6 +258,8 @@ class InceptionV3(nn.Module):
     algebra: Algebra = REAL
     blocks: Sequence[int] = (3, 4, 2)
     auxiliary: bool = False
+    pooling: str = "mean"
+    hidden: int | None = None
     dropout_rate: float = 0.5
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
@@ -270,7 +275,7 @@ class InceptionV3(nn.Module):
 
         Raises:
             InputError: an input smaller than 75 x 75, or than 299 x 299 where the auxiliary head
-                is trained or initialized.
+                is trained or initialized; another pooling than mean and max.
         """
         auxiliary = self.auxiliary and (train or self.is_initializing())
         if auxiliary:
@@ -300,8 +305,10 @@ class InceptionV3(nn.Module):
 
         before, after = _modules(self.blocks)
         halfway = follow(before, x)
-        x = jnp.mean(at_least_float32(follow(after, halfway)), axis=(1, 2))
+        x = global_pool(follow(after, halfway), None, self.pooling)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        if self.hidden is not None:
+            x = nn.relu(self.algebra.dense(self.hidden, name="dense1", **types)(x))
         if auxiliary:
             y, _ = mixed("aux", _AUXILIARY, halfway)
             y = jnp.mean(at_least_float32(y), axis=(1, 2))

@@ -8,8 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.fourier import at_least_float32
 from serjax.layers import HEAD_INIT, REAL, Algebra, max_pool
+from serjax.models.heads import global_pool
 
 Block = Callable[..., nn.Module]
 
@@ -177,15 +177,6 @@ def trunk(
     return y, mask, features
 
 
-def _average(x: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """Mean over the positions of real frames, `[batch, frames, bins, channels]`; float32."""
-    y = jnp.mean(at_least_float32(x), axis=2)
-    if mask is None:
-        return jnp.mean(y, axis=1)
-    count = jnp.maximum(mask.sum(-1, keepdims=True), 1).astype(y.dtype)
-    return jnp.sum(y, axis=1, where=mask[..., None]) / count
-
-
 class ResNet(nn.Module):
     """ResNet with ReLU and global average pooling, as torchvision has it.
 
@@ -206,6 +197,8 @@ class ResNet(nn.Module):
         channels: Of the first stage; doubled in each further one.
         bottleneck: None for basic blocks; else bottlenecks, with so many times the inner channels
             that He et al. give them.
+        pooling: Over positions at the end, "mean" or "max".
+        hidden: Units of a dense layer with ReLU before the last; None: there is none.
         dtype: Of the arithmetic; logits are float32.
         param_dtype: Of the stored parameters.
     """
@@ -215,6 +208,8 @@ class ResNet(nn.Module):
     blocks: Sequence[int] = (2, 2, 2, 2)
     channels: int = 64
     bottleneck: int | None = None
+    pooling: str = "mean"
+    hidden: int | None = None
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 
@@ -228,6 +223,9 @@ class ResNet(nn.Module):
             x: Input; what lies past an utterance's end is ignored.
             train: Whether batch statistics normalize.
             mask: `[batch, frames]`, True at real frames; by default all are.
+
+        Raises:
+            InputError: another pooling than mean and max.
         """
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         block: Block = BasicBlock
@@ -244,4 +242,7 @@ class ResNet(nn.Module):
             activation=lambda name: nn.relu,
         )
         head = REAL.dense(self.num_classes, kernel_init=HEAD_INIT, name="head", **types)
-        return head(_average(y, mask)).astype(jnp.float32), features
+        x = global_pool(y, mask, self.pooling)
+        if self.hidden is not None:
+            x = nn.relu(self.algebra.dense(self.hidden, name="dense1", **types)(x))
+        return head(x).astype(jnp.float32), features

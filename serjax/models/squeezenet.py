@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.fourier import at_least_float32
 from serjax.layers import HEAD_INIT, REAL, Algebra, max_pool
+from serjax.models.heads import global_pool
 from serjax.models.input_size import check_input
 
 FIRES = (
@@ -61,7 +61,10 @@ class SqueezeNet(nn.Module):
         algebra: Of all layers but the last.
         fires: Squeezed and expanded channels of the fire modules; a max pooling comes before each
             group.
-        dropout_rate: Before the last convolution.
+        pooling: Over positions at the end, "mean" or "max".
+        hidden: Units of a dense layer with ReLU that, with another, stands after the pooling in
+            place of the last convolution; None: there is none.
+        dropout_rate: Before the last convolution, or the pooling in its place.
         dtype: Of the arithmetic; logits are float32.
         param_dtype: Of the stored parameters.
     """
@@ -69,6 +72,8 @@ class SqueezeNet(nn.Module):
     num_classes: int
     algebra: Algebra = REAL
     fires: Sequence[Sequence[tuple[int, int]]] = FIRES
+    pooling: str = "mean"
+    hidden: int | None = None
     dropout_rate: float = 0.5
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
@@ -82,7 +87,7 @@ class SqueezeNet(nn.Module):
         Padding is part of the input, so `mask` has nothing to say.
 
         Raises:
-            InputError: an input smaller than 17 x 17.
+            InputError: an input smaller than 17 x 17; another pooling than mean and max.
         """
         check_input("SqueezeNet", x, 17)
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -98,8 +103,14 @@ class SqueezeNet(nn.Module):
                 x, inner = fire(x)
                 outputs += inner
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        head = REAL.conv(self.num_classes, 1, kernel_init=HEAD_INIT, name="head", **types)
-        x = nn.relu(head(x))
-        outputs.append(x)
+        if self.hidden is None:
+            last = REAL.conv(self.num_classes, 1, kernel_init=HEAD_INIT, name="head", **types)
+            outputs.append(nn.relu(last(x)))
+            logits = global_pool(outputs[-1], None, self.pooling)
+        else:
+            x = global_pool(x, None, self.pooling)
+            x = nn.relu(self.algebra.dense(self.hidden, name="dense1", **types)(x))
+            head = REAL.dense(self.num_classes, kernel_init=HEAD_INIT, name="head", **types)
+            logits = head(x)
         features = {f"conv{index}": y for index, y in enumerate(outputs, start=1)}
-        return jnp.mean(at_least_float32(x), axis=(1, 2)).astype(jnp.float32), features
+        return logits.astype(jnp.float32), features

@@ -32,6 +32,7 @@ class Family:
         adapted: The published weights as they apply to an image standardized by ImageNet's means
             and deviations.
         image: Rows and columns of the images that it was trained on.
+        dense: Whether `hidden` adds a dense layer to our network that the published one lacks.
     """
 
     names: Callable[[Any], TorchName]
@@ -40,9 +41,10 @@ class Family:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     adapted: Callable[[State], State] = lambda state: state
     image: tuple[int, int] = (224, 224)
+    dense: bool = False
 
 
-_RESNET = Family(lambda model: resnet.torch_name)
+_RESNET = Family(lambda model: resnet.torch_name, dense=True)
 # With the pooling that torchvision has, the dense layers fit every size of input.
 _VGG = Family(vgg.names, vgg.flattened, options={"pool": 7})
 
@@ -56,11 +58,12 @@ FAMILIES = {
     "resnet34": _RESNET,
     "resnet50": _RESNET,
     "wide_resnet50": _RESNET,
-    "squeezenet": Family(lambda model: squeezenet.torch_name),
+    "squeezenet": Family(lambda model: squeezenet.torch_name, dense=True),
     "inception_v3": Family(
         lambda model: inception.torch_name,
         unused=("AuxLogits.",),
         adapted=inception.absorb_transform_input,
         image=(299, 299),
+        dense=True,
     ),
 }

@@ -47,7 +47,8 @@ def load(
     """Loads a model with trained weights, strictly: nothing is left out, nothing left over.
 
     The last layer is kept where the number of classes is that of the checkpoint, and starts anew
-    where it is another.
+    where it is another, or where the option `hidden` puts a dense layer before it that the
+    checkpoint does not have.
 
     Args:
         name: One of `serjax.models.names()`.
@@ -105,14 +106,18 @@ def _from_torchvision(
     # The variables' shapes follow from the size of what it was trained on.
     image = (1, *family.image, input_channels)
 
+    published = {**family.options, **options}
+    added = family.dense and published.pop("hidden", None) is not None
+
     def create(num_classes: int) -> nn.Module:
         return models.create(name, num_classes, **{**family.options, **options})
 
-    names = family.names(create(2))
+    model = models.create(name, 2, **published)
+    names = family.names(model)
     head = state.get(f"{names(('head',))}.bias")
     # Without a head the conversion says what is missing, whatever the number.
     num_classes = 2 if head is None or head.ndim != 1 else len(head)
-    model = create(num_classes)
+    model = models.create(name, num_classes, **published)
     try:
         variables = convert(
             family.adapted(state),
@@ -123,7 +128,11 @@ def _from_torchvision(
         )
     except InputError as error:
         raise InputError(f"{path}: not weights of {name}: {error}") from error
-    return _Source(variables, num_classes, create, image)
+    if not added:
+        return _Source(variables, num_classes, create, image)
+    shapes = _shapes(create(num_classes), image)
+    params = {**shapes["params"], **variables["params"], "head": shapes["params"]["head"]}
+    return _Source({**variables, "params": params}, num_classes, create, image, ("dense1", "head"))
 
 
 def _from_run(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:

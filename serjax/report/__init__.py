@@ -23,11 +23,12 @@ from serjax.report.records import (
 )
 from serjax.report.series import print_series, write_series
 from serjax.report.series_table import print_series_table, write_series_table
-from serjax.report.summary import measure, print_summary
+from serjax.report.summary import NAMES, measure, print_summary
 from serjax.report.sweep import print_sweep, write_sweep
 
 __all__ = [
     "HISTORY_COLUMNS",
+    "NAMES",
     "HardUtterance",
     "Predictions",
     "compare",

@@ -11,6 +11,7 @@ from typing import Any
 from serjax import augment, data, image, losses
 from serjax.command import key_value
 from serjax.errors import InputError
+from serjax.frontend import FRONT_ENDS
 from serjax.training.cache import enable_compilation_cache
 from serjax.training.loop import DivergedError, InterruptedRunError
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
@@ -79,7 +80,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULTS.augmentation,
         help=f"of the training part: {', '.join(augment.AUGMENTATIONS)} (%(default)s)",
     )
-    add("--silence", help="keep, or remove by an adaptive threshold (as suits the model)")
+    add("--front-end", help=f"what it hears: {', '.join(FRONT_ENDS)} (as the model's paper has it)")
+    add(
+        "--silence",
+        help="keep; remove by an adaptive threshold; or voiced, which keeps voiced speech alone "
+        "(as the front end has it)",
+    )
     add("--colormap", help=f"images of three channels: {', '.join(image.COLORMAPS)} (one channel)")
     add(
         "--image-size",
@@ -231,6 +237,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
         augmentation=arguments.augment,
+        front_end_of=arguments.front_end,
         silence=arguments.silence,
         colormap=arguments.colormap,
         image_size=arguments.image_size and tuple(arguments.image_size),

@@ -58,7 +58,8 @@ def load_best(folder: Path, model: str | None = None, **options: Any) -> Finishe
     config = RunConfig(
         model=described["model"],
         dtype="float32" if "dtype" in options else described["dtype"],
-        # Older runs have none of these: they heard all, in one channel.
+        # Older runs have none of these: they heard all, in one channel, as their models' papers do.
+        front_end_of=described.get("front_end_of"),
         silence=described.get("silence", "keep"),
         colormap=described.get("colormap"),
         image_size=tuple(described["image_size"]) if described.get("image_size") else None,

@@ -57,6 +57,7 @@ class Recognizer:
                     f"{self.sample_rate} Hz, found {len(waveform)}"
                 )
         longest = self._front_end.segment_samples
-        examples = batches.pack(waveforms, [0] * len(waveforms), longest, room=longest)
+        heard = self._front_end.heard(waveforms)
+        examples = batches.pack(heard, [0] * len(heard), longest, room=longest)
         everything = np.arange(len(waveforms))
         return self._evaluate(self._variables, jax.device_put(examples), everything)

@@ -56,7 +56,12 @@ def _initial_state(
     if config.initial is not None:
         options = dict(config.model_options)
         _, variables = pretrained.load(
-            config.model, config.initial, len(task.classes), key=key, **options
+            config.model,
+            config.initial,
+            len(task.classes),
+            input_channels=front_end.input_shape[-1],
+            key=key,
+            **options,
         )
         return state_of(variables, optimizer)
     state = create_state(model, optimizer, key, input_shape(front_end))
@@ -237,7 +242,8 @@ def _network(
         # An epoch takes one random chunk of each utterance, however long it is.
         members = members[np.unique(owners[members], return_index=True)[1]]
     examples = jax.device_put(task.examples)
-    optimizer = make_optimizer(config, -(-len(members) // batch_size), epochs)
+    trained = len(np.unique(owners[members])) if front_end.one_per_epoch else len(members)
+    optimizer = make_optimizer(config, -(-trained // batch_size), epochs)
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
@@ -261,7 +267,10 @@ def _network(
         evaluator.compile(state.variables, examples)
 
     def order(epoch: int) -> np.ndarray:
-        return batches.epoch_order(jax.random.fold_in(order_key, epoch), members, batch_size)
+        key, heard = jax.random.fold_in(order_key, epoch), members
+        if front_end.one_per_epoch:
+            heard = batches.one_of_each(jax.random.fold_in(key, 1), members, owners)
+        return batches.epoch_order(key, heard, batch_size)
 
     def evaluate(variables: Any) -> dict[str, float]:
         with clock.timed("evaluate"):

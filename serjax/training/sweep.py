@@ -119,7 +119,9 @@ class Sweep:
             teacher = self._teacher(student, tasks[-1], folder, console, command)
             term = AntiTransfer(str(teacher), (str(layer),))
             config = dataclasses.replace(
-                student, anti_transfer=(term,), initial=None if before is None else str(before)
+                student,
+                anti_transfer=(term,),
+                initial=student.initial if before is None else str(before),
             )
             # A dual method's first half is the single method.
             place = folder / f"{name}-{'-'.join(tasks)}-conv{layer}"
@@ -139,6 +141,8 @@ class Sweep:
             config = dataclasses.replace(
                 self.teachers, model=student.model, target=TASKS[task], split="random"
             )
+        # As the network that it teaches, it starts from the weights that are given.
+        config = dataclasses.replace(config, initial=student.initial)
         return _finished(config, folder / "teachers" / place, console, command)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from serjax import augment, classical, losses, models
+from serjax import augment, classical, frontend, losses, models
 from serjax.data import Corpus, batches, labels, splits
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
@@ -27,6 +27,7 @@ _OF_NETWORKS = (
     "weight_decay",
     "patience",
     "augmentation",
+    "front_end_of",
     "silence",
     "colormap",
     "image_size",
@@ -100,11 +101,14 @@ class RunConfig:
         weight_decay: Decoupled, as in AdamW.
         patience: Epochs without a lower validation loss after which training stops.
         augmentation: Of the training part, one of `serjax.augment.AUGMENTATIONS`.
-        silence: "keep" or "remove"; None: as suits the model.
-        colormap: Colour map of images of three channels, one of `serjax.image.COLORMAPS`; None:
-            spectrograms of one channel.
-        image_size: Rows and columns that the input is resized to; None: as the model's front end
-            makes it.
+        front_end_of: Whose front end the model has, one of `serjax.frontend.FRONT_ENDS`; None: its
+            own paper's.
+        silence: "keep", "remove" or "voiced", see `serjax.frontend.FrontEnd`; None: as the front
+            end has it.
+        colormap: Colour map of images of three channels, one of `serjax.image.COLORMAPS`; None: as
+            the front end has it, most often spectrograms of one channel.
+        image_size: Rows and columns that the input is resized to; None: as the front end makes
+            it.
         dtype: Of the arithmetic, "float32" or "bfloat16".
         initial: Where the weights come from: the folder of a run of the same model, or a file of
             published weights, see `serjax.pretrained.load`; None: from chance.
@@ -144,7 +148,8 @@ class RunConfig:
     weight_decay: float = 0.0
     patience: int = 20
     augmentation: str = "none"
-    silence: Literal["keep", "remove"] | None = None
+    front_end_of: str | None = None
+    silence: Literal["keep", "remove", "voiced"] | None = None
     colormap: str | None = None
     image_size: tuple[int, int] | None = None
     dtype: str = "float32"
@@ -277,7 +282,8 @@ def prepare(
         raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
     numbers = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
-    examples = batches.pack(waveforms, numbers.tolist(), longest, room=longest)
+    heard = front_end.heard(waveforms)
+    examples = batches.pack(heard, numbers.tolist(), longest, room=longest)
     return Task(corpus, classes, numbers, crossing.split, examples, front_end.sample_rate)
 
 
@@ -290,11 +296,15 @@ def build_front_end(config: RunConfig) -> FrontEnd:
     if config.model in classical.names():
         return classical.FRONT_END
     suited = models.front_end(config.model)
+    if config.front_end_of is not None:
+        if config.front_end_of not in frontend.FRONT_ENDS:
+            raise InputError(unknown_name("front end", config.front_end_of, frontend.FRONT_ENDS))
+        suited = frontend.FRONT_ENDS[config.front_end_of]
     return dataclasses.replace(
         suited,
         silence=config.silence or suited.silence,
-        colormap=config.colormap,
-        image_size=config.image_size,
+        colormap=config.colormap or suited.colormap,
+        image_size=config.image_size or suited.image_size,
     )
 
 

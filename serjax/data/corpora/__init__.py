@@ -10,6 +10,7 @@ from serjax.data.corpora import (
     folder,
     fsdd,
     iemocap,
+    joined,
     librispeech_words,
     ravdess,
     savee,
@@ -19,7 +20,25 @@ from serjax.data.corpora import (
     voxceleb,
 )
 from serjax.data.corpora.files import Published
-from serjax.data.corpus import Corpus
+from serjax.data.corpus import Corpus, CorpusError
+from serjax.errors import unknown_name
+
+
+def _load_joined(corpora: Mapping[str, str]) -> Corpus:
+    """Reads several corpora as one, see `serjax.data.corpora.joined`.
+
+    Args:
+        corpora: Folder of each, by the corpus's name.
+
+    Raises:
+        CorpusError: An unknown corpus, one that has no folder, or fewer than two.
+    """
+    known = [name for name in LOADERS if name not in ("joined", "synthetic")]
+    for name in corpora:
+        if name not in known:
+            raise CorpusError(unknown_name("corpus to join", name, known))
+    return joined.join({name: LOADERS[name](folder) for name, folder in corpora.items()})
+
 
 LOADERS: dict[str, Callable[..., Corpus]] = {
     "cremad": cremad.load,
@@ -28,6 +47,7 @@ LOADERS: dict[str, Callable[..., Corpus]] = {
     "folder": folder.load,
     "fsdd": fsdd.load,
     "iemocap": iemocap.load,
+    "joined": _load_joined,
     "librispeech_words": librispeech_words.load,
     "ravdess": ravdess.load,
     "savee": savee.load,
@@ -37,7 +57,7 @@ LOADERS: dict[str, Callable[..., Corpus]] = {
     "tfds": tfds.load,
     "voxceleb": voxceleb.load,
 }
-"""`loader(data_dir, **options)`; a corpus that is generated takes no `data_dir`."""
+"""`loader(data_dir, **options)`; the generated and the joined corpus take no `data_dir`."""
 
 PUBLISHED: Mapping[str, Published] = {
     "cremad": cremad.PUBLISHED,

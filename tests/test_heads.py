@@ -1,0 +1,56 @@
+"""Global pooling, and the dense layer that Kapoor & Kumar put before the last."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from networks import assert_close, normal, random_variables
+
+from serjax import models
+from serjax.errors import InputError
+from serjax.models.heads import global_pool
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_pools_real_frames(pooling):
+    x = normal(0, 3, 5, 4, 6) - 3  # all below zero, which a careless mask would prefer
+    lengths = (5, 2, 0)
+    mask = np.arange(5) < np.array(lengths)[:, None]
+    pooled = np.asarray(global_pool(jnp.asarray(x), jnp.asarray(mask), pooling))
+    for row, length in enumerate(lengths[:2]):
+        expected = getattr(np, pooling)(x[row, :length], axis=(0, 1))
+        np.testing.assert_allclose(pooled[row], expected, rtol=1e-5)
+    np.testing.assert_array_equal(pooled[2], 0)
+    whole = np.asarray(global_pool(jnp.asarray(x), None, pooling))
+    np.testing.assert_allclose(whole, getattr(np, pooling)(x, axis=(1, 2)), rtol=1e-5)
+
+
+def dense(layer, x):
+    return x @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet18", {"blocks": (1,), "channels": 8}),
+        ("squeezenet", {"fires": (((4, 16),),), "dropout_rate": 0.0}),
+    ],
+)
+def test_the_head_is_maximum_dense_and_dense(name, options):
+    model = models.create(name, 3, pooling="max", hidden=5, **options)
+    x = jnp.asarray(normal(1, 2, 33, 33, 1))
+    variables = random_variables(model, x.shape)
+    logits, features = model.apply(variables, x)
+    last = 1 if name == "resnet18" else 2  # the fire module's two ends
+    maps = [np.asarray(features[each]) for each in list(features)[-last:]]
+    pooled = np.concatenate(maps, axis=-1).max(axis=(1, 2))
+    params = variables["params"]
+    hidden = np.maximum(dense(params["dense1"], pooled), 0)
+    assert hidden.any()
+    assert_close(logits, dense(params["head"], hidden))
+
+
+def test_an_unknown_pooling_is_told():
+    with pytest.raises(InputError, match="unknown pooling 'maxi': did you mean 'max'"):
+        global_pool(jnp.zeros((1, 2, 2, 1)), None, "maxi")

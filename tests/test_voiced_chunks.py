@@ -1,0 +1,97 @@
+"""What Kapoor & Kumar's networks hear: voiced chunks as colour images, one of each an epoch."""
+
+import dataclasses
+import io
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+from safetensors.numpy import save_file
+from test_pretrained import torch_state
+
+from serjax import data, frontend, report, silence, training
+from serjax.data import batches
+from serjax.errors import InputError
+from serjax.training.task import build_front_end
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+RATE = 16_000
+
+
+def test_what_is_voiced_is_heard():
+    seconds = np.arange(RATE) / RATE
+    # A harmonic tone between silence and noise.
+    tone = sum(np.sin(2 * np.pi * 150 * k * seconds) / k for k in (1, 2, 3)) / 3
+    rng = np.random.default_rng(0)
+    waveform = np.concatenate([np.zeros(4_000), tone, 0.05 * rng.normal(size=4_000)]).astype("f")
+    (heard,) = frontend.KAPOOR.heard([waveform])
+    # By the definition: the blocks that are voiced, one after the other.
+    voiced = np.asarray(silence.voiced_frames(waveform))
+    blocks = [waveform[160 * i : 160 * (i + 1)] for i in np.flatnonzero(voiced)]
+    np.testing.assert_array_equal(heard, np.concatenate(blocks))
+    assert 0.8 * len(tone) < len(heard) < 1.2 * len(tone)
+
+
+def test_an_utterance_without_a_voiced_chunk_stays_whole():
+    quiet = np.zeros(2_000, np.float32)
+    (heard,) = frontend.KAPOOR.heard([quiet])
+    assert heard is quiet
+    waveforms = [quiet]
+    assert frontend.DEEPIKA.heard(waveforms) is waveforms
+
+
+def test_chunks_are_images_of_30_ms():
+    front_end = frontend.KAPOOR
+    assert front_end.segment_samples == 0.03 * RATE
+    x, mask = jax.jit(front_end)(
+        np.sin(np.arange(960, dtype=np.float32).reshape(2, 480) / 20), np.array([480, 480])
+    )
+    assert x.shape == (2, 224, 224, 3)
+    assert mask.all()
+
+
+def test_an_epoch_draws_one_example_of_each_utterance():
+    owners = np.repeat(np.arange(6), (1, 5, 2, 7, 3, 4))
+    members = np.flatnonzero(owners != 2)
+    drawn = [batches.one_of_each(jax.random.key(i), members, owners) for i in range(40)]
+    for indices in drawn:
+        np.testing.assert_array_equal(owners[indices], [0, 1, 3, 4, 5])
+    # In 40 epochs every stretch of the longest is drawn: the chance of missing one is 1.5 %.
+    assert len({int(indices[2]) for indices in drawn}) == 7
+
+
+def test_front_ends_go_by_name():
+    config = training.RunConfig(model="squeezenet", front_end_of="kapoor")
+    assert build_front_end(config) == frontend.KAPOOR
+    config = dataclasses.replace(config, image_size=(64, 64), silence="keep")
+    front_end = build_front_end(config)
+    assert front_end.input_shape == (64, 64, 3)
+    assert front_end.silence == "keep"
+    with pytest.raises(InputError, match="unknown front end 'kapor': did you mean 'kapoor'"):
+        dataclasses.replace(config, front_end_of="kapor").check()
+
+
+def test_a_network_trains_on_them_from_published_weights(tmp_path):
+    save_file(torch_state(), tmp_path / "resnet.safetensors")
+    config = training.RunConfig(
+        model="resnet18",
+        model_options={"blocks": (1, 1), "channels": 8, "pooling": "max", "hidden": 4},
+        dataset_options={"speakers": 3, "words": 1},
+        front_end_of="kapoor",
+        image_size=(32, 32),
+        initial=str(tmp_path / "resnet.safetensors"),
+        optimizer="adadelta",
+        learning_rate=1e-4,
+        schedule="constant",
+        batch_size=4,
+        epochs=1,
+    )
+    folder = training.run(config, out=tmp_path / "run", console=Console(file=io.StringIO()))
+    predicted = report.read_predictions(folder / "predictions.csv")
+    recognizer = training.Recognizer(folder)
+    corpus, waveforms = data.waveforms(data.load("synthetic", **config.dataset_options))
+    probabilities = dict(zip(corpus.column("path"), recognizer(waveforms), strict=True))
+    for path, expected in zip(predicted.paths, predicted.probabilities, strict=True):
+        np.testing.assert_allclose(probabilities[path], expected, atol=1e-5)
