@@ -2,7 +2,8 @@
 
 Utterances of 4 s at 16 kHz, 25 ms frames every 10 ms, 128 mel bands. The bandwidth is that of a
 copy of a large array in the same rounds; a feature's share of it counts what it must read and
-write, its input and its result, once each. Peers compute the same feature of the same waveforms.
+write, its input and its result, once each; what fits into the caches may exceed it. Peers compute
+the same feature of the same waveforms.
 """
 
 import functools
