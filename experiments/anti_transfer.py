@@ -34,7 +34,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--models", default="quat_vgg16", help="comma-separated (%(default)s)")
-    add("--methods", default=",".join(sweep.METHODS), help="comma-separated (%(default)s)")
+    add(
+        "--methods",
+        default=",".join(sweep.Sweep.methods),
+        help=f"comma-separated, of {', '.join(sweep.METHODS)} (%(default)s)",
+    )
     add("--layers", default="2,9", help="convolutions, comma-separated, or all 13 (%(default)s)")
     add("--splits", default="random,speaker", help="comma-separated (%(default)s)")
     add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")

@@ -3,10 +3,12 @@
     python experiments/cross_validate.py --model svm --dataset emodb --data-dir EMODB
     python experiments/cross_validate.py --model dscnn --dataset ravdess --data-dir RAVDESS \
         --protocol speaker --folds 5 --seeds 3
+    python experiments/cross_validate.py --model knn,lda,svm,dscnn --protocol random,speaker ...
     python experiments/cross_validate.py ... --out DIR --resume
 
 Each fold is an ordinary run in its own folder; table.md, folds.csv, summary.json and report.html
-beside them sum up. Finished folds are not run again by --resume.
+beside them sum up. Of several models or protocols each has such a folder, and table.md has a row
+for each. Finished folds are not run again by --resume.
 """
 
 from serjax.command import prefer_huge_pages, run_command
@@ -15,11 +17,14 @@ if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
 import argparse
+import dataclasses
+from pathlib import Path
 
 from rich.console import Console
 
-from serjax import training
+from serjax import report, training
 from serjax.data import splits
+from serjax.errors import InputError
 from serjax.training import arguments
 
 
@@ -42,17 +47,41 @@ def main() -> int:
         dataset_options=dict(given.dataset_option),
         split=given.protocol,
     )
-    return arguments.run(
-        lambda command: training.cross_validate(
-            config,
+    series = {
+        f"{model}-{protocol}": dataclasses.replace(config, model=model, split=protocol)
+        for protocol in given.protocol.split(",")
+        for model in given.model.split(",")
+    }
+    for each in series.values():
+        dataclasses.replace(each, fold="1/5").check()
+    console = Console()
+
+    def cross_validate(each: training.RunConfig, out: Path | None, command: list[str]) -> None:
+        training.cross_validate(
+            each,
             folds=given.folds,
             seeds=given.seeds,
-            out=given.out,
+            out=out,
             resume=given.resume,
-            console=Console(),
+            console=console,
             command=command,
         )
-    )
+
+    def run(command: list[str]) -> None:
+        if len(series) == 1:
+            cross_validate(config, given.out, command)
+            return
+        folder = given.out or Path("runs") / f"{given.dataset}-{given.seed}-models"
+        if folder.exists() and any(folder.iterdir()) and not given.resume:
+            raise InputError(f"{folder}: expected a new or empty folder; go on with it by --resume")
+        for name, each in series.items():
+            if not (folder / name / "summary.json").exists():
+                console.rule(name)
+                cross_validate(each, folder / name, command)
+        report.print_series_table(console, report.write_series_table(folder, list(series)))
+        console.print(f"written {folder / 'table.md'}", highlight=False, soft_wrap=True)
+
+    return arguments.run(run)
 
 
 if __name__ == "__main__":

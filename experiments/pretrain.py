@@ -1,4 +1,12 @@
-"""Trains a model on another task than emotion: a teacher for anti-transfer, or initial weights.
+"""Trains what other runs start from: an embedding, or a teacher for another task than emotion.
+
+    python experiments/pretrain.py --task rhemo
+    python experiments/pretrain.py --task rhemo --dataset ravdess --data-dir RAVDESS
+    python experiments/train.py --model quat_vgg16 --init RUN
+
+RH-emo learns to reconstruct spectrograms, then emotions too; its encoder is the embedding of
+quaternion networks. It takes hours; on the embedded corpus, with fewer epochs, higher learning
+rates and classifiers 64 instead of 4096 wide, minutes. --task rhemo --help shows its settings.
 
     python experiments/pretrain.py --task speaker --model quat_vgg16
     python experiments/pretrain.py --task word --model vgg16 --dataset fsdd --data-dir FSDD
@@ -15,40 +23,83 @@ if __name__ == "__main__":
 
 import argparse
 import dataclasses
+from typing import Any
 
 from rich.console import Console
 
 from serjax import training
+from serjax.command import key_value
 from serjax.errors import InputError, unknown_name
 from serjax.training import arguments
 
+TASKS = ("rhemo", *training.TASKS)
 
-def _parser() -> argparse.ArgumentParser:
+
+def _parser(task: str | None) -> argparse.ArgumentParser:
+    """The flags of a task."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", required=True, help=", ".join(training.TASKS))
+    parser.add_argument("--task", required=True, help=", ".join(TASKS))
     arguments.add_corpus(parser)
     # The speakers and words of the test part are those of the training part.
-    arguments.add_split(parser, default="random")
+    arguments.add_split(parser, default="speaker" if task == "rhemo" else "random")
     arguments.add_training(parser)
+    if task != "rhemo":
+        return parser
+    parser.set_defaults(model="rhemo")
+    parser.add_argument(
+        "--dimensions",
+        default="mapped",
+        help="valence, arousal and dominance: mapped from the emotion where the corpus has none, "
+        "or none, to leave their classifiers out (%(default)s)",
+    )
+    for number, stage in zip(("first", "second"), ("reconstruction", "emotions"), strict=True):
+        parser.add_argument(
+            f"--{stage}",
+            type=key_value,
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"a setting of the {number} stage: epochs, batch_size, learning_rate, patience, "
+            "weight_decay, warmup_epochs; may be repeated",
+        )
     return parser
+
+
+def _task_given() -> str | None:
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--task")
+    task: str | None = first.parse_known_args()[0].task
+    return task
 
 
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
-    given = _parser().parse_args()
-    if given.task not in training.TASKS:
-        raise InputError(unknown_name("task", given.task, training.TASKS))
+    given = _parser(_task_given()).parse_args()
+    if given.task not in TASKS:
+        raise InputError(unknown_name("task", given.task, TASKS))
     if given.target is not None:
         raise InputError(f"--target: expected without --task, found {given.target!r}")
     config = arguments.config_of(given, **arguments.split_of(given))
-    config = dataclasses.replace(config, target=training.TASKS[given.task])
-    return arguments.run(
-        lambda command: training.run(
-            config, out=given.out, resume=given.resume, console=Console(), command=command
-        )
-    )
+
+    def run(command: list[str]) -> None:
+        where: dict[str, Any] = {
+            "out": given.out,
+            "resume": given.resume,
+            "console": Console(),
+            "command": command,
+        }
+        if given.task == "rhemo":
+            settings = training.RHEmoConfig(
+                config, given.dimensions, dict(given.reconstruction), dict(given.emotions)
+            )
+            training.pretrain(settings, **where)
+        else:
+            config_of_task = dataclasses.replace(config, target=training.TASKS[given.task])
+            training.run(config_of_task, **where)
+
+    return arguments.run(run)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def emotion_loss(
     labels: jax.Array,
     targets: jax.Array,
     *,
-    weight: float = 0.01,
+    weight: float | jax.Array = 0.01,
     dimension_weight: float = 100.0,
 ) -> jax.Array:
     """RH-emo's loss of emotions: `weight (CE + dimension_weight (BCE_v + BCE_a + BCE_d))`.
@@ -63,17 +63,19 @@ def emotion_loss(
 
     Args:
         logits: `[batch, classes]`, floating, of the discrete emotion.
-        dimensions: `[batch, 3]`, floating, logits of valence, arousal and dominance.
+        dimensions: `[batch, 3]`, floating, logits of valence, arousal and dominance; `[batch, 0]`
+            of a network without their classifiers.
         labels: `[batch]`, integer.
-        targets: `[batch, 3]`, in [0, 1], low to high.
-        weight: Of the whole.
+        targets: As many, in [0, 1], low to high.
+        weight: Of the whole; a number, or a scalar array where it rises during training.
         dimension_weight: Of the three together.
 
     Returns:
         `[batch]` in nats, float32 at least.
     """
     of_class = optax.softmax_cross_entropy_with_integer_labels(at_least_float32(logits), labels)
-    of_dimensions = dimensions.shape[-1] * binary_cross_entropy(dimensions, targets)
+    y = at_least_float32(dimensions)
+    of_dimensions = optax.sigmoid_binary_cross_entropy(y, targets.astype(y.dtype)).sum(-1)
     return weight * (of_class + dimension_weight * of_dimensions)
 
 

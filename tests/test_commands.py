@@ -103,6 +103,8 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         ),
         (["--target", "emotions"], ["'emotions'", "did you mean 'emotion'?"]),
         (["--schedule", "cosin"], ["did you mean 'cosine'?"]),
+        (["--optimizer", "adamw"], ["unknown optimizer 'adamw'", "did you mean 'adam'?"]),
+        (["--staircase", "8", "2", "1.5"], ["factor in (0, 1], found 8 2 1.5"]),
         (["--dtype", "float16"], ["expected float32 or bfloat16", "'float16'"]),
         (["--epochs", "0"], ["epochs: expected at least 1, found 0"]),
         (["--learning-rate", "-1"], ["learning_rate", "-1"]),
@@ -113,7 +115,10 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--dataset", "emodb"], ["no data directory given", "wav/"]),
         (["--dataset", "ravdess", "--data-dir", "nowhere"], ["nowhere", "does not exist"]),
         (["--model-option", "hidden=1022"], ["multiple of 4", "1022"]),
-        (["--anti-transfer", "speakr"], ["folder of a finished run, or speaker or word", "speakr"]),
+        (
+            ["--anti-transfer", "speakr"],
+            ["folder of a finished run, or speaker or word or untrained", "speakr"],
+        ),
         (["--at-layer", "2"], ["--at-layer: expected with --anti-transfer TEACHER"]),
         (
             ["--anti-transfer", "a", "--at-beta", "1", "--at-beta", "2"],
@@ -123,6 +128,7 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--freeze", "stem"], ["'stem': expected to match a layer", "classifier/conv1"]),
         (["--freeze", "(", "--dataset-option", "words=2"], ["'(': not a regular expression"]),
         (["--init", "nowhere"], ["nowhere"]),
+        (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
     ],
 )
 def test_bad_arguments(train, arguments, messages):
@@ -152,6 +158,11 @@ def test_a_freezing_step_is_a_number(train):
         (["--task", "speakers"], "unknown task 'speakers': did you mean 'speaker'"),
         (["--task", "word", "--target", "text"], "--target: expected without --task"),
         ([], "--task"),
+        (["--task", "rhemo", "--dimensions", "low"], "unknown dimensions 'low'"),
+        (["--task", "rhemo", "--epochs", "3"], "epochs: expected none of the whole pretraining"),
+        (["--task", "rhemo", "--emotions", "epoch=3"], "did you mean 'epochs'?"),
+        (["--task", "rhemo", "--reconstruction", "3"], "expected KEY=VALUE, found '3'"),
+        (["--task", "word", "--dimensions", "none"], "unrecognized arguments: --dimensions"),
     ],
 )
 def test_bad_tasks(pretrain, arguments, message):

@@ -340,3 +340,10 @@ def test_every_size_runs_forward_and_backward(name, prefix, size, dtype):
     if min(size) < smallest(name):
         pytest.skip("refused, see above")
     run(name, prefix, size, dtype)
+
+
+def test_behind_the_embedding_the_message_tells_of_it():
+    x = jax.ShapeDtypeStruct((1, 128, 128, 1), jnp.float32)
+    message = "at least 63 x 63, found 16 x 64, the embedding of 128 x 128: its frames over 8, bins"
+    with pytest.raises(InputError, match=message):
+        jax.eval_shape(models.create("quat_alexnet", 4).init, jax.random.key(0), x)

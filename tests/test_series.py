@@ -49,6 +49,26 @@ def rows_of(path):
 
 
 class TestCrossValidation:
+    def test_models_and_protocols_make_a_table_that_resumes(self, command, tmp_path):
+        arguments = ("--model", "lda,knn", "--protocol", "random,speaker", "--folds", "3", *TINY)
+        status, output, errors = command("cross_validate", *arguments, "--out", "table")
+        assert status == 0, errors
+        names = ["lda-random", "knn-random", "lda-speaker", "knn-speaker"]
+        table = (tmp_path / "table" / "table.md").read_text().splitlines()
+        assert [line.split(" | ")[:2] for line in table[2:]] == [
+            [f"| {model}", protocol] for model, protocol in (name.split("-") for name in names)
+        ]
+        for line, name in zip(table[2:], names, strict=True):
+            summary = json.loads((tmp_path / "table" / name / "summary.json").read_text())
+            assert f"{100 * summary['pooled']['ua']['value']:.1f} (" in line
+
+        status, _, errors = command("cross_validate", *arguments, "--out", "table")
+        assert status == 2
+        assert "--resume" in errors
+        status, output, _ = command("cross_validate", *arguments, "--out", "table", "--resume")
+        assert status == 0
+        assert "fold-1" not in output
+
     def test_every_utterance_is_tested_once_and_the_files_agree(self, validated):
         corpus = data.load("synthetic", speakers=6, words=2)
         rows = rows_of(validated / "predictions.csv")
@@ -109,7 +129,7 @@ class TestCrossValidation:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("--protocol", "given"), "given: expected leave_one_session_out"),
+            (("--protocol", "given"), "unknown protocol 'given': known are leave_one_session_out"),
             (("--folds", "2"), "folds: expected at least 3"),
             (("--folds", "7"), "a speaker split needs 7 speakers"),
             (("--protocol", "leave_one_speaker_out", "--folds", "3"), "folds: expected none with"),

@@ -32,7 +32,7 @@ def batch_mean(x: jax.Array, axes: int, mask: jax.Array | None, axis_name: str |
 def centre(
     x: jax.Array, mask: jax.Array | None, axis_name: str | None
 ) -> tuple[jax.Array, jax.Array]:
-    """x less its means over all axes but the last, see `batch_mean`, and these, `[channels]`."""
+    """Takes the means over all axes but the last from x; the rest, and the means `[channels]`."""
     mean = batch_mean(x, x.ndim - 1, mask, axis_name)
     return x - mean, mean
 

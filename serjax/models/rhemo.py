@@ -10,6 +10,9 @@ from serjax.errors import InputError
 from serjax.fourier import at_least_float32
 from serjax.layers import HEAD_INIT, QUATERNION, REAL, Algebra, max_pool
 
+DIMENSIONS = ("valence", "arousal", "dominance")
+"""What the second to the fourth component of the embedding are read as."""
+
 _CHANNELS = (2, 4, 4)
 _POOLS = ((2, 2), (2, 1), (2, 1))
 # The decoder undoes the poolings from the last to the first.
@@ -175,6 +178,8 @@ class RHEmo(nn.Module):
         num_classes: Discrete emotions.
         algebra: Of the encoder.
         hidden: Width of the two hidden layers of each classifier.
+        dimensions: Whether it classifies valence, arousal and dominance too; False leaves their
+            classifiers out, for corpora that do not say.
         dtype: Of the arithmetic; logits and the reconstruction are float32.
         param_dtype: Of the stored parameters.
     """
@@ -182,6 +187,7 @@ class RHEmo(nn.Module):
     num_classes: int
     algebra: Algebra = REAL
     hidden: int = 4096
+    dimensions: bool = True
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 
@@ -212,7 +218,8 @@ class RHEmo(nn.Module):
         mean = jnp.mean(nn.sigmoid(at_least_float32(decoded)), axis=-1, keepdims=True)
         features["reconstruction"] = mean
         features["reconstruction_logits"] = _log_odds_of_mean(decoded)
-        for component, name in enumerate(("valence", "arousal", "dominance"), start=1):
+        names = DIMENSIONS if self.dimensions else ()
+        for component, name in enumerate(names, start=1):
             head = _Head(1, self.hidden, name=name, **types)
             features[name] = head(embedding[..., component])[:, 0]
         discrete = _Head(self.num_classes, self.hidden, name="discrete", **types)
@@ -233,9 +240,20 @@ class Embedded(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Classifies `[batch, frames, bins, 1]` -> (logits, features, with `embedding` too)."""
+        """Classifies `[batch, frames, bins, 1]` -> (logits, features, with `embedding` too).
+
+        Raises:
+            InputError: The classifier's, where the embedding is too small for it.
+        """
         y, _ = self.embedding(x, train=train, mask=mask)
-        logits, features = self.classify(y, train=train, mask=mask)
+        try:
+            logits, features = self.classify(y, train=train, mask=mask)
+        except InputError as error:
+            frames, bins = x.shape[1] // y.shape[1], x.shape[2] // y.shape[2]
+            raise InputError(
+                f"{error}, the embedding of {x.shape[1]} x {x.shape[2]}: its frames over {frames}, "
+                f"bins over {bins}"
+            ) from error
         return logits, {"embedding": y, **features}
 
     def classify(

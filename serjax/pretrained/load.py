@@ -8,11 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax import models
+from serjax import models, report
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
 from serjax.pretrained import files
 from serjax.pretrained.convert import convert
+from serjax.pretrained.encoder import with_embedding
 from serjax.pretrained.families import FAMILIES
 from serjax.training import freeze
 from serjax.training.finished import load_best
@@ -21,12 +22,16 @@ from serjax.training.task import build_front_end, build_model, input_shape
 
 
 class _Source(NamedTuple):
-    """What was trained, and how to make the same network for other classes."""
+    """What was trained, and how to make the same network for other classes.
+
+    Layers that match a pattern in `untrained` have shapes only.
+    """
 
     variables: Variables
     num_classes: int
     create: Callable[[int], nn.Module]
     input_shape: tuple[int, ...]
+    untrained: tuple[str, ...] = ()
 
 
 def load(
@@ -47,7 +52,8 @@ def load(
     Args:
         name: One of `serjax.models.names()`.
         path: A checkpoint of torchvision's network, `.safetensors`, `.pth` or `.pt`; or the folder
-            of a finished run, of which the best weights are taken.
+            of a finished run, of which the best weights are taken. Of a run of `rhemo`, a network
+            behind its encoder takes the encoder's, and all else starts anew.
         num_classes: Classes; None: as many as the checkpoint has.
         input_channels: Of the input to published weights. 3 keeps the first convolution, for
             images. 1 sums it over its channels, for spectrograms: it answers to one channel as it
@@ -73,7 +79,9 @@ def load(
     path = Path(path)
     if name not in models.names():
         raise InputError(unknown_name("model", name, models.names()))
-    if path.is_dir():
+    if path.is_dir() and _takes_encoder(name, path):
+        source = _from_rhemo(name, path, input_channels, options)
+    elif path.is_dir():
         source = _from_run(name, path, input_channels, options)
     else:
         source = _from_torchvision(name, path, input_channels, options)
@@ -121,16 +129,42 @@ def _from_torchvision(
 def _from_run(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
     run = load_best(folder, name, **options)
     shape = input_shape(build_front_end(run.config))
-    if input_channels != shape[-1]:
-        raise InputError(
-            f"input_channels: expected {shape[-1]}, as in the run {folder}, found {input_channels}"
-        )
+    _check_channels(folder, input_channels, shape[-1])
     return _Source(
         run.variables,
         len(run.classes),
         lambda num_classes: build_model(run.config, num_classes),
         shape,
     )
+
+
+def _takes_encoder(name: str, folder: Path) -> bool:
+    """Whether a network stands behind the encoder of the run in a folder, one of RH-emo."""
+    described = folder / "config.json"
+    if not described.is_file() or report.read_config(described)["model"] != "rhemo":
+        return False
+    return isinstance(models.create(name, 2), models.Embedded)
+
+
+def _from_rhemo(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
+    run = load_best(folder, dtype=jnp.float32)
+    shape = input_shape(models.front_end(name))
+    _check_channels(folder, input_channels, shape[-1])
+
+    def create(num_classes: int) -> nn.Module:
+        return models.create(name, num_classes, **options)
+
+    encoder = {collection: tree["embedding"] for collection, tree in run.variables.items()}
+    variables = with_embedding(_shapes(create(len(run.classes)), shape), encoder)
+    others = ("(?!embedding(/|$)).*",)
+    return _Source(variables, len(run.classes), create, shape, others)
+
+
+def _check_channels(folder: Path, found: int, expected: int) -> None:
+    if found != expected:
+        raise InputError(
+            f"input_channels: expected {expected}, as in the run {folder}, found {found}"
+        )
 
 
 def _shapes(model: nn.Module, shape: tuple[int, ...]) -> Variables:
@@ -156,7 +190,7 @@ def _renewed(model: nn.Module, source: _Source, fresh: Sequence[str], key: jax.A
         path[1:-1]
         for path, leaf in wanted.items()
         if leaf.shape != trained[path].shape
-        or any(freeze.matches(pattern, path[1:-1]) for pattern in fresh)
+        or any(freeze.matches(pattern, path[1:-1]) for pattern in (*fresh, *source.untrained))
     }
 
     def initialize(key: jax.Array) -> dict[freeze.Path, jax.Array]:

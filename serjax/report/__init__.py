@@ -6,6 +6,7 @@ Everything is made from the files in the run's folder, so it can be rebuilt at a
 
 from serjax.report.comparison import compare, print_comparison
 from serjax.report.corpus_figures import plot_description
+from serjax.report.embedding import plot_embedding, plot_reconstructions
 from serjax.report.figures import plot_confusion, plot_curves, spectrogram_png
 from serjax.report.page import HardUtterance, hardest_utterances, write_page
 from serjax.report.records import (
@@ -15,11 +16,13 @@ from serjax.report.records import (
     read_history,
     read_metrics,
     read_predictions,
+    read_summary,
     write_history,
     write_json,
     write_predictions,
 )
 from serjax.report.series import print_series, write_series
+from serjax.report.series_table import print_series_table, write_series_table
 from serjax.report.summary import measure, print_summary
 from serjax.report.sweep import print_sweep, write_sweep
 
@@ -33,19 +36,24 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_description",
+    "plot_embedding",
+    "plot_reconstructions",
     "print_comparison",
     "print_series",
+    "print_series_table",
     "print_summary",
     "print_sweep",
     "read_config",
     "read_history",
     "read_metrics",
     "read_predictions",
+    "read_summary",
     "spectrogram_png",
     "write_history",
     "write_json",
     "write_page",
     "write_predictions",
     "write_series",
+    "write_series_table",
     "write_sweep",
 ]

@@ -31,6 +31,8 @@ _METRICS = (
     ("wa", "WA", "share of utterances right"),
     ("f1_macro", "F1", "mean F1 of the classes"),
 )
+# What some runs draw besides, and under which heading the page shows it.
+_PICTURES = {"reconstruction.png": "Reconstructions", "embedding.png": "Embedding"}
 _MOST_SPEAKERS = 12
 _MOST_BARS = 5
 
@@ -93,7 +95,8 @@ def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtt
 def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = None) -> Path:
     """Writes `report.html`, and the figures `curves.png`, `confusion.png` and `confusion.pdf`.
 
-    A run without `history.csv` has no curves.
+    A run without `history.csv` has no curves. `reconstruction.png` and `embedding.png` are shown
+    where the folder has them.
 
     The page holds its style and its images, and runs no script. It follows the reader's light or
     dark scheme and prints. The same files give the same page.
@@ -136,6 +139,14 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
         _section(
             "Confusion",
             _picture(*matrix, "Confusion matrix of the test utterances"),
+        ),
+        *(
+            _section(
+                heading,
+                f"<div class='scroll'>{_image((run_dir / name).read_bytes(), heading)}</div>",
+            )
+            for name, heading in _PICTURES.items()
+            if (run_dir / name).exists()
         ),
         _section("Classes", _per_class(metrics)),
         _speakers(predictions.of_part("test")),

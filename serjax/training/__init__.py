@@ -7,6 +7,7 @@ from serjax.training.evaluate import Evaluator
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
 from serjax.training.reading import Recordings, read
 from serjax.training.recognizer import Recognizer
+from serjax.training.rhemo import RHEmoConfig, pretrain
 from serjax.training.run import run
 from serjax.training.series import cross_corpus, cross_validate
 from serjax.training.state import TrainState, create_state
@@ -22,6 +23,7 @@ __all__ = [
     "DivergedError",
     "Evaluator",
     "InterruptedRunError",
+    "RHEmoConfig",
     "Recognizer",
     "Recordings",
     "RunConfig",
@@ -36,6 +38,7 @@ __all__ = [
     "make_evaluation_step",
     "make_train_step",
     "prepare",
+    "pretrain",
     "read",
     "run",
     "teacher_config",

@@ -9,7 +9,7 @@ every epoch, so are the teacher's Gram matrices: they are computed once, and kep
 import dataclasses
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ from serjax.training import freeze
 from serjax.training.finished import load_best
 from serjax.training.state import Variables
 from serjax.training.task import AntiTransfer
+
+UNTRAINED = "untrained"
+"""The teacher that is the network itself before training, from other weights: a control."""
 
 # More than this is computed anew in every step instead of kept.
 _MOST_KEPT_BYTES = 2**32
@@ -314,7 +317,12 @@ def _resolve(spec: AntiTransfer, features: Mapping[str, Any]) -> tuple[str, ...]
 
 
 def load_teachers(
-    specs: Sequence[AntiTransfer], name: str, front_end: FrontEnd, dtype: Any = jnp.float32
+    specs: Sequence[AntiTransfer],
+    name: str,
+    front_end: FrontEnd,
+    dtype: Any = jnp.float32,
+    *,
+    untrained: Callable[[], tuple[nn.Module, Variables]] | None = None,
 ) -> list[tuple[nn.Module, Variables]]:
     """Loads teachers from their runs.
 
@@ -323,6 +331,7 @@ def load_teachers(
         name: Of the network in training, which must be theirs.
         front_end: What it hears, and they must have heard.
         dtype: Of their arithmetic.
+        untrained: Makes the teacher called `UNTRAINED`.
 
     Returns:
         The network and the best variables of each.
@@ -332,6 +341,9 @@ def load_teachers(
     """
     teachers = []
     for spec in specs:
+        if spec.teacher == UNTRAINED and untrained is not None:
+            teachers.append(untrained())
+            continue
         folder = Path(spec.teacher)
         run = load_best(folder, name, dtype=dtype)
         heard = report.read_config(folder / "config.json")["front_end"]

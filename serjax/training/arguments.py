@@ -12,6 +12,7 @@ from serjax.command import key_value
 from serjax.errors import InputError
 from serjax.training.cache import enable_compilation_cache
 from serjax.training.loop import DivergedError, InterruptedRunError
+from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.task import AntiTransfer, RunConfig
 from serjax.training.teachers import TASKS
 
@@ -45,8 +46,25 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--labels", help=f"emotions kept, and their names: {', '.join(data.labels.names())} (all)")
     add("--epochs", type=int, help="at most (as suits model and corpus)")
     add("--batch-size", type=int, help="(as suits the model)")
-    add("--learning-rate", type=float, help="of Adam, the highest (as suits the model)")
-    add("--schedule", default=_DEFAULTS.schedule, help="cosine or constant (%(default)s)")
+    add("--learning-rate", type=float, help="the highest (as suits the model)")
+    add(
+        "--optimizer",
+        default=_DEFAULTS.optimizer,
+        help=f"{', '.join(OPTIMIZERS)} (%(default)s)",
+    )
+    add(
+        "--schedule",
+        default=_DEFAULTS.schedule,
+        help=f"of the learning rate: {', '.join(SCHEDULES)} (%(default)s)",
+    )
+    add(
+        "--staircase",
+        type=float,
+        nargs=3,
+        default=_DEFAULTS.staircase,
+        metavar=("HOLD", "EVERY", "FACTOR"),
+        help="epochs before the first change, epochs between changes, factor (%(default)s)",
+    )
     add("--weight-decay", type=float, default=_DEFAULTS.weight_decay, help="(%(default)s)")
     add(
         "--patience",
@@ -70,6 +88,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
     add("--dtype", default=_DEFAULTS.dtype, help="float32 or bfloat16 (%(default)s)")
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
+    add(
+        "--embedding",
+        default=_DEFAULTS.embedding,
+        help="of quat_ and phm networks without --init: random, or pretrained (%(default)s)",
+    )
     add(
         "--freeze",
         type=_frozen,
@@ -122,7 +145,7 @@ def add_anti_transfer(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEACHER",
         help="learn other features than this run of the same model, or than one for the task "
-        f"{' or '.join(TASKS)}, found or trained first; repeatable",
+        f"{' or '.join(TASKS)}, found or trained first, or untrained; repeatable",
     )
     add(
         "--at-layer",
@@ -200,7 +223,9 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
+        optimizer=arguments.optimizer,
         schedule=arguments.schedule,
+        staircase=tuple(arguments.staircase),
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
         augmentation=arguments.augment,
@@ -209,6 +234,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         image_size=arguments.image_size and tuple(arguments.image_size),
         dtype=arguments.dtype,
         initial=arguments.init,
+        embedding=arguments.embedding,
         freeze=dict(arguments.freeze),
         model_options=dict(arguments.model_option),
         skip_bad_files=arguments.skip_bad_files,

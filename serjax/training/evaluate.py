@@ -1,4 +1,4 @@
-"""Class probabilities of whole utterances, and what they are worth."""
+"""Class probabilities, or other outputs, of whole utterances, and what they are worth."""
 
 import flax.linen as nn
 import jax
@@ -8,6 +8,7 @@ from serjax import losses, metrics
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
+from serjax.training.objective import Outputs, class_probabilities
 from serjax.training.state import Variables
 from serjax.training.step import make_evaluation_step
 
@@ -23,18 +24,27 @@ def input_sizes(lengths: np.ndarray, front_end: FrontEnd) -> list[int]:
 
 
 class Evaluator:
-    """Probabilities of utterances under a model: the mean over the segments of each.
+    """Outputs of utterances under a model, their classes' probabilities unless others are named.
+
+    An utterance's are the mean over its segments.
 
     Args:
         model: From `serjax.models.create`.
         front_end: What it hears.
         batch_size: Segments at a time.
+        outputs: What is averaged.
     """
 
-    def __init__(self, model: nn.Module, front_end: FrontEnd, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        front_end: FrontEnd,
+        batch_size: int,
+        outputs: Outputs = class_probabilities,
+    ) -> None:
         self._front_end = front_end
         self._batch_size = batch_size
-        self._step = make_evaluation_step(model, front_end)
+        self._step = make_evaluation_step(model, front_end, outputs)
         self._compiled: dict[tuple[int, int], jax.stages.Compiled] = {}
 
     def compile(self, variables: Variables, examples: Examples) -> None:
@@ -56,7 +66,7 @@ class Evaluator:
             utterances: `[n]` indices of the utterances, ascending.
 
         Returns:
-            `[n, classes]` float64, rows in the order of `utterances`.
+            `[n, outputs]` float64, rows in the order of `utterances`.
         """
         self.compile(variables, examples)
         starts, lengths, owners = jax.device_get(
@@ -74,9 +84,9 @@ class Evaluator:
             start, length = jax.device_put((start, length))
             pending.append((indices, program(variables, examples.samples, start, length)))
         rows = np.zeros((len(owners), pending[0][1].shape[-1]))
-        for indices, probabilities in pending:
+        for indices, outputs in pending:
             real = indices >= 0
-            rows[indices[real]] = jax.device_get(probabilities)[real]
+            rows[indices[real]] = jax.device_get(outputs)[real]
         place = np.searchsorted(utterances, owners[members])
         totals = np.zeros((len(utterances), rows.shape[-1]))
         np.add.at(totals, place, rows[members])

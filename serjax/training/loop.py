@@ -72,7 +72,7 @@ class LoopState:
     Attributes:
         epoch: The running epoch, from 1.
         batch: Batches of it that are done.
-        loss: Sum of the cross-entropies of its examples so far.
+        loss: Sum of the losses of its examples so far.
         anti_transfer: Sum of their anti-transfer losses.
         weight: Their number.
         confusion: Their confusion matrix.
@@ -105,7 +105,11 @@ class LoopState:
         self.batch += 1
 
     def finish_epoch(self, validation: dict[str, float]) -> dict[str, float]:
-        """Closes the running epoch and returns its row of the history."""
+        """Closes the running epoch and returns its row of the history.
+
+        Args:
+            validation: "loss", "wa", "ua" and perhaps more, of which columns are made.
+        """
         confusion = np.asarray(self.confusion)
         row = {
             "epoch": self.epoch,
@@ -113,9 +117,7 @@ class LoopState:
             "train_wa": float(metrics.weighted_accuracy(confusion)),
             "train_ua": float(metrics.unweighted_accuracy(confusion)),
             "train_anti_transfer": self.anti_transfer / self.weight,
-            "validation_loss": validation["loss"],
-            "validation_wa": validation["wa"],
-            "validation_ua": validation["ua"],
+            **{f"validation_{name}": value for name, value in validation.items()},
             "examples_per_second": self.weight / self.seconds,
             "seconds": self.seconds,
         }
@@ -124,6 +126,10 @@ class LoopState:
         self.batch, self.loss, self.anti_transfer, self.weight = 0, 0.0, 0.0, 0.0
         self.confusion, self.seconds = None, 0.0
         return row
+
+    def is_over(self, epochs: int, patience: int) -> bool:
+        """Whether so many epochs are done, or so many since the best one."""
+        return self.epoch > epochs or self.epoch - 1 - self.best_epoch >= patience
 
 
 class Display(Protocol):
@@ -169,7 +175,7 @@ def train(
         step: From `make_train_step`, which may be compiled ahead.
         examples: Training part, on the device.
         order: Epoch number -> indices `[batches, batch_size]`, -1 where empty.
-        evaluate: Variables -> "loss", "wa" and "ua" of the validation part.
+        evaluate: Variables -> "loss", "wa", "ua" and perhaps more of the validation part.
         checkpoints: Where last and best go.
         epochs: Most epochs.
         patience: Epochs without a lower validation loss after which training stops.
@@ -190,7 +196,7 @@ def train(
         checkpoints.save_last(state, dataclasses.asdict(loop))
         saved_at = time.monotonic()
 
-    while loop.epoch <= epochs and loop.epoch - 1 - loop.best_epoch < patience:
+    while not loop.is_over(epochs, patience):
         indices = order(loop.epoch)
         gradient_norm = 0.0
         # What crosses between host and device here is named, or it is a mistake.

@@ -35,7 +35,7 @@ def rematerialized(function: Callable[..., Any], remat: str) -> Callable[..., An
 
 def peak_bytes(program: jax.stages.Compiled) -> int:
     """Most bytes that a program takes on a device: arguments, results and what lies between."""
-    needs = program.memory_analysis()
+    needs: Any = program.memory_analysis()
     total = needs.argument_size_in_bytes + needs.output_size_in_bytes
     return int(total + needs.temp_size_in_bytes - needs.alias_size_in_bytes)
 

@@ -68,6 +68,7 @@ class Part:
         context: nn.module.InterceptorContext,
     ) -> Any:
         layer = context.module
+        scope: Any = layer.scope
         if isinstance(layer, nn.Dropout) and len(args[0]) < self.batch_size:
             return self._dropout(layer, *args)
         batch_norm = getattr(layer, "use_running_average", None) is False
@@ -82,10 +83,10 @@ class Part:
                 layer.dtype,
                 layer.param_dtype,
                 axis_name=self.synchronized,
-                parent=layer.scope,
+                parent=scope,
             )
         else:
-            twin = layer.clone(parent=layer.scope, axis_name=self.synchronized)
+            twin = layer.clone(parent=scope, axis_name=self.synchronized)
         return twin(*args, **kwargs)
 
     def _dropout(self, layer: nn.Dropout, x: jax.Array) -> jax.Array:

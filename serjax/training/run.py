@@ -24,8 +24,9 @@ from serjax.training.display import Clock, RunDisplay
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
+from serjax.training.optimizers import make_optimizer
 from serjax.training.reading import Recordings
-from serjax.training.state import TrainState, create_state, parameter_count, state_of
+from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, make_train_step
 from serjax.training.task import (
     RunConfig,
@@ -38,18 +39,6 @@ from serjax.training.task import (
 )
 
 
-def _optimizer(config: RunConfig, steps: int) -> optax.GradientTransformation:
-    """Adam, or AdamW, with the configured schedule over so many steps."""
-    rate = config.learning_rate
-    if config.schedule == "cosine":
-        # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
-        # throwing wide layers off their initial scale.
-        rate = optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
-    if config.weight_decay:
-        return optax.adamw(rate, weight_decay=config.weight_decay)
-    return optax.adam(rate)
-
-
 def _initial_state(
     config: RunConfig,
     model: nn.Module,
@@ -59,7 +48,10 @@ def _initial_state(
     task: Task,
     teachers: AntiTransferLoss | None,
 ) -> TrainState:
-    """The state before the first step, with weights from chance, a run, a file, or a teacher."""
+    """The state before the first step, with weights from chance, a run, a file, or a teacher.
+
+    An embedding is the first teacher's, or the one that ships with the library.
+    """
     if config.initial is not None:
         options = dict(config.model_options)
         _, variables = pretrained.load(
@@ -67,12 +59,19 @@ def _initial_state(
         )
         return state_of(variables, optimizer)
     state = create_state(model, optimizer, key, input_shape(front_end))
-    if teachers is not None and teachers.embedding:
-        own = {name: dict(tree) for name, tree in state.variables.items()}
-        for name, tree in teachers.embedding.items():
-            own[name]["embedding"] = jax.device_put(tree)
-        state = dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
-    return state
+    embedding: Variables = {}
+    if teachers is not None:
+        embedding = teachers.embedding
+    if not embedding and isinstance(model, models.Embedded) and config.embedding == "pretrained":
+        embedding = pretrained.encoder()
+    own = pretrained.with_embedding(state.variables, jax.device_put(embedding))
+    return dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
+
+
+def _untrained(model: nn.Module, front_end: FrontEnd, seed: int) -> Variables:
+    """Variables from chance, other than those that the run starts from."""
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    return create_state(model, optax.identity(), key, input_shape(front_end)).variables
 
 
 def _references(
@@ -211,7 +210,12 @@ def _network(
     freeze.check_patterns(config.freeze, abstract["params"])
     teachers = None
     if config.anti_transfer:
-        loaded = load_teachers(config.anti_transfer, config.model, front_end)
+        loaded = load_teachers(
+            config.anti_transfer,
+            config.model,
+            front_end,
+            untrained=lambda: (model, _untrained(model, front_end, config.seed)),
+        )
         teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
     free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
@@ -227,7 +231,7 @@ def _network(
         # An epoch takes one random chunk of each utterance, however long it is.
         members = members[np.unique(owners[members], return_index=True)[1]]
     examples = jax.device_put(task.examples)
-    optimizer = _optimizer(config, epochs * -(-len(members) // batch_size))
+    optimizer = make_optimizer(config, -(-len(members) // batch_size), epochs)
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 

@@ -19,6 +19,13 @@ from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
 from serjax.training import freeze, memory
 from serjax.training.anti_transfer import AntiTransferLoss, References
+from serjax.training.objective import (
+    Batch,
+    Objective,
+    Outputs,
+    class_probabilities,
+    classification,
+)
 from serjax.training.parallel import UNDIVIDED, Division, Part
 from serjax.training.state import TrainState, Variables
 
@@ -30,7 +37,7 @@ class StepResult(NamedTuple):
     """What a training step tells: sums over the batch, so that they add up over an epoch.
 
     Attributes:
-        loss: Sum of the examples' cross-entropies.
+        loss: Sum of the examples' losses.
         anti_transfer: Sum of their anti-transfer losses, 0 without any.
         weight: Number of examples.
         confusion: `[classes, classes]`, rows true, columns predicted.
@@ -75,6 +82,7 @@ def make_train_step(
     augmentation: str = "none",
     frozen: freeze.Frozen | None = None,
     anti_transfer: AntiTransferLoss | None = None,
+    objective: Objective = classification,
     division: Division = UNDIVIDED,
     remat: str = "none",
 ) -> jax.stages.Wrapped:
@@ -93,7 +101,8 @@ def make_train_step(
         frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
             Every stage is a branch of the one program, without the gradients that it has no use
             for, and adds to the time of its compilation.
-        anti_transfer: What is added to the cross-entropy.
+        anti_transfer: What is added to the objective.
+        objective: The loss of each example.
         division: Of a batch, over devices and micro-batches.
         remat: One of `serjax.training.memory.REMAT`, what the backward pass computes again.
     """
@@ -117,6 +126,7 @@ def make_train_step(
             jax.random.fold_in(key, state.step), 3
         )
         start, length, label, weight = batches.select(examples, indices)
+        utterance = examples.utterance[jnp.maximum(indices, 0)]
         if front_end.variable_length:
             start, length = _random_chunk(chunk_key, start, length, front_end, part)
         sound_keys, image_keys = (
@@ -130,10 +140,12 @@ def make_train_step(
         x, mask = front_end.present(x, mask)
         # A part of a last batch may be empty, of which batch norms make no sense.
         some = part.normalized_weight(weight) > 0
-        forward = functools.partial(
-            freeze.apply, model, frozen=frozen, step=first, train=True, mutable=["batch_stats"]
+        forward = memory.rematerialized(
+            functools.partial(
+                freeze.apply, model, frozen=frozen, step=first, train=True, mutable=["batch_stats"]
+            ),
+            remat,
         )
-        forward = memory.rematerialized(forward, remat)
 
         def loss_function(params: Any) -> tuple[jax.Array, Any]:
             variables = {"params": params, "batch_stats": stats}
@@ -141,7 +153,7 @@ def make_train_step(
                 (logits, features), updates = forward(
                     variables, x, mask=mask | ~some, rngs={"dropout": dropout_key}
                 )
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+            losses = objective(logits, features, Batch(x, label, utterance, state.step))
             total, unlike = jnp.sum(losses * weight), jnp.zeros(())
             if anti_transfer is not None:
                 terms = anti_transfer(references, indices, x, mask, features)
@@ -191,9 +203,12 @@ def make_train_step(
 
 
 def make_evaluation_step(
-    model: nn.Module, front_end: FrontEnd, division: Division = UNDIVIDED
+    model: nn.Module,
+    front_end: FrontEnd,
+    outputs: Outputs = class_probabilities,
+    division: Division = UNDIVIDED,
 ) -> jax.stages.Wrapped:
-    """Makes `step(variables, samples, start, length, size) -> probabilities [batch, classes]`.
+    """Makes `step(variables, samples, start, length, size) -> outputs [batch, n]`.
 
     `start` and `length` `[batch]` int32 place the batch's waveforms in `samples`; a length of 0
     is an empty entry. `size` is static: the samples that the batch is padded to. `division` is of
@@ -208,7 +223,8 @@ def make_evaluation_step(
         size: int,
     ) -> jax.Array:
         x, mask = front_end(batches.cut(samples, start, length, size), length)
-        logits, _ = model.apply(variables, x, train=False, mask=mask)
-        return jax.nn.softmax(logits, axis=-1)
+        features: Any
+        logits, features = model.apply(variables, x, train=False, mask=mask)
+        return outputs(logits, features, x)
 
     return division.compile_evaluation(step)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError, unknown_name
+from serjax.training.anti_transfer import UNTRAINED
 from serjax.training.reading import Recordings, read
 from serjax.training.run import run
 from serjax.training.task import AntiTransfer, RunConfig, build_front_end
@@ -15,12 +16,16 @@ from serjax.training.teachers import TASKS, teacher_config
 
 METHODS = {
     "none": (),
+    "untrained": (UNTRAINED,),
     "single-s": ("speaker",),
     "single-w": ("word",),
     "dual-sw": ("speaker", "word"),
     "dual-ws": ("word", "speaker"),
 }
-"""Tasks that a method unlearns, one after the other: each run starts from the one before."""
+"""Tasks that a method unlearns, one after the other: each run starts from the one before.
+
+A network that was never trained, for a teacher, is the control: what differing from anything does.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Sweep:
 
     base: RunConfig
     models: Sequence[str]
-    methods: Sequence[str] = tuple(METHODS)
+    methods: Sequence[str] = ("none", "single-s", "single-w", "dual-sw", "dual-ws")
     layers: Sequence[int] = tuple(range(1, 14))
     splits: Sequence[str] = ("random", "speaker")
     seeds: Sequence[int] = (0,)
@@ -124,6 +129,8 @@ class Sweep:
     def _teacher(
         self, student: RunConfig, task: str, folder: Path, console: Console, command: list[str]
     ) -> Path:
+        if task == UNTRAINED:
+            return Path(UNTRAINED)
         if self.teachers is None:
             place = f"{student.model}-{student.split}-{student.seed}-{task}"
             config = teacher_config(task, student)

@@ -14,13 +14,16 @@ from serjax.data import Corpus, batches, labels, splits
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
+from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.reading import Recordings, divide, read
 
 _OF_NETWORKS = (
     "epochs",
     "batch_size",
     "learning_rate",
+    "optimizer",
     "schedule",
+    "staircase",
     "weight_decay",
     "patience",
     "augmentation",
@@ -29,8 +32,12 @@ _OF_NETWORKS = (
     "image_size",
     "dtype",
     "initial",
+    "embedding",
     "anti_transfer",
 )
+
+EMBEDDINGS = ("random", "pretrained")
+"""How a network's embedding may start."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +45,8 @@ class AntiTransfer:
     """Layers of one teacher.
 
     Attributes:
-        teacher: Folder of a finished run of the same model.
+        teacher: Folder of a finished run of the same model; or "untrained", which is the network
+            itself with other weights from chance.
         layers: Names, such as "conv2", or numbers of convolutions, such as "2"; "all" is all of
             those.
         beta: Weight of each layer's loss.
@@ -83,9 +91,12 @@ class RunConfig:
         seed: Of weights, order, dropout, augmentation and split.
         epochs: Most epochs; None: as suits the model and the corpus.
         batch_size: Examples of a step; None: as suits the model.
-        learning_rate: Of Adam, the highest of the schedule; None: as suits the model.
+        learning_rate: The highest of the schedule; None: as suits the model, with Adam.
+        optimizer: One of `serjax.training.optimizers.OPTIMIZERS`.
         schedule: "cosine": rising in the first 20th of all steps and falling to zero at the last;
-            or "constant".
+            "constant"; or "staircase", see there.
+        staircase: Epochs before the learning rate changes, epochs from one change to the next, and
+            the factor of each.
         weight_decay: Decoupled, as in AdamW.
         patience: Epochs without a lower validation loss after which training stops.
         augmentation: Of the training part, one of `serjax.augment.AUGMENTATIONS`.
@@ -97,9 +108,13 @@ class RunConfig:
         dtype: Of the arithmetic, "float32" or "bfloat16".
         initial: Where the weights come from: the folder of a run of the same model, or a file of
             published weights, see `serjax.pretrained.load`; None: from chance.
+        embedding: How the embedding of a network that stands behind one starts, without
+            `initial`: "random" from chance; "pretrained" as the encoder that ships with the
+            library, see `serjax.pretrained.encoder`, which has heard speakers of EMO-DB.
         freeze: Layers that train from a later step on, or never, see `serjax.training.freeze`.
         anti_transfer: Teachers whose layers the network is to differ from. Without `initial`, the
-            embedding of a network that stands behind one starts as the first teacher's.
+            embedding of a network that stands behind one starts as the first teacher's, whatever
+            `embedding` says.
         training_part_of: A run on the same corpus of whose training part this one is, split anew:
             so a teacher knows nothing of what its student is tested on.
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
@@ -123,7 +138,9 @@ class RunConfig:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    optimizer: str = "adam"
     schedule: str = "cosine"
+    staircase: tuple[float, float, float] = (8, 2, 0.5)
     weight_decay: float = 0.0
     patience: int = 20
     augmentation: str = "none"
@@ -132,6 +149,7 @@ class RunConfig:
     image_size: tuple[int, int] | None = None
     dtype: str = "float32"
     initial: str | None = None
+    embedding: str = "random"
     freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
     anti_transfer: tuple[AntiTransfer, ...] = ()
     training_part_of: "RunConfig | None" = None
@@ -148,10 +166,20 @@ class RunConfig:
                 raise InputError(f"{name}: expected at least 1, found {value}")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise InputError(f"learning_rate: expected more than 0, found {self.learning_rate}")
-        if self.schedule not in ("cosine", "constant"):
-            raise InputError(unknown_name("schedule", self.schedule, ("cosine", "constant")))
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(unknown_name("optimizer", self.optimizer, OPTIMIZERS))
+        if self.schedule not in SCHEDULES:
+            raise InputError(unknown_name("schedule", self.schedule, SCHEDULES))
+        hold, every, factor = self.staircase
+        if hold < 1 or every < 1 or not 0 < factor <= 1 or hold % 1 or every % 1:
+            raise InputError(
+                "staircase: expected whole epochs from 1 on, twice, and a factor in (0, 1], found "
+                f"{hold:g} {every:g} {factor:g}"
+            )
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
+        if self.embedding not in EMBEDDINGS:
+            raise InputError(unknown_name("embedding", self.embedding, EMBEDDINGS))
         if self.augmentation not in augment.AUGMENTATIONS:
             raise InputError(unknown_name("augmentation", self.augmentation, augment.AUGMENTATIONS))
         known = (*models.names(), *classical.names())

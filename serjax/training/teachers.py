@@ -8,6 +8,7 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError, unknown_name
+from serjax.training.anti_transfer import UNTRAINED
 from serjax.training.run import run
 from serjax.training.task import AntiTransfer, RunConfig
 
@@ -94,12 +95,12 @@ def with_teacher(
     Raises:
         InputError: Neither a folder nor a task.
     """
-    if Path(term.teacher).exists():
+    if term.teacher == UNTRAINED or Path(term.teacher).exists():
         return term
     if term.teacher not in TASKS:
         raise InputError(
             "anti-transfer: expected the folder of a finished run, or "
-            f"{' or '.join(TASKS)}; found neither in {term.teacher!r}"
+            f"{' or '.join((*TASKS, UNTRAINED))}; found neither in {term.teacher!r}"
         )
     folder = find_or_train(term.teacher, student, console, command)
     return dataclasses.replace(term, teacher=str(folder))

@@ -1,0 +1,117 @@
+"""Figures of an autoencoder: spectrograms beside their reconstructions, and an embedding."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serjax.files import PathLike
+from serjax.report.figures import _LIGHT, _figure, _save, _style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Speech spans some 60 dB; the square root of a magnitude shows most of it.
+_COMPONENTS = ("discrete emotion", "valence", "arousal", "dominance")
+
+
+def plot_reconstructions(
+    originals: Any,
+    reconstructions: Any,
+    titles: Sequence[str],
+    seconds: float,
+    max_hz: float,
+    path: PathLike | Sequence[PathLike] | None = None,
+) -> "Figure":
+    """Draws spectrograms and below each its reconstruction, the square roots of both.
+
+    Args:
+        originals: `[spectrograms, frames, bins]` in [0, 1].
+        reconstructions: The same shape.
+        titles: One for each.
+        seconds: Duration, the right end of the time axes.
+        max_hz: Upper end of the frequency axes.
+        path: Where to save it, `.png` or `.pdf`; a sequence saves each; None saves nothing.
+
+    Returns:
+        The figure, for a notebook to show.
+
+    Raises:
+        ValueError: Shapes or numbers of spectrograms differ.
+    """
+    rows = np.sqrt(np.stack([np.asarray(originals, float), np.asarray(reconstructions, float)]))
+    if rows.ndim != 4 or rows.shape[1] != len(titles):
+        raise ValueError(
+            f"expected {len(titles)} spectrograms [frames, bins], found shape {rows.shape[1:]}"
+        )
+    with _style(_LIGHT):
+        figure = _figure(2.1 * len(titles), 3.2)
+        grid = figure.subplots(2, len(titles), sharex=True, sharey=True, squeeze=False)
+        # Pairs have one scale, so that what is lost looks lost.
+        for column, title in enumerate(titles):
+            for row, name in enumerate(("original", "reconstruction")):
+                axes = grid[row, column]
+                _show(axes, rows[row, column], seconds, max_hz, rows[:, column].max())
+                if column == 0:
+                    axes.set_ylabel(f"{name}\nfrequency (kHz)")
+            grid[0, column].set_title(title, loc="left")
+            grid[1, column].set_xlabel("time (s)")
+    _save(figure, path)
+    return figure
+
+
+def plot_embedding(
+    spectrogram: Any,
+    embedding: Any,
+    seconds: float,
+    max_hz: float,
+    path: PathLike | Sequence[PathLike] | None = None,
+    *,
+    title: str = "spectrogram",
+) -> "Figure":
+    """Draws a spectrogram and the four channels of its embedding, each on its own scale.
+
+    Args:
+        spectrogram: `[frames, bins]` in [0, 1], drawn as its square root.
+        embedding: `[rows, columns, 4]`, components r, i, j, k.
+        seconds: Duration, the right end of the time axes.
+        max_hz: Upper end of the frequency axes.
+        path: Where to save it, `.png` or `.pdf`; a sequence saves each; None saves nothing.
+        title: Of the spectrogram.
+
+    Returns:
+        The figure, for a notebook to show.
+
+    Raises:
+        ValueError: The embedding has other than four channels.
+    """
+    channels = np.moveaxis(np.asarray(embedding, float), -1, 0)
+    if channels.ndim != 3 or len(channels) != len(_COMPONENTS):
+        raise ValueError(f"expected an embedding [rows, columns, 4], found {np.shape(embedding)}")
+    with _style(_LIGHT):
+        figure = _figure(10.0, 2.0)
+        row = figure.subplots(1, 1 + len(channels), sharex=True, sharey=True)
+        pictures = [np.sqrt(np.asarray(spectrogram, float)), *channels]
+        for axes, picture, name in zip(row, pictures, (title, *_COMPONENTS), strict=True):
+            _show(axes, picture, seconds, max_hz, picture.max())
+            axes.set_title(name, loc="left")
+            axes.set_xlabel("time (s)")
+        row[0].set_ylabel("frequency (kHz)")
+    _save(figure, path)
+    return figure
+
+
+def _show(axes: "Axes", picture: np.ndarray, seconds: float, max_hz: float, top: float) -> None:
+    """Draws `[frames, bins]`, dark where it is 0."""
+    axes.imshow(
+        picture.T,
+        origin="lower",
+        aspect="auto",
+        extent=(0, seconds, 0, max_hz / 1000),
+        cmap="magma",
+        vmin=0,
+        vmax=top or 1,
+        interpolation="nearest",
+    )
+    axes.grid(False)

@@ -1,0 +1,90 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from serjax import training
+from serjax.training.optimizers import OPTIMIZERS, make_optimizer, staircase
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+CONFIG = training.RunConfig(learning_rate=0.1, schedule="constant")
+
+
+def path(steps=6, steps_per_epoch=2, epochs=3, **options):
+    """Parameters after each step on half their squared norm, from (1, -2)."""
+    optimizer = make_optimizer(dataclasses.replace(CONFIG, **options), steps_per_epoch, epochs)
+    params = jnp.array([1.0, -2.0])
+    state = optimizer.init(params)
+    found = [params]
+    for _ in range(steps):
+        updates, state = optimizer.update(params, state, params)
+        params = params + updates
+        found.append(params)
+    return np.stack(found)
+
+
+def pytorch_path(make, steps=6):
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
+    params = torch.tensor([1.0, -2.0], requires_grad=True)
+    optimizer = make(torch.optim, [params])
+    found = [params.detach().numpy().copy()]
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (0.5 * (params**2).sum()).backward()
+        optimizer.step()
+        found.append(params.detach().numpy().copy())
+    return np.stack(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "make"),
+    [
+        ({"optimizer": "adam"}, lambda o, p: o.Adam(p, 0.1)),
+        (
+            {"optimizer": "adam", "weight_decay": 0.1},
+            lambda o, p: o.AdamW(p, 0.1, weight_decay=0.1),
+        ),
+        ({"optimizer": "sgd"}, lambda o, p: o.SGD(p, 0.1, momentum=0.9)),
+        (
+            {"optimizer": "sgd", "weight_decay": 0.1},
+            lambda o, p: o.SGD(p, 0.1, momentum=0.9, weight_decay=0.1),
+        ),
+        ({"optimizer": "adadelta"}, lambda o, p: o.Adadelta(p, 0.1, rho=0.95, eps=1e-8)),
+    ],
+)
+def test_optimizers_are_pytorchs(options, make):
+    np.testing.assert_allclose(path(**options), pytorch_path(make), rtol=1e-4, atol=1e-6)
+
+
+def test_every_optimizer_is_made_and_descends():
+    for name in OPTIMIZERS:
+        found = path(optimizer=name)
+        assert np.all(np.abs(found[-1]) < np.abs(found[0]))
+
+
+def test_padis_staircase():
+    # "constant for the first 8 epochs, after which it is halved every other epoch"
+    schedule = staircase(0.01, 5, hold=8, every=2, factor=0.5)
+    epochs = [float(jax.jit(schedule)(5 * epoch + 4)) for epoch in range(13)]
+    halvings = [0] * 8 + [1, 1, 2, 2, 3]
+    np.testing.assert_allclose(epochs, [0.01 / 2**n for n in halvings], rtol=1e-6)
+
+
+def test_schedules_reach_the_updates():
+    # Plain steps: the gradient is the parameter, so the rate is what a step takes of it.
+    first = path(optimizer="sgd", schedule="staircase", staircase=(1, 1, 0.5), steps=3)
+    velocity, expected = 0.0, [1.0]
+    for rate in (0.1, 0.1, 0.05):
+        velocity = 0.9 * velocity + expected[-1]
+        expected.append(expected[-1] - rate * velocity)
+    np.testing.assert_allclose(first[:, 0], expected, rtol=1e-6)
+    last = path(schedule="cosine", steps=7)
+    np.testing.assert_allclose(last[-1], last[-2], atol=1e-6)  # zero at the end
+
+
+def test_a_run_of_a_single_step_takes_it():
+    found = path(schedule="cosine", steps=1, steps_per_epoch=1, epochs=1)
+    np.testing.assert_allclose(found[1], found[0] - 0.1 * np.sign(found[0]), rtol=1e-4)

@@ -1,0 +1,441 @@
+"""RH-emo's pretraining: targets, both stages, what they leave behind, and what starts from it."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import signal
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from serjax import models, pretrained, report, training
+from serjax.data import dimensions
+from serjax.data.corpus import EMOTIONS, Utterance
+from serjax.errors import InputError
+from serjax.training import rhemo
+from serjax.training.checkpoint import Checkpoints
+from serjax.training.objective import Batch
+from serjax.training.run import _initial_state
+from serjax.training.task import abstract_variables, build_model
+
+pytestmark = pytest.mark.usefixtures("standard_promotion")
+
+SMALL = {"epochs": 2, "batch_size": 12}
+CONFIG = training.RHEmoConfig(
+    training.RunConfig(
+        model="rhemo",
+        dataset_options={"speakers": 5, "words": 2, "takes": 1},
+        model_options={"hidden": 4},
+    ),
+    reconstruction=SMALL,
+    emotions={**SMALL, "learning_rate": 1e-3, "warmup_epochs": 1},
+)
+HEADS = ("discrete", "valence", "arousal", "dominance")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Programs are compiled once for all runs here."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in zip(names, (str(tmp_path_factory.mktemp("cache")), 0.5), strict=True):
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, standard_promotion, cache):
+    """A small pretraining that nothing stopped."""
+    return training.pretrain(CONFIG, out=tmp_path_factory.mktemp("rhemo") / "run")
+
+
+# --- Valence, arousal and dominance --------------------------------------------------------------
+
+
+def test_every_emotion_of_the_corpora_has_levels():
+    assert set(dimensions.LEVELS) == set(EMOTIONS)
+
+
+# Mean ratings from -1 to 1 of the terms angry, disgusted, fearful, happy, sad and surprised by
+# Russell & Mehrabian (1977).
+@pytest.mark.parametrize(
+    ("emotion", "ratings"),
+    [
+        ("anger", (-0.51, 0.59, 0.25)),
+        ("disgust", (-0.60, 0.35, 0.11)),
+        ("fear", (-0.64, 0.60, -0.43)),
+        ("happiness", (0.81, 0.51, 0.46)),
+        ("sadness", (-0.63, -0.27, -0.33)),
+        ("surprise", (0.40, 0.67, -0.13)),
+    ],
+)
+def test_levels_are_the_signs_of_published_ratings(emotion, ratings):
+    found, own = dimensions.targets([Utterance("a", emotion=emotion)], np.array([0]))
+    np.testing.assert_array_equal(found, [np.array(ratings) > 0])
+    assert own == []
+
+
+def rated(emotion, **columns):
+    return SimpleNamespace(emotion=emotion, **columns)
+
+
+def test_a_corpus_own_dimensions_are_scaled_by_the_training_part():
+    utterances = [
+        rated("anger", valence=1.0, activation=5.0, dominance=None),
+        rated("sadness", valence=4.0, activation=1.0, dominance=2.0),
+        rated("happiness", valence=5.0, activation=2.0, dominance=3.0),
+        rated("neutral", valence=2.5, activation=0.5, dominance=3.0),
+    ]
+    found, own = dimensions.targets(utterances, np.array([0, 1]))
+    # Dominance, which one utterance lacks, is mapped for all of them.
+    expected = [[0, 1, 1], [1, 0, 0], [1, 0.25, 1], [0.5, 0, 0.5]]
+    np.testing.assert_allclose(found, expected)
+    assert found.dtype == np.float32
+    assert own == ["valence", "activation"]
+
+
+@pytest.mark.parametrize(
+    ("utterances", "message"),
+    [
+        ([rated("irony")], r"emotion of anger, .*found 'irony'; --dimensions none"),
+        ([rated(None)], "found None"),
+        (
+            [rated("anger", valence=2.0), rated("fear", valence=2.0)],
+            "valence: .* 2 values.*found 2",
+        ),
+    ],
+)
+def test_dimensions_that_cannot_be(utterances, message):
+    with pytest.raises(InputError, match=message):
+        dimensions.targets(utterances, np.arange(len(utterances)))
+
+
+# --- Objectives, against their definition in NumPy -----------------------------------------------
+
+
+def binary(p, y):
+    return -(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def drawn(mapped):
+    rng = np.random.default_rng(0)
+    logits, x = rng.normal(size=(3, 4)), rng.uniform(size=(3, 8, 2, 1))
+    features = {"reconstruction_logits": rng.normal(size=x.shape)}
+    if mapped:
+        features |= {name: rng.normal(size=3) for name in HEADS[1:]}
+    targets = rng.uniform(size=(5, 3 if mapped else 0))
+    return logits, x, features, targets, np.array([0, 3, 1]), np.array([4, 0, 2])
+
+
+def emotion_losses(logits, features, targets, labels):
+    """0.01 (class cross-entropy + 100 (valence + arousal + dominance cross-entropy))."""
+    losses = np.log(np.exp(logits).sum(-1)) - logits[np.arange(3), labels]
+    for index, name in enumerate(HEADS[1:]):
+        if name in features:
+            losses = losses + 100 * binary(sigmoid(features[name]), targets[:, index])
+    return 0.01 * losses
+
+
+def float32(tree):
+    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), tree)
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize(("step", "share"), [(0, 0.25), (2, 0.75), (3, 1.0), (40, 1.0)])
+def test_objectives_are_the_papers(mapped, step, share):
+    logits, x, features, targets, labels, utterance = drawn(mapped)
+    batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, step)))
+    first = binary(sigmoid(features["reconstruction_logits"]), x).mean((1, 2, 3))
+    found = jax.jit(rhemo.reconstruction)(float32(logits), float32(features), batch)
+    np.testing.assert_allclose(found, first, rtol=1e-5)
+    objective = rhemo.with_emotions(targets.astype(np.float32), warmup_steps=4)
+    found = jax.jit(objective)(float32(logits), float32(features), batch)
+    emotions = emotion_losses(logits, features, targets[utterance], labels)
+    np.testing.assert_allclose(found, first + share * emotions, rtol=1e-5)
+
+
+def test_without_warm_up_the_whole_loss_counts_from_the_first_step():
+    logits, x, features, targets, labels, utterance = drawn(True)
+    batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, 0)))
+    found = rhemo.with_emotions(targets.astype(np.float32))(
+        float32(logits), float32(features), batch
+    )
+    first = rhemo.reconstruction(float32(logits), float32(features), batch)
+    expected = emotion_losses(logits, features, targets[utterance], labels)
+    np.testing.assert_allclose(found - first, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_validation_measures_what_training_minimizes(mapped):
+    logits, x, features, targets, labels, utterance = drawn(mapped)
+    batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, 0)))
+    targets = targets.astype(np.float32)
+    found = np.asarray(rhemo.outputs(float32(logits), float32(features), batch.x), np.float64)
+    assert found.shape == (3, 4 + targets.shape[1] + 1)
+    for emotions, objective in (
+        (False, rhemo.reconstruction),
+        (True, rhemo.with_emotions(targets)),
+    ):
+        expected = objective(float32(logits), float32(features), batch).mean()
+        scores = rhemo.scores(found, labels, targets[utterance], emotions=emotions)
+        assert scores["loss"] == pytest.approx(float(expected), rel=1e-4)
+        assert scores["wa"] == pytest.approx(np.mean(logits.argmax(-1) == labels))
+    # Probabilities that float32 rounds to 0 or 1 give a large loss, not an infinite one.
+    certain = np.array([[0.0, 1.0, *[1.0] * 3, 0.5]])
+    zeros = np.zeros((1, 3), np.float32)
+    assert np.isfinite(rhemo.scores(certain, np.array([0]), zeros, emotions=True)["loss"])
+
+
+def test_weight_decay_is_added_to_the_gradient():
+    """As PyTorch's Adam has it, not AdamW's."""
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
+    weights = np.linspace(-2, 2, 5, dtype=np.float32)
+    stage = rhemo.Stage(1, 1, 0.01, 1, weight_decay=0.3)
+    optimizer = rhemo._optimizer(stage, emotions=True)
+    ours = {"w": jnp.asarray(weights)}
+    moments = optimizer.init(ours)
+    theirs = torch.tensor(weights, requires_grad=True)
+    adam = torch.optim.Adam([theirs], lr=0.01, weight_decay=0.3)
+    for _ in range(3):
+        updates, moments = optimizer.update({"w": jnp.sin(ours["w"])}, moments, ours)
+        ours = optax.apply_updates(ours, updates)
+        theirs.grad = torch.sin(theirs.detach())
+        adam.step()
+    np.testing.assert_allclose(ours["w"], theirs.detach().numpy(), rtol=1e-5)
+
+
+# --- Runs ----------------------------------------------------------------------------------------
+
+
+def test_a_pretraining_leaves_an_ordinary_run_folder(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        *("config.json", "history.csv", "metrics.json", "predictions.csv", "timing.json"),
+        *("checkpoints", "curves.png", "confusion.png", "report.html"),
+        *("reconstruction.png", "embedding.png", "encoder.npz"),
+    }
+    history = report.read_history(finished / "history.csv")
+    assert [(row["epoch"], row["stage"]) for row in history] == [(1, 1), (2, 1), (3, 2), (4, 2)]
+    # The first stage is about the reconstruction alone.
+    assert all(row["validation_loss"] == row["validation_reconstruction"] for row in history[:2])
+    assert all(row["validation_loss"] > row["validation_reconstruction"] for row in history[2:])
+    assert history[1]["validation_loss"] < history[0]["validation_loss"]
+    metrics = report.read_metrics(finished / "metrics.json")
+    assert metrics["best_epoch"] in (3, 4)
+    after = metrics["reconstruction"]["reconstruction"]
+    assert after["validation"] == pytest.approx(
+        min(row["validation_reconstruction"] for row in history[:2]), rel=1e-5
+    )
+    described = json.loads((finished / "config.json").read_text())
+    assert described["emotions"]["warmup_epochs"] == 1
+    assert "learning_rate" not in described
+    page = (finished / "report.html").read_text()
+    assert "Reconstructions" in page
+    assert "Embedding" in page
+
+
+def best_of_stages(folder):
+    run = training.finished.load_best(folder)
+    steps = [int(p.name) for p in (folder / "checkpoints/reconstruction/best").glob("[0-9]*")]
+    first = Checkpoints(folder / "checkpoints/reconstruction").restore_best(
+        run.variables, max(steps)
+    )
+    return first["params"], run.variables["params"]
+
+
+def differs(a, b):
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return any(not np.array_equal(x, y) for x, y in leaves)
+
+
+def test_the_first_stage_trains_the_autoencoder_alone(finished):
+    run = training.finished.load_best(finished)
+    key = jax.random.split(jax.random.key(0), 3)[0]
+    x = jnp.zeros((1, 512, 128, 1), jnp.float32)
+    initial = jax.jit(run.model.init)(key, x)["params"]
+    first, second = best_of_stages(finished)
+    for name in HEADS:
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8),
+            first[name],
+            initial[name],
+        )
+        assert differs(second[name], first[name])
+    for name in ("embedding", "decoder"):
+        assert differs(first[name], initial[name])
+        assert differs(second[name], first[name])
+
+
+class StopAfter:
+    """Asks to stop after so many batches."""
+
+    def __init__(self, batches):
+        self.left = batches
+
+    @property
+    def signal_number(self):
+        self.left -= 1
+        return signal.SIGINT if self.left <= 0 else None
+
+    @contextlib.contextmanager
+    def installed(self):
+        yield self
+
+
+def test_both_stages_resume_to_the_same_numbers(finished, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(rhemo, "StopRequest", lambda: StopAfter(1))
+        for resume in (False, True):
+            with pytest.raises(training.InterruptedRunError):
+                training.pretrain(CONFIG, out=folder, resume=resume)
+        assert not (folder / "checkpoints/last").exists()
+        # Two batches are left of the first stage's four.
+        patched.setattr(rhemo, "StopRequest", lambda: StopAfter(3))
+        with pytest.raises(training.InterruptedRunError):
+            training.pretrain(CONFIG, out=folder, resume=True)
+        assert (folder / "checkpoints/last").exists()
+    training.pretrain(CONFIG, out=folder, resume=True)
+    for name in ("metrics.json", "predictions.csv", "encoder.npz"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_another_stage_is_another_run(finished):
+    other = dataclasses.replace(CONFIG, reconstruction={**SMALL, "learning_rate": 0.5})
+    with pytest.raises(InputError, match=r"another run there: reconstruction .*0\.5"):
+        training.pretrain(other, out=finished, resume=True)
+
+
+def test_without_dimensions_their_classifiers_are_left_out():
+    model = build_model(dataclasses.replace(CONFIG, dimensions="none").resolved(), 4)
+    params = abstract_variables(model, models.front_end("rhemo"))["params"]
+    assert set(params) == {"embedding", "decoder", "discrete"}
+    whole = abstract_variables(build_model(CONFIG.resolved(), 4), models.front_end("rhemo"))
+    assert set(whole["params"]) == {"embedding", "decoder", *HEADS}
+
+
+def test_defaults_are_the_papers_but_on_the_embedded_corpus():
+    published = training.RHEmoConfig(training.RunConfig(model="rhemo", dataset="emodb"))
+    first, second = published.stages()
+    assert (first.learning_rate, first.batch_size, first.patience) == (1e-3, 50, 100)
+    assert (second.learning_rate, second.batch_size, second.patience) == (1e-6, 20, 30)
+    assert (first.weight_decay, second.weight_decay) == (0, 1e-5)
+    assert "hidden" not in published.resolved().model_options
+    embedded = training.RHEmoConfig()
+    assert sum(stage.epochs for stage in embedded.stages()) <= 20
+    assert embedded.resolved().model_options["hidden"] == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dimensions": "circumplex"}, "unknown dimensions 'circumplex'.*mapped, none"),
+        ({"emotions": {"rate": 1}}, "unknown setting of emotions 'rate'.*learning_rate"),
+        ({"emotions": {"epochs": 0}}, "emotions, epochs: expected at least 1, found 0"),
+        ({"emotions": {"warmup_epochs": -1}}, "warmup_epochs: expected at least 0, found -1"),
+        ({"reconstruction": {"learning_rate": 0}}, "learning_rate: expected more than 0, found 0"),
+        ({"run": training.RunConfig(model="vgg16")}, "expected rhemo.*found vgg16"),
+        ({"run": training.RunConfig(model="rhemo", epochs=3)}, "epochs: .* stages .*found 3"),
+        ({"run": training.RunConfig(model="rhemo", initial="a")}, "initial: .* stages .*found 'a'"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        training.pretrain(dataclasses.replace(CONFIG, **change), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# --- What starts from it -------------------------------------------------------------------------
+
+
+def test_a_quaternion_network_takes_the_encoder_and_no_more(finished, key):
+    model, variables = pretrained.load("quat_dscnn", finished, 3, key=key)
+    own = training.finished.load_best(finished).variables
+    fresh = jax.jit(model.init)(key, jnp.zeros((1, 512, 128, 1), jnp.float32))
+    for name in ("params", "batch_stats"):
+        jax.tree.map(
+            np.testing.assert_array_equal, variables[name]["embedding"], own[name]["embedding"]
+        )
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+            variables[name]["classifier"],
+            fresh[name]["classifier"],
+        )
+    assert variables["params"]["classifier"]["head"]["bias"].shape == (3,)
+    # The file beside it holds the same.
+    with np.load(finished / "encoder.npz") as file:
+        kernel = own["params"]["embedding"]["conv1"]["kernel"]
+        np.testing.assert_array_equal(file["params/conv1/kernel"], kernel)
+
+
+def test_only_networks_behind_the_encoder_take_it(finished, tmp_path):
+    with pytest.raises(InputError, match="expected a run of vgg16, found one of rhemo"):
+        pretrained.load("vgg16", finished)
+    other = tmp_path / "quaternion"
+    other.mkdir()
+    for name in ("config.json", "metrics.json"):
+        shutil.copy(finished / name, other)
+    described = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**described, "model": "quat_rhemo"}))
+    with pytest.raises(InputError, match="expected a run of quat_dscnn, found one of quat_rhemo"):
+        pretrained.load("quat_dscnn", other)
+    with pytest.raises(InputError, match="input_channels: expected 1"):
+        pretrained.load("quat_dscnn", finished, input_channels=3)
+
+
+def shapes(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
+
+
+def test_the_shipped_encoder_is_of_the_networks_shapes():
+    model = models.create("quat_dscnn", 4)
+    wanted = abstract_variables(model, models.front_end("quat_dscnn"))
+    found = pretrained.encoder()
+    for name in ("params", "batch_stats"):
+        assert shapes(found[name]) == shapes(wanted[name]["embedding"])
+    assert sum(leaf.size for leaf in jax.tree.leaves(found["params"])) == 256
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+
+
+@pytest.mark.parametrize(("asked", "shipped"), [("pretrained", True), ("random", False)])
+def test_runs_start_from_the_shipped_encoder(asked, shipped):
+    config = training.RunConfig(model="quat_dscnn", embedding=asked).resolved()
+    model = build_model(config, 4)
+    front_end = models.front_end(config.model)
+    task = SimpleNamespace(classes=list("abcd"))
+    state = _initial_state(
+        config, model, optax.adam(1e-3), jax.random.key(1), front_end, task, None
+    )
+    assert differs(state.params["embedding"], pretrained.encoder()["params"]) != shipped
+    assert differs(state.batch_stats["embedding"], pretrained.encoder()["batch_stats"]) != shipped
+    assert shapes(state.params) == shapes(abstract_variables(model, front_end)["params"])
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(InputError, match="unknown embedding 'pretraind': did you mean 'pretrained"):
+        training.RunConfig(embedding="pretraind").check()
+
+
+# --- Pictures ------------------------------------------------------------------------------------
+
+
+def test_pictures_refuse_what_they_cannot_show():
+    x = np.zeros((2, 16, 4))
+    with pytest.raises(ValueError, match="expected 3 spectrograms"):
+        report.plot_reconstructions(x, x, ["a", "b", "c"], 1.0, 8000.0)
+    with pytest.raises(ValueError, match=r"expected an embedding \[rows, columns, 4\]"):
+        report.plot_embedding(x[0], np.zeros((2, 2, 3)), 1.0, 8000.0)
