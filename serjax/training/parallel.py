@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
-from serjax.errors import InputError, unknown_name
+from serjax.errors import InputError
 from serjax.layers.batch_norm import HypercomplexBatchNorm
 
 KINDS = ("none", "shard_map", "pmap")
@@ -144,6 +144,11 @@ class Division:
     def device_count(self) -> int:
         """Devices that share a batch."""
         return 1 if self.kind == "none" else len(self.devices)
+
+    def describe(self) -> str:
+        """How it divides, behind what is said of a step; empty where it does not."""
+        over = f" on each of {self.device_count} devices, {self.kind}" if self.axis else ""
+        return over + (f", {self.accumulate} micro-batches" if self.accumulate > 1 else "")
 
     def _mesh(self) -> jax.sharding.Mesh:
         return jax.sharding.Mesh(np.array(self.devices), (_AXIS,))
@@ -295,19 +300,17 @@ def divide(
     """The division of batches over the devices that are there.
 
     Args:
-        kind: One of `KINDS`; None: "shard_map" where there are several devices.
+        kind: One of `KINDS`; None: "shard_map" where there are several devices, else "none".
         batch_size: Entries of a batch.
         accumulate: See `Division`.
         sync_batch_norm: See `Division`.
 
     Raises:
-        InputError: Unknown kind, or a batch that cannot be divided evenly.
+        InputError: The batch cannot be divided evenly.
     """
     devices = tuple(jax.local_devices())
     if kind is None:
         kind = "none" if len(devices) == 1 else "shard_map"
-    if kind not in KINDS:
-        raise InputError(unknown_name("parallel", kind, KINDS))
     division = Division(
         kind, devices[:1] if kind == "none" else devices, accumulate, sync_batch_norm
     )
