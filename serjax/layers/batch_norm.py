@@ -10,9 +10,30 @@ from serjax.convolution import check_blocks
 from serjax.fourier import at_least_float32
 
 
-def centre(x: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    """Means `[channels]` over all axes but the last, where `mask` is True, and x less them."""
-    mean = jnp.mean(x, tuple(range(x.ndim - 1)), where=mask)
+def batch_mean(x: jax.Array, axes: int, mask: jax.Array | None, axis_name: str | None) -> jax.Array:
+    """Means over the first axes, so many of them, where `mask` is True.
+
+    Args:
+        x: `[..., n]`.
+        axes: How many of its axes are averaged over.
+        mask: Boolean, broadcast against x; None: everywhere.
+        axis_name: Of devices whose values count too, each as much as another; None: none.
+    """
+    over = tuple(range(axes))
+    if axis_name is None:
+        return jnp.mean(x, over, where=mask)
+    real = jnp.ones((1,) * x.ndim, bool) if mask is None else mask
+    shape = (*x.shape[:axes], *(1,) * (x.ndim - axes))
+    count = jnp.sum(jnp.broadcast_to(real, shape), over, dtype=x.dtype)
+    total, count = jax.lax.psum((jnp.sum(x, over, where=mask), count), axis_name)
+    return total / count
+
+
+def centre(
+    x: jax.Array, mask: jax.Array | None, axis_name: str | None
+) -> tuple[jax.Array, jax.Array]:
+    """Takes the means over all axes but the last from x; the rest, and the means `[channels]`."""
+    mean = batch_mean(x, x.ndim - 1, mask, axis_name)
     return x - mean, mean
 
 
@@ -40,6 +61,7 @@ class HypercomplexBatchNorm(nn.Module):
         dtype: Of the result; statistics are float32 at least.
         param_dtype: Of the stored parameters.
         components: n, of one number.
+        axis_name: Of devices, as in `jax.shard_map`, whose batches share their statistics.
     """
 
     use_running_average: bool | None = None
@@ -48,6 +70,7 @@ class HypercomplexBatchNorm(nn.Module):
     dtype: Any | None = None
     param_dtype: Any = jnp.float32
     components: int = 1
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(
@@ -85,9 +108,9 @@ class HypercomplexBatchNorm(nn.Module):
             centred = y - mean
         else:
             # In two passes: E[x²] - E[x]² loses all digits where the mean is large.
-            centred, mean = centre(y, mask)
+            centred, mean = centre(y, mask, self.axis_name)
             squares = jnp.square(centred).reshape(*x.shape[:-1], n, numbers).sum(-2)
-            var = jnp.mean(squares, tuple(range(x.ndim - 1)), where=mask)
+            var = batch_mean(squares, x.ndim - 1, mask, self.axis_name)
             if not self.is_initializing():
                 update(mean_state, mean, self.momentum)
                 update(var_state, var, self.momentum)

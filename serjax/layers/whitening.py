@@ -9,7 +9,7 @@ import numpy as np
 
 from serjax.convolution import check_blocks
 from serjax.fourier import at_least_float32
-from serjax.layers.batch_norm import centre, update
+from serjax.layers.batch_norm import batch_mean, centre, update
 
 
 def _whitener(covariance: jax.Array, epsilon: float) -> jax.Array:
@@ -52,6 +52,7 @@ class WhiteningBatchNorm(nn.Module):
         dtype: Of the result; statistics are float32 at least.
         param_dtype: Of the stored parameters.
         components: n, of one number; by default those of a quaternion.
+        axis_name: Of devices, as in `jax.shard_map`, whose batches share their statistics.
     """
 
     use_running_average: bool | None = None
@@ -60,6 +61,7 @@ class WhiteningBatchNorm(nn.Module):
     dtype: Any | None = None
     param_dtype: Any = jnp.float32
     components: int = 4
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(
@@ -106,11 +108,11 @@ class WhiteningBatchNorm(nn.Module):
             mean, cov = mean_state.value.astype(y.dtype), cov_state.value.astype(y.dtype)
             centred = (y - mean).reshape(*x.shape[:-1], n, numbers)
         else:
-            centred, mean = centre(y, mask)
+            centred, mean = centre(y, mask, self.axis_name)
             centred = centred.reshape(*x.shape[:-1], n, numbers)
             products = centred[..., :, None, :] * centred[..., None, :, :]
             where = None if mask is None else mask[..., None, None]
-            cov = jnp.mean(products, tuple(range(x.ndim - 1)), where=where)
+            cov = batch_mean(products, x.ndim - 1, where, self.axis_name)
             if not self.is_initializing():
                 update(mean_state, mean, self.momentum)
                 update(cov_state, cov, self.momentum)

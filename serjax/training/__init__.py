@@ -1,6 +1,6 @@
 """Training: the main job as functions, from a corpus to a folder of results."""
 
-from serjax.training import freeze
+from serjax.training import freeze, memory, parallel
 from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
@@ -37,6 +37,8 @@ __all__ = [
     "freeze",
     "make_evaluation_step",
     "make_train_step",
+    "memory",
+    "parallel",
     "prepare",
     "pretrain",
     "read",

@@ -15,6 +15,7 @@ from serjax.frontend import FRONT_ENDS
 from serjax.training.cache import enable_compilation_cache
 from serjax.training.loop import DivergedError, InterruptedRunError
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
+from serjax.training.parallel import KINDS
 from serjax.training.task import AntiTransfer, RunConfig
 from serjax.training.teachers import TASKS
 
@@ -95,6 +96,29 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="size that inputs are resized to, frames by bins (as the model's paper has it)",
     )
     add("--dtype", default=_DEFAULTS.dtype, help="float32 or bfloat16 (%(default)s)")
+    add(
+        "--parallel",
+        help=f"batches over devices: {', '.join(KINDS)} (shard_map where there are several)",
+    )
+    add(
+        "--sync-batch-norm",
+        action=argparse.BooleanOptionalAction,
+        default=_DEFAULTS.sync_batch_norm,
+        help="statistics of batch norms from all devices, as on one (yes)",
+    )
+    add(
+        "--accumulate",
+        type=int,
+        default=_DEFAULTS.accumulate,
+        metavar="N",
+        help="micro-batches of a step, one after the other, to save memory (%(default)s)",
+    )
+    add(
+        "--remat",
+        default=_DEFAULTS.remat,
+        help="computed again for the gradients, to save memory: none, dots (all but products), "
+        "everything (%(default)s)",
+    )
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
     add(
         "--embedding",
@@ -242,6 +266,10 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         colormap=arguments.colormap,
         image_size=arguments.image_size and tuple(arguments.image_size),
         dtype=arguments.dtype,
+        parallel=arguments.parallel,
+        sync_batch_norm=arguments.sync_batch_norm,
+        accumulate=arguments.accumulate,
+        remat=arguments.remat,
         initial=arguments.init,
         embedding=arguments.embedding,
         freeze=dict(arguments.freeze),

@@ -24,7 +24,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _abstract(tree: Tree) -> Tree:
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+    # Where they are to lie is said, for the devices that saved them may not be there.
+    one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+    def abstract(x: Any) -> jax.ShapeDtypeStruct:
+        sharding = getattr(x, "sharding", None) or one
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+    return jax.tree.map(abstract, tree)
 
 
 class Checkpoints:
@@ -91,6 +98,8 @@ class Checkpoints:
 
     def restore_last(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The last saved state and loop values, or None if nothing was saved yet.
+
+        It lies where `like` does, on whichever devices it was saved.
 
         Raises:
             InputError: The checkpoint is of another model or optimizer.

@@ -9,6 +9,7 @@ from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
 from serjax.training.objective import Outputs, class_probabilities
+from serjax.training.parallel import UNDIVIDED, Division
 from serjax.training.state import Variables
 from serjax.training.step import make_evaluation_step
 
@@ -33,6 +34,7 @@ class Evaluator:
         front_end: What it hears.
         batch_size: Segments at a time.
         outputs: What is averaged.
+        division: Of the segments over devices, on which variables and examples lie whole.
     """
 
     def __init__(
@@ -41,17 +43,19 @@ class Evaluator:
         front_end: FrontEnd,
         batch_size: int,
         outputs: Outputs = class_probabilities,
+        division: Division = UNDIVIDED,
     ) -> None:
         self._front_end = front_end
         self._batch_size = batch_size
-        self._step = make_evaluation_step(model, front_end, outputs)
+        self._entries = division.split_sharding()
+        self._step = make_evaluation_step(model, front_end, outputs, division)
         self._compiled: dict[tuple[int, int], jax.stages.Compiled] = {}
 
     def compile(self, variables: Variables, examples: Examples) -> None:
         """Compiles all that evaluating these examples will need."""
         for size in input_sizes(np.asarray(examples.length), self._front_end):
             if (size, examples.samples.size) not in self._compiled:
-                entry = jax.ShapeDtypeStruct((self._batch_size,), np.int32)
+                entry = jax.ShapeDtypeStruct((self._batch_size,), np.int32, sharding=self._entries)
                 lowered = self._step.lower(variables, examples.samples, entry, entry, size)
                 self._compiled[size, examples.samples.size] = lowered.compile()
 
@@ -81,7 +85,7 @@ class Evaluator:
                 np.where(indices >= 0, table[indices], 0) for table in (starts, lengths)
             )
             program = self._compiled[size, examples.samples.size]
-            start, length = jax.device_put((start, length))
+            start, length = jax.device_put((start, length), self._entries)
             pending.append((indices, program(variables, examples.samples, start, length)))
         rows = np.zeros((len(owners), pending[0][1].shape[-1]))
         for indices, outputs in pending:

@@ -166,6 +166,7 @@ def train(
     patience: int,
     display: Display,
     stop: StopRequest,
+    place: Callable[[np.ndarray], jax.Array] = jax.device_put,
 ) -> tuple[TrainState, LoopState]:
     """Trains until the epochs are done or the validation loss has stopped falling.
 
@@ -181,6 +182,7 @@ def train(
         patience: Epochs without a lower validation loss after which training stops.
         display: Told of batches and epochs.
         stop: Asked after every batch.
+        place: Puts a batch's indices where `step` reads them.
 
     Returns:
         Last state and loop state. The best variables are in `checkpoints`.
@@ -193,7 +195,8 @@ def train(
 
     def save() -> None:
         nonlocal saved_at
-        checkpoints.save_last(state, dataclasses.asdict(loop))
+        with jax.transfer_guard("allow"):  # also from within an epoch
+            checkpoints.save_last(state, dataclasses.asdict(loop))
         saved_at = time.monotonic()
 
     while not loop.is_over(epochs, patience):
@@ -203,7 +206,7 @@ def train(
         with jax.transfer_guard("disallow"):
             while loop.batch < len(indices):
                 started = time.monotonic()
-                state, result = step(state, examples, jax.device_put(indices[loop.batch]))
+                state, result = step(state, examples, place(indices[loop.batch]))
                 result = jax.device_get(result)
                 loop.seconds += time.monotonic() - started
                 if not np.isfinite(result.loss + result.anti_transfer):

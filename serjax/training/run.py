@@ -17,7 +17,7 @@ from serjax import models, pretrained, report
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
-from serjax.training import baseline, freeze, results
+from serjax.training import baseline, freeze, memory, parallel, results
 from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described, device
@@ -214,6 +214,9 @@ def _network(
     assert epochs is not None
     assert batch_size is not None
     front_end = build_front_end(config)
+    division = parallel.divide(
+        config.parallel, batch_size, config.accumulate, config.sync_batch_norm
+    )
     model = build_model(config, len(task.classes))
     abstract = abstract_variables(model, front_end)
     parameters = parameter_count(abstract["params"])
@@ -227,7 +230,9 @@ def _network(
             untrained=lambda: (model, _untrained(model, front_end, config.seed)),
         )
         teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
-    free = {"patience"} if config.schedule == "cosine" else {"patience", "epochs"}
+    free = {"patience", "parallel", "remat"}  # they leave the numbers, but for rounding
+    if config.schedule != "cosine":
+        free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
     about = described(config, task, command, parameters)
     size = f", {parameters:,} parameters,"
@@ -235,23 +240,28 @@ def _network(
 
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
-    evaluator = Evaluator(model, front_end, batch_size)
+    evaluator = Evaluator(model, front_end, batch_size, division=division)
     owners = np.asarray(task.examples.utterance)
     members = np.flatnonzero(np.isin(owners, task.split.train)).astype(np.int32)
     if front_end.variable_length:
         # An epoch takes one random chunk of each utterance, however long it is.
         members = members[np.unique(owners[members], return_index=True)[1]]
-    examples = jax.device_put(task.examples)
+    examples = division.replicate(task.examples)
     trained = len(np.unique(owners[members])) if front_end.one_per_epoch else len(members)
     optimizer = make_optimizer(config, -(-trained // batch_size), epochs)
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
-    with console.status("compiling"), clock.timed("compile"):
+    explained = functools.partial(
+        memory.explained, batch_size, division.device_count, config.accumulate, config.remat
+    )
+    with explained(), console.status("compiling"), clock.timed("compile"):
         state = _initial_state(config, model, optimizer, init_key, front_end, task, teachers)
-        references = None
+        state, references = division.replicate(state), None
         if teachers is not None:
-            references = _references(teachers, config, state, examples, members, console)
+            references = division.replicate(
+                _references(teachers, config, state, examples, members, console)
+            )
         step = make_train_step(
             model,
             front_end,
@@ -261,10 +271,17 @@ def _network(
             config.augmentation,
             frozen=config.freeze,
             anti_transfer=teachers,
+            division=division,
+            remat=config.remat,
         )
-        indices = jax.ShapeDtypeStruct((batch_size,), np.int32)
+        indices = division.abstract_batch(batch_size)
         compiled = step.lower(state, examples, indices, references).compile()
         evaluator.compile(state.variables, examples)
+    console.print(
+        f"step: {memory.peak_bytes(compiled) / 2**20:.1f} MiB{division.describe()}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
     def order(epoch: int) -> np.ndarray:
         key, heard = jax.random.fold_in(order_key, epoch), members
@@ -284,6 +301,7 @@ def _network(
         console.print(f"resumed at epoch {loop.epoch}, batch {loop.batch}", highlight=False)
     checkpoints.check_space(state)
     with (
+        explained(),
         clock.timed("train"),
         RunDisplay(console) as display,
         StopRequest().installed() as stop,
@@ -300,6 +318,7 @@ def _network(
             patience=config.patience,
             display=display,
             stop=stop,
+            place=division.split,
         )
     clock.seconds["train"] -= clock.seconds.get("evaluate", 0.0)
     with clock.timed("evaluate"):

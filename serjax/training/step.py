@@ -17,7 +17,7 @@ from serjax import augment, metrics
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
-from serjax.training import freeze
+from serjax.training import freeze, memory
 from serjax.training.anti_transfer import AntiTransferLoss, References
 from serjax.training.objective import (
     Batch,
@@ -26,6 +26,7 @@ from serjax.training.objective import (
     class_probabilities,
     classification,
 )
+from serjax.training.parallel import UNDIVIDED, Division, Part
 from serjax.training.state import TrainState, Variables
 
 # Padi et al. 2021, section 4.2: the length of a batch's chunks, in frames, is drawn from these.
@@ -56,7 +57,7 @@ TrainStep = Callable[..., tuple[TrainState, StepResult]]
 
 
 def _random_chunk(
-    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd
+    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, part: Part
 ) -> tuple[jax.Array, jax.Array]:
     """A stretch at a random offset of each utterance, all as long as one random draw says.
 
@@ -67,7 +68,8 @@ def _random_chunk(
     sizes = jnp.array([front_end.samples(frames) for frames in CHUNK_FRAMES], jnp.int32)
     chunk = jax.random.choice(length_key, sizes)
     spare = jnp.maximum(length - chunk, 0)
-    offset = jax.random.randint(offset_key, start.shape, 0, spare + 1)
+    draw = jax.vmap(lambda key, bound: jax.random.randint(key, (), 0, bound))
+    offset = draw(part.keys(offset_key, len(start)), spare + 1)
     return start + offset, jnp.minimum(length, chunk)
 
 
@@ -81,10 +83,13 @@ def make_train_step(
     frozen: freeze.Frozen | None = None,
     anti_transfer: AntiTransferLoss | None = None,
     objective: Objective = classification,
+    division: Division = UNDIVIDED,
+    remat: str = "none",
 ) -> jax.stages.Wrapped:
     """Makes `step(state, examples, indices, references) -> (state, result)`.
 
-    The state is donated; `references` are those of the anti-transfer loss, None without it.
+    The state is donated; `indices` are `[batch]`, or what `division.split` gives where there is
+    one; `references` are those of the anti-transfer loss, None without it.
 
     Args:
         model: From `serjax.models.create`.
@@ -98,6 +103,8 @@ def make_train_step(
             for, and adds to the time of its compilation.
         anti_transfer: What is added to the objective.
         objective: The loss of each example.
+        division: Of a batch, over devices and micro-batches.
+        remat: One of `serjax.training.memory.REMAT`, what the backward pass computes again.
     """
     size = front_end.segment_samples
     if front_end.variable_length:
@@ -106,6 +113,68 @@ def make_train_step(
     frozen = frozen or {}
     firsts = freeze.stages(frozen)
 
+    def of_part(
+        first: int,
+        state: TrainState,
+        examples: Examples,
+        references: References | None,
+        stats: Any,
+        indices: jax.Array,
+        part: Part,
+    ) -> tuple[Any, tuple[Any, StepResult]]:
+        chunk_key, augment_key, dropout_key = jax.random.split(
+            jax.random.fold_in(key, state.step), 3
+        )
+        start, length, label, weight = batches.select(examples, indices)
+        utterance = examples.utterance[jnp.maximum(indices, 0)]
+        if front_end.variable_length:
+            start, length = _random_chunk(chunk_key, start, length, front_end, part)
+        sound_keys, image_keys = (
+            part.keys(key, len(start)) for key in jax.random.split(augment_key)
+        )
+        waveform = batches.cut(examples.samples, start, length, size)
+        waveform, length = front_end.clean(waveform, length)
+        waveform, length = jax.vmap(changes.change_waveforms)(sound_keys, waveform, length)
+        x, mask = front_end.analyse(waveform, length)
+        x = jax.vmap(changes.change_spectrograms)(image_keys, x, mask)
+        x, mask = front_end.present(x, mask)
+        # A part of a last batch may be empty, of which batch norms make no sense.
+        some = part.normalized_weight(weight) > 0
+        forward = memory.rematerialized(
+            functools.partial(
+                freeze.apply, model, frozen=frozen, step=first, train=True, mutable=["batch_stats"]
+            ),
+            remat,
+        )
+
+        def loss_function(params: Any) -> tuple[jax.Array, Any]:
+            variables = {"params": params, "batch_stats": stats}
+            with part.applied():
+                (logits, features), updates = forward(
+                    variables, x, mask=mask | ~some, rngs={"dropout": dropout_key}
+                )
+            losses = objective(logits, features, Batch(x, label, utterance, state.step))
+            total, unlike = jnp.sum(losses * weight), jnp.zeros(())
+            if anti_transfer is not None:
+                terms = anti_transfer(references, indices, x, mask, features)
+                unlike = jnp.sum(terms * weight)
+            mean = (total + unlike) / part.batch_weight
+            return mean, (total, unlike, logits, updates.get("batch_stats", {}))
+
+        gradient, (total, unlike, logits, moved) = jax.grad(loss_function, has_aux=True)(
+            state.params
+        )
+        result = StepResult(
+            loss=total,
+            anti_transfer=unlike,
+            weight=jnp.sum(weight),
+            confusion=metrics.confusion_matrix(label, logits.argmax(-1), num_classes, weight),
+            gradient_norm=jnp.zeros(()),
+            input_finite=jnp.all(jnp.isfinite(x)),
+        )
+        moved = jax.tree.map(lambda new, old: jnp.where(some, new, old), moved, stats)
+        return moved, (gradient, result)
+
     def step_of_stage(
         first: int,
         state: TrainState,
@@ -113,54 +182,11 @@ def make_train_step(
         indices: jax.Array,
         references: References | None,
     ) -> tuple[TrainState, StepResult]:
-        chunk_key, augment_key, dropout_key = jax.random.split(
-            jax.random.fold_in(key, state.step), 3
-        )
-        start, length, label, weight = batches.select(examples, indices)
-        utterance = examples.utterance[jnp.maximum(indices, 0)]
-        if front_end.variable_length:
-            start, length = _random_chunk(chunk_key, start, length, front_end)
-        sound_key, image_key = jax.random.split(augment_key)
-        waveform = batches.cut(examples.samples, start, length, size)
-        waveform, length = front_end.clean(waveform, length)
-        waveform, length = changes.change_waveforms(sound_key, waveform, length)
-        x, mask = front_end.analyse(waveform, length)
-        x, mask = front_end.present(changes.change_spectrograms(image_key, x, mask), mask)
-
-        def loss_function(params: Any) -> tuple[jax.Array, Any]:
-            (logits, features), updates = freeze.apply(
-                model,
-                {"params": params, "batch_stats": state.batch_stats},
-                x,
-                frozen=frozen,
-                step=first,
-                train=True,
-                mask=mask,
-                rngs={"dropout": dropout_key},
-                mutable=["batch_stats"],
-            )
-            losses = objective(logits, features, Batch(x, label, utterance, state.step))
-            total, unlike = jnp.sum(losses * weight), jnp.zeros(())
-            if anti_transfer is not None:
-                terms = anti_transfer(references, indices, x, mask, features)
-                unlike = jnp.sum(terms * weight)
-            stats = updates.get("batch_stats", {})
-            mean = (total + unlike) / jnp.maximum(jnp.sum(weight), 1.0)
-            return mean, (total, unlike, logits, stats)
-
-        gradient, (total, unlike, logits, stats) = jax.grad(loss_function, has_aux=True)(
-            state.params
-        )
+        compute = functools.partial(of_part, first, state, examples, references)
+        stats, (gradient, result) = division.sum_over_parts(compute, state.batch_stats, indices)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        result = StepResult(
-            loss=total,
-            anti_transfer=unlike,
-            weight=jnp.sum(weight),
-            confusion=metrics.confusion_matrix(label, logits.argmax(-1), num_classes, weight),
-            gradient_norm=optax.tree.norm(gradient),
-            input_finite=jnp.all(jnp.isfinite(x)),
-        )
+        result = result._replace(gradient_norm=optax.tree.norm(gradient))
         return TrainState(state.step + 1, params, stats, opt_state), result
 
     def step(
@@ -173,16 +199,20 @@ def make_train_step(
         branches = [functools.partial(step_of_stage, first) for first in firsts]
         return jax.lax.switch(stage, branches, state, examples, indices, references)
 
-    return jax.jit(step, donate_argnums=0)
+    return division.compile_step(step)
 
 
 def make_evaluation_step(
-    model: nn.Module, front_end: FrontEnd, outputs: Outputs = class_probabilities
+    model: nn.Module,
+    front_end: FrontEnd,
+    outputs: Outputs = class_probabilities,
+    division: Division = UNDIVIDED,
 ) -> jax.stages.Wrapped:
     """Makes `step(variables, samples, start, length, size) -> outputs [batch, n]`.
 
     `start` and `length` `[batch]` int32 place the batch's waveforms in `samples`; a length of 0
-    is an empty entry. `size` is static: the samples that the batch is padded to.
+    is an empty entry. `size` is static: the samples that the batch is padded to. `division` is of
+    the batch over devices.
     """
 
     def step(
@@ -197,4 +227,4 @@ def make_evaluation_step(
         logits, features = model.apply(variables, x, train=False, mask=mask)
         return outputs(logits, features, x)
 
-    return jax.jit(step, static_argnums=4)
+    return division.compile_evaluation(step)

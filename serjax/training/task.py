@@ -14,7 +14,9 @@ from serjax.data import Corpus, batches, labels, splits
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
+from serjax.training.memory import REMAT
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
+from serjax.training.parallel import KINDS
 from serjax.training.reading import Recordings, divide, read
 
 _OF_NETWORKS = (
@@ -35,6 +37,10 @@ _OF_NETWORKS = (
     "initial",
     "embedding",
     "anti_transfer",
+    "parallel",
+    "sync_batch_norm",
+    "accumulate",
+    "remat",
 )
 
 EMBEDDINGS = ("random", "pretrained")
@@ -121,6 +127,14 @@ class RunConfig:
             `embedding` says.
         training_part_of: A run on the same corpus of whose training part this one is, split anew:
             so a teacher knows nothing of what its student is tested on.
+        parallel: How a batch is divided over devices, one of `serjax.training.parallel.KINDS`;
+            None: "shard_map" where there are several devices, else "none".
+        sync_batch_norm: Whether batch norms take the statistics of all devices' examples, as on
+            one device.
+        accumulate: Micro-batches whose gradients make a step, one after the other. Batch norms
+            normalize each by itself.
+        remat: What the backward pass computes again instead of keeping it, one of
+            `serjax.training.memory.REMAT`.
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
         test_dataset_options: The same for the test corpus.
@@ -158,6 +172,10 @@ class RunConfig:
     freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
     anti_transfer: tuple[AntiTransfer, ...] = ()
     training_part_of: "RunConfig | None" = None
+    parallel: str | None = None
+    sync_batch_norm: bool = True
+    accumulate: int = 1
+    remat: str = "none"
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     test_dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -165,7 +183,7 @@ class RunConfig:
 
     def check(self) -> None:
         """Raises InputError for values that no run can have, before anything is read."""
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "patience", "accumulate"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}: expected at least 1, found {value}")
@@ -183,6 +201,10 @@ class RunConfig:
             )
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
+        if self.parallel is not None and self.parallel not in KINDS:
+            raise InputError(unknown_name("parallel", self.parallel, KINDS))
+        if self.remat not in REMAT:
+            raise InputError(unknown_name("remat", self.remat, REMAT))
         if self.embedding not in EMBEDDINGS:
             raise InputError(unknown_name("embedding", self.embedding, EMBEDDINGS))
         if self.augmentation not in augment.AUGMENTATIONS:

@@ -1,0 +1,318 @@
+"""A batch in parts: over devices, in space, and over micro-batches, in time.
+
+A training step is written for one part of its batch. The parts' gradients and sums add up to those
+of the batch, for every term is divided by the number of real examples of the whole batch. Random
+numbers of an example follow from its place in the batch. So the numbers of a step are those of the
+undivided one, within rounding, whichever devices and micro-batches it is divided into. The
+exceptions are batch norms: over micro-batches always, over devices where they are not synchronized,
+a part is normalized by its own statistics.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+
+from serjax.errors import InputError
+from serjax.layers.batch_norm import HypercomplexBatchNorm
+
+KINDS = ("none", "shard_map", "pmap")
+_AXIS = "data"
+
+
+@flax.struct.dataclass
+class Part:
+    """The part of a batch that is computed at once on one device.
+
+    Attributes:
+        first: int32, place of its first example in the batch.
+        batch_weight: Real examples of the whole batch, 1 at least.
+        batch_size: Entries of the whole batch.
+        synchronized: Axis over which batch norms take their statistics together, or None.
+    """
+
+    first: jax.Array
+    batch_weight: jax.Array
+    batch_size: int = flax.struct.field(pytree_node=False)
+    synchronized: str | None = flax.struct.field(pytree_node=False)
+
+    def keys(self, key: jax.Array, count: int) -> jax.Array:
+        """A key for each of the part's examples, `[count]`, by its place in the batch."""
+        places = self.first + jnp.arange(count, dtype=jnp.int32)
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+
+    def normalized_weight(self, weight: jax.Array) -> jax.Array:
+        """Real examples, from weights `[count]`, that the part's batch norms see."""
+        total = jnp.sum(weight)
+        return total if self.synchronized is None else jax.lax.psum(total, self.synchronized)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within the context, layers that couple or draw examples heed the whole batch."""
+        with nn.intercept_methods(self._intercept):
+            yield
+
+    def _intercept(
+        self,
+        call: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+        context: nn.module.InterceptorContext,
+    ) -> Any:
+        layer = context.module
+        scope: Any = layer.scope
+        if isinstance(layer, nn.Dropout) and len(args[0]) < self.batch_size:
+            return self._dropout(layer, *args)
+        batch_norm = getattr(layer, "use_running_average", None) is False
+        if self.synchronized is None or not batch_norm or layer.axis_name is not None:
+            return call(*args, **kwargs)
+        if isinstance(layer, nn.BatchNorm):
+            # Flax's own takes the mean of the devices' means, wrong where masks differ.
+            twin: nn.Module = HypercomplexBatchNorm(
+                False,
+                layer.momentum,
+                layer.epsilon,
+                layer.dtype,
+                layer.param_dtype,
+                axis_name=self.synchronized,
+                parent=scope,
+            )
+        else:
+            twin = layer.clone(parent=scope, axis_name=self.synchronized)
+        return twin(*args, **kwargs)
+
+    def _dropout(self, layer: nn.Dropout, x: jax.Array) -> jax.Array:
+        """As Flax's, by this part's rows of the whole batch's random numbers."""
+        if layer.deterministic or layer.rate == 0:
+            return x
+        keep = 1.0 - layer.rate
+        key = layer.make_rng(layer.rng_collection)
+        drawn = jax.random.bernoulli(key, keep, (self.batch_size, *x.shape[1:]))
+        mine = jax.lax.dynamic_slice_in_dim(drawn, self.first, len(x))
+        return jnp.where(mine, x / keep, jnp.zeros_like(x))
+
+
+def _together(tree: Any, other: Any) -> Any:
+    """Sums of numbers; of truth values, whether both are true."""
+    return jax.tree.map(lambda a, b: a & b if a.dtype == bool else a + b, tree, other)
+
+
+def _over_devices(tree: Any) -> Any:
+    """The same over the devices."""
+
+    def total(x: jax.Array) -> jax.Array:
+        if x.dtype == bool:
+            return jax.lax.pmin(x.astype(jnp.int32), _AXIS) > 0
+        return jax.lax.psum(x, _AXIS)
+
+    return jax.tree.map(total, tree)
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """How a batch is divided.
+
+    Attributes:
+        kind: "none": on one device; "shard_map": `jax.shard_map` on a mesh of all devices, under
+            `jax.jit`; "pmap": `jax.pmap`. Both give the same numbers.
+        devices: One for "none".
+        accumulate: Micro-batches, one after the other. Batch norms normalize each by itself, and
+            their running statistics move once for each.
+        sync_batch_norm: Whether batch norms take the statistics of all devices' examples. If not,
+            each device's are its own, and the running ones the mean by real examples.
+    """
+
+    kind: str = "none"
+    devices: tuple[jax.Device, ...] = ()
+    accumulate: int = 1
+    sync_batch_norm: bool = True
+
+    @property
+    def axis(self) -> str | None:
+        """Name of the axis of devices, None without one."""
+        return None if self.kind == "none" else _AXIS
+
+    @property
+    def device_count(self) -> int:
+        """Devices that share a batch."""
+        return 1 if self.kind == "none" else len(self.devices)
+
+    def describe(self) -> str:
+        """How it divides, behind what is said of a step; empty where it does not."""
+        over = f" on each of {self.device_count} devices, {self.kind}" if self.axis else ""
+        return over + (f", {self.accumulate} micro-batches" if self.accumulate > 1 else "")
+
+    def _mesh(self) -> jax.sharding.Mesh:
+        return jax.sharding.Mesh(np.array(self.devices), (_AXIS,))
+
+    def _sharding(self, *axes: str) -> Sharding:
+        if self.kind == "none":
+            return SingleDeviceSharding(self.devices[0] if self.devices else jax.devices()[0])
+        return NamedSharding(self._mesh(), PartitionSpec(*axes))
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts a tree of arrays on every device, whole."""
+        return jax.device_put(tree, self._sharding())
+
+    def split_sharding(self) -> Sharding:
+        """Of arrays whose first axis is divided over the devices."""
+        return self._sharding(_AXIS)
+
+    def split(self, indices: np.ndarray) -> jax.Array:
+        """Puts a batch's indices where a step reads them.
+
+        Args:
+            indices: `[batch]`.
+
+        Returns:
+            `[devices, batch / devices]`. Micro-batches are stretches of the batch, and a device has
+            a stretch of each, so that they hold the same examples on any number of devices.
+        """
+        parts = indices.reshape(self.accumulate, self.device_count, -1).swapaxes(0, 1)
+        return jax.device_put(parts.reshape(self.device_count, -1), self.split_sharding())
+
+    def abstract_batch(self, batch_size: int) -> jax.ShapeDtypeStruct:
+        """Shape, dtype and place of what `split` gives."""
+        shape = (self.device_count, batch_size // self.device_count)
+        return jax.ShapeDtypeStruct(shape, np.int32, sharding=self.split_sharding())
+
+    def check(self, batch_size: int) -> None:
+        """Raises InputError for a batch that cannot be divided evenly."""
+        if batch_size % (self.device_count * self.accumulate):
+            raise InputError(
+                f"batch_size: expected a multiple of {self.device_count * self.accumulate}, for "
+                f"{self.device_count} devices and {self.accumulate} micro-batches, found "
+                f"{batch_size}; or use --parallel none and --accumulate 1"
+            )
+
+    def sum_over_parts(
+        self,
+        of_part: Callable[[Any, jax.Array, Part], tuple[Any, Any]],
+        stats: Any,
+        indices: jax.Array,
+    ) -> tuple[Any, Any]:
+        """Computes the parts of a batch, and the sums over them.
+
+        Args:
+            of_part: `of_part(stats, indices, part) -> (stats, sums)`. `sums` is a tree of numbers,
+                which are added, and of truth values, which are true where all are.
+            stats: Running statistics before the batch.
+            indices: int32, those of the batch that are this device's; -1 is an empty entry.
+
+        Returns:
+            Running statistics after the batch, and sums, the same on every device.
+        """
+        indices = indices.reshape(self.accumulate, -1)
+        micro = indices.shape[1]
+        own_weight = jnp.sum(indices >= 0, dtype=jnp.float32)
+        weight = own_weight if self.axis is None else jax.lax.psum(own_weight, self.axis)
+        device = jnp.int32(0) if self.axis is None else jax.lax.axis_index(self.axis)
+        synchronized = self.axis if self.sync_batch_norm else None
+
+        def run(stats: Any, number: jax.Array, indices: jax.Array) -> tuple[Any, Any]:
+            first = (number * self.device_count + device) * micro
+            whole = micro * self.device_count * self.accumulate
+            part = Part(first, jnp.maximum(weight, 1.0), whole, synchronized)
+            return of_part(stats, indices, part)
+
+        if self.accumulate == 1:
+            stats, sums = run(stats, jnp.int32(0), indices[0])
+        else:
+
+            def add(carry: tuple[Any, Any], part: tuple[jax.Array, jax.Array]) -> Any:
+                stats, sums = run(carry[0], *part)
+                return (stats, _together(carry[1], sums)), None
+
+            numbers = jnp.arange(self.accumulate, dtype=jnp.int32)
+            like = jax.eval_shape(run, stats, numbers[0], indices[0])[1]
+            nothing = jax.tree.map(lambda x: jnp.full(x.shape, x.dtype == bool, x.dtype), like)
+            (stats, sums), _ = jax.lax.scan(add, (stats, nothing), (numbers, indices))
+        if self.axis is None:
+            return stats, sums
+        if synchronized is None:
+            share = own_weight / jnp.maximum(weight, 1.0)
+            stats = _over_devices(jax.tree.map(lambda x: x * share.astype(x.dtype), stats))
+        return stats, _over_devices(sums)
+
+    def compile_step(self, step: Callable[..., Any]) -> jax.stages.Wrapped:
+        """Makes one program of `step(state, examples, indices, references)`, on all devices.
+
+        Args:
+            step: Written for one device, its results the same on every one. The state is donated;
+                the indices are what `split` gives.
+        """
+        if self.kind == "none":
+            return jax.jit(step, donate_argnums=0)
+        if self.kind == "pmap":
+            return jax.pmap(
+                step,
+                _AXIS,
+                in_axes=(None, None, 0, None),
+                out_axes=None,
+                devices=self.devices,
+                donate_argnums=0,
+            )
+        everywhere = PartitionSpec()
+        specs = (everywhere, everywhere, PartitionSpec(_AXIS), everywhere)
+        sharded = jax.shard_map(
+            step, mesh=self._mesh(), in_specs=specs, out_specs=everywhere, check_vma=False
+        )
+        return jax.jit(sharded, donate_argnums=0)
+
+    def compile_evaluation(self, step: Callable[..., jax.Array]) -> jax.stages.Wrapped:
+        """Makes one program of `step(variables, samples, start, length, size)`, on all devices.
+
+        Args:
+            step: Written for one device. `start`, `length` and the result are divided along their
+                first axis; `size` is static.
+        """
+        if self.kind == "none":
+            return jax.jit(step, static_argnums=4)
+
+        @functools.partial(jax.jit, static_argnums=4)
+        def whole(variables: Any, samples: Any, start: Any, length: Any, size: int) -> jax.Array:
+            everywhere, split = PartitionSpec(), PartitionSpec(_AXIS)
+            return jax.shard_map(
+                functools.partial(step, size=size),
+                mesh=self._mesh(),
+                in_specs=(everywhere, everywhere, split, split),
+                out_specs=split,
+                check_vma=False,
+            )(variables, samples, start, length)
+
+        return whole
+
+
+UNDIVIDED = Division()
+
+
+def divide(
+    kind: str | None, batch_size: int, accumulate: int = 1, sync_batch_norm: bool = True
+) -> Division:
+    """The division of batches over the devices that are there.
+
+    Args:
+        kind: One of `KINDS`; None: "shard_map" where there are several devices, else "none".
+        batch_size: Entries of a batch.
+        accumulate: See `Division`.
+        sync_batch_norm: See `Division`.
+
+    Raises:
+        InputError: The batch cannot be divided evenly.
+    """
+    devices = tuple(jax.local_devices())
+    if kind is None:
+        kind = "none" if len(devices) == 1 else "shard_map"
+    division = Division(
+        kind, devices[:1] if kind == "none" else devices, accumulate, sync_batch_norm
+    )
+    division.check(batch_size)
+    return division

@@ -1,0 +1,175 @@
+"""Steps on several devices, for `test_parallel.py`, in a process that has as many.
+
+python tests/parallel_worker.py train FOLDER MODEL ...   every kind of step, and a checkpoint
+python tests/parallel_worker.py resume FOLDER            the step after that checkpoint
+python tests/parallel_worker.py run FOLDER EPOCHS KIND   a whole run, or the rest of it
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+
+from serjax import frontend, layers, models, training
+from serjax.data import batches
+from serjax.training import Checkpoints, make_evaluation_step, make_train_step
+from serjax.training.parallel import Division
+from serjax.training.state import state_of
+
+SIZED = dataclasses.replace(frontend.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
+VARIABLE = dataclasses.replace(frontend.PADI, bins=16, segment_seconds=3.0)
+# The second is a last batch, whose last two of eight devices have no example.
+BATCHES = np.stack([np.arange(16), np.r_[np.arange(27, 16, -1), [-1] * 5]]).astype(np.int32)
+EXAMPLES = 28
+
+
+class Normed(nn.Module):
+    """Every kind of batch norm, and dropout, between two products."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False, mask=None):
+        filled = None if mask is None else mask.any(-1)[:, None]
+        dense = y = nn.Dense(8)(x.reshape(x.shape[0], -1))
+        for norm in (nn.BatchNorm, layers.QuaternionBatchNorm, layers.WhiteningBatchNorm):
+            y = norm(use_running_average=not train, momentum=0.5)(y, mask=filled)
+        y = nn.Dropout(0.25, deterministic=not train)(y)
+        return nn.Dense(3)(y), {"dense": dense}
+
+
+MODELS = {
+    "normed": (Normed(), SIZED, "conservative"),
+    "dscnn": (models.create("dscnn", 3, hidden=8), SIZED, "conservative"),
+    "resnet34_stats": (
+        models.create("resnet34_stats", 3, blocks=(1, 1), channels=4, hidden=8),
+        VARIABLE,
+        "conservative",
+    ),
+}
+
+
+def pack(front_end):
+    """Tones of different pitch and length, in three classes."""
+    rng = np.random.default_rng(0)
+    size = front_end.segment_samples
+    lengths = rng.integers(size // 3, size, EXAMPLES)
+    waves = [
+        0.3 * np.sin(np.arange(n) * rng.uniform(0.05, 0.5)) + 0.05 * rng.normal(size=n)
+        for n in lengths
+    ]
+    labels = (np.arange(EXAMPLES) % 3).tolist()
+    return batches.pack([w.astype(np.float32) for w in waves], labels, size, room=size)
+
+
+def first_state(name):
+    model, front_end, _ = MODELS[name]
+    x = np.zeros((1, *front_end.input_shape), np.float32)
+    return state_of(jax.jit(model.init)(jax.random.key(1), x), optimizer())
+
+
+def optimizer():
+    # Adam's first steps are as large for a gradient of rounding errors as for another.
+    return optax.sgd(0.05, momentum=0.9)
+
+
+def make_step(name, division, **options):
+    model, front_end, augmentation = MODELS[name]
+    return make_train_step(
+        model,
+        front_end,
+        optimizer(),
+        jax.random.key(2),
+        3,
+        augmentation,
+        division=division,
+        **options,
+    )
+
+
+def take(state, name, division, step, rows):
+    """Steps over some batches; the state, and the sums that each step told."""
+    examples = division.replicate(pack(MODELS[name][1]))
+    told = []
+    for row in rows:
+        state, result = step(state, examples, division.split(row), None)
+        told.append(jax.device_get(result))
+    return state, told
+
+
+def flat(state, told):
+    """Arrays by name, of a state and of what was told."""
+    leaves = jax.tree_util.tree_leaves_with_path((state.params, state.batch_stats, told))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def evaluate(name, division, state):
+    model, front_end, _ = MODELS[name]
+    examples = jax.tree.map(np.asarray, pack(front_end))
+    step = make_evaluation_step(model, front_end, division=division)
+    start, length = examples.start[:16], examples.length[:16]
+    split = division.split_sharding()
+    return step(
+        state.variables,
+        division.replicate(examples.samples),
+        *jax.device_put((start, length), split),
+        front_end.segment_samples,
+    )
+
+
+def train(folder, *names):
+    devices = tuple(jax.devices())
+    one = Division("none", devices[:1])
+    divisions = {
+        "none": one,
+        "shard_map": Division("shard_map", devices),
+        "pmap": Division("pmap", devices),
+    }
+    halves = {
+        "none-2": dataclasses.replace(one, accumulate=2),
+        "shard_map-2": Division("shard_map", devices, accumulate=2),
+        "own": Division("shard_map", devices[:2], sync_batch_norm=False),
+    }
+    for name in names:
+        for kind, division in (divisions | (halves if name == "normed" else {})).items():
+            state = division.replicate(first_state(name))
+            step = make_step(name, division)
+            state, told = take(state, name, division, step, BATCHES)
+            arrays = flat(state, told)
+            if kind in divisions and name == "normed":
+                arrays["probabilities"] = np.asarray(evaluate(name, division, state))
+            np.savez(folder / f"{name}-{kind}.npz", **arrays)
+    division = divisions["shard_map"]
+    state = division.replicate(first_state("normed"))
+    state, _ = take(state, "normed", division, make_step("normed", division), BATCHES[:1])
+    Checkpoints(folder / "checkpoints").save_last(state, {})
+
+
+def resume(folder):
+    division = Division("shard_map", tuple(jax.devices()))
+    like = division.replicate(first_state("normed"))
+    saved = Checkpoints(folder / "checkpoints").restore_last(like)
+    assert saved is not None
+    step = make_step("normed", division)
+    state, told = take(saved[0], "normed", division, step, BATCHES[1:])
+    np.savez(folder / f"resumed-{len(division.devices)}.npz", **flat(state, told))
+
+
+def run(folder, epochs, kind):
+    config = training.RunConfig(
+        model="dscnn",
+        dataset_options={"speakers": 6, "words": 2},
+        model_options={"hidden": 8},
+        epochs=int(epochs),
+        batch_size=8,
+        schedule="constant",
+        parallel=kind,
+    )
+    training.run(config, out=folder, resume=folder.exists())
+
+
+if __name__ == "__main__":
+    command, folder, *others = sys.argv[1:]
+    {"train": train, "resume": resume, "run": run}[command](Path(folder), *others)
