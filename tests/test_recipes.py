@@ -158,6 +158,7 @@ def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
     arguments = ("deepika2025", "--embedded", "--scale", "small", "--only", "ravdess-clean")
     status, output, errors = reproduce(*arguments)
     assert status == 0, errors
+    assert "fold-1, 1 of 3" in output
     table = (tmp_path / "runs" / "deepika2025" / "table.md").read_text()
     assert "| RAVDESS, clean spectrograms | 82 |" in table
     assert "At the small scale, which shows that it runs: 1 of 8 rows, at most 3 folds" in table
@@ -170,6 +171,24 @@ def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
     status, output, _ = reproduce(*arguments, "--resume")
     assert status == 0
     assert "training loss" not in output  # nothing was trained again
+
+
+def test_recalls_of_classes_stand_beside_the_paper(recipes):
+    tiwari = importlib.import_module("recipes.tiwari").RECIPE
+    rows = [row for row in tiwari.rows if row.name in ("knn", "resnet34")]
+    accuracy = {"wa": {"value": 0.5, "low": 0.25, "high": 0.75}}
+    classes = {"anger": {"recall": 0.125}, "sadness": {"recall": 1.0}}  # and no happiness
+    measured = {"test": accuracy, "per_class": classes}
+    text = importlib.import_module("reproduce")._markdown(
+        tiwari, rows, {row.name: measured for row in rows}, ["About it."]
+    )
+    assert (
+        "|  | WA % paper | WA % here | recall of anger % paper | recall of anger % here |" in text
+    )
+    figures = "50.0 (25.0 – 75.0) | 93 | 12.5 | 55 |  | 77 | 100.0 |"
+    assert f"| K nearest neighbours |  | {figures}" in text
+    assert "| ResNet-34 on TESS and RAVDESS | 83.1 | 50.0 (25.0 – 75.0) |  | 12.5 |" in text
+    assert "About it." in text
 
 
 @pytest.mark.parametrize(

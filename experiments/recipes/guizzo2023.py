@@ -136,7 +136,7 @@ RECIPE = Recipe(
         "of leaving a rest, and their predictions are averaged.",
     ),
     small={"epochs": 1, "batch_size": 8, "model_options": {"hidden": 32}},
-    small_rows=("ravdess-quat-none-random", "ravdess-quat-dual-sw-actor"),
+    small_rows=("ravdess-quat-none-random", "ravdess-quat-single-s-actor"),
     teachers="librispeech_words",
     teacher_options={"words": 1000},
 )
