@@ -30,7 +30,21 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_split(parser)
     arguments.add_training(parser)
     arguments.add_anti_transfer(parser)
+    parser.add_argument(
+        "--profile",
+        type=_steps,
+        metavar="FIRST:LAST",
+        help="records these steps, from 1, for Perfetto or TensorBoard, in the run's profile/",
+    )
     return parser
+
+
+def _steps(text: str) -> tuple[int, int]:
+    """FIRST:LAST."""
+    first, _, last = text.partition(":")
+    if not (first.isdigit() and last.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected FIRST:LAST, found {text!r}")
+    return int(first), int(last)
 
 
 def main() -> int:
@@ -49,6 +63,7 @@ def main() -> int:
             resume=given.resume,
             console=console,
             command=command,
+            profile=given.profile,
         )
 
     return arguments.run(run)

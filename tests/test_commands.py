@@ -128,6 +128,8 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--freeze", "stem"], ["'stem': expected to match a layer", "classifier/conv1"]),
         (["--freeze", "(", "--dataset-option", "words=2"], ["'(': not a regular expression"]),
         (["--init", "nowhere"], ["nowhere"]),
+        (["--profile", "4:2"], ["profile: expected steps from 1 on", "found 4:2"]),
+        (["--profile", "1:2", "--model", "svm"], ["profile: expected none with svm"]),
         (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
     ],
 )

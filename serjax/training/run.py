@@ -16,8 +16,9 @@ from rich.console import Console
 from serjax import models, pretrained, report
 from serjax.data import batches
 from serjax.data.batches import Examples
+from serjax.errors import InputError
 from serjax.frontend import FrontEnd
-from serjax.training import baseline, freeze, memory, parallel, results
+from serjax.training import baseline, freeze, memory, parallel, profiling, results
 from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described, device
@@ -28,7 +29,7 @@ from serjax.training.loop import LoopState, StopRequest, train
 from serjax.training.optimizers import make_optimizer
 from serjax.training.reading import Recordings
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
-from serjax.training.step import StepResult, make_train_step
+from serjax.training.step import StepResult, TrainStep, make_train_step
 from serjax.training.task import (
     RunConfig,
     Task,
@@ -120,6 +121,7 @@ def run(
     console: Console | None = None,
     command: list[str] | None = None,
     recordings: Recordings | None = None,
+    profile: tuple[int, int] | None = None,
 ) -> Path:
     """Trains, tests and reports.
 
@@ -130,6 +132,8 @@ def run(
         console: Where to tell of it; None: standard output.
         command: As it is to be shown in the report.
         recordings: Of the run's corpora, if they are already read.
+        profile: First and last step, from 1, of a profile for Perfetto or TensorBoard; it goes to
+            `profile/` of the run folder.
 
     Returns:
         The run folder, filled with `config.json`, `history.csv`, `metrics.json`,
@@ -145,25 +149,51 @@ def run(
     console = console or Console()
     clock = Clock()
     config.check()
+    if profile is not None:
+        profiling.check(profile)
     config = config.resolved()
     with clock.timed("data"):
         task = prepare(config, build_front_end(config), console, recordings)
     finish = _network if config.model in models.names() else _classical
     with contextlib.ExitStack() as stack:
-        return finish(config, task, out, resume, console, command or [], clock, stack)
+        job = _Job(config, task, out, resume, console, command or [], clock, stack, profile)
+        return finish(job)
 
 
-def _open(
-    described: dict[str, Any],
-    fixed: Sequence[str],
-    out: Path | None,
-    resume: bool,
-    console: Console,
-    size: str,
-    stack: contextlib.ExitStack,
-) -> Path:
-    """Opens the run folder, until the stack is closed, and says what is run."""
-    folder = stack.enter_context(open_folder(out, resume, described, fixed, console))
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What is run, where to, and what is told of it; `stack` is closed at its end."""
+
+    config: RunConfig
+    task: Task
+    out: Path | None
+    resume: bool
+    console: Console
+    command: list[str]
+    clock: Clock
+    stack: contextlib.ExitStack
+    profile: tuple[int, int] | None
+
+
+def _profiled(
+    job: _Job,
+    step: jax.stages.Compiled,
+    references: References | None,
+    done: int,
+    folder: Path,
+) -> contextlib.AbstractContextManager[TrainStep]:
+    """The step as the loop calls it, some of its calls recorded if that is asked for."""
+    call: TrainStep = functools.partial(_with_references, step, references)
+    if job.profile is None:
+        return contextlib.nullcontext(call)
+    return profiling.Profiled(call, job.profile, done, folder / "profile", job.console)
+
+
+def _open(job: _Job, described: dict[str, Any], fixed: Sequence[str], size: str) -> Path:
+    """Opens the run folder, until the job's end, and says what is run."""
+    console = job.console
+    opened = open_folder(job.out, job.resume, described, fixed, console)
+    folder = job.stack.enter_context(opened)
     tested = described["test_dataset"]
     console.print(
         f"[bold]{described['model']}[/bold]{size} on {described['dataset']}"
@@ -177,19 +207,13 @@ def _open(
     return folder
 
 
-def _classical(
-    config: RunConfig,
-    task: Task,
-    out: Path | None,
-    resume: bool,
-    console: Console,
-    command: list[str],
-    clock: Clock,
-    stack: contextlib.ExitStack,
-) -> Path:
+def _classical(job: _Job) -> Path:
     """The run of a classical model. It takes seconds, so resuming starts it anew."""
+    config, task, console, clock = job.config, job.task, job.console, job.clock
+    if job.profile is not None:
+        raise InputError(f"profile: expected none with {config.model}, which takes no steps")
     fixed = [f.name for f in dataclasses.fields(config)]
-    folder = _open(described(config, task, command), fixed, out, resume, console, "", stack)
+    folder = _open(job, described(config, task, job.command), fixed, "")
     with console.status("fitting"):
         classifier, probabilities = baseline.fit(config, task, clock)
     with clock.timed("evaluate"):
@@ -199,17 +223,9 @@ def _classical(
     return folder
 
 
-def _network(
-    config: RunConfig,
-    task: Task,
-    out: Path | None,
-    resume: bool,
-    console: Console,
-    command: list[str],
-    clock: Clock,
-    stack: contextlib.ExitStack,
-) -> Path:
+def _network(job: _Job) -> Path:
     """The run of a network."""
+    config, task, console, clock = job.config, job.task, job.console, job.clock
     epochs, batch_size = config.epochs, config.batch_size
     assert epochs is not None
     assert batch_size is not None
@@ -234,9 +250,8 @@ def _network(
     if config.schedule != "cosine":
         free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
-    about = described(config, task, command, parameters)
-    size = f", {parameters:,} parameters,"
-    folder = _open(about, fixed, out, resume, console, size, stack)
+    about = described(config, task, job.command, parameters)
+    folder = _open(job, about, fixed, f", {parameters:,} parameters,")
 
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
@@ -295,7 +310,7 @@ def _network(
             return scores(probabilities, task.labels[task.split.validation])
 
     loop = LoopState()
-    saved = checkpoints.restore_last(state) if resume else None
+    saved = checkpoints.restore_last(state) if job.resume else None
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])
         console.print(f"resumed at epoch {loop.epoch}, batch {loop.batch}", highlight=False)
@@ -303,13 +318,14 @@ def _network(
     with (
         explained(),
         clock.timed("train"),
+        _profiled(job, compiled, references, int(state.step), folder) as call,
         RunDisplay(console) as display,
         StopRequest().installed() as stop,
     ):
         state, loop = train(
             state,
             loop,
-            step=functools.partial(_with_references, compiled, references),
+            step=call,
             examples=examples,
             order=order,
             evaluate=evaluate,
