@@ -98,7 +98,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default=_DEFAULTS.dtype, help="float32 or bfloat16 (%(default)s)")
     add(
         "--parallel",
-        help=f"batches over devices: {', '.join(KINDS)} (shard_map where there are several)",
+        help=f"batches over devices: {', '.join(KINDS)} (shard_map on those that divide a batch)",
     )
     add(
         "--sync-batch-norm",
@@ -118,6 +118,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULTS.remat,
         help="computed again for the gradients, to save memory: none, dots (all but products), "
         "everything (%(default)s)",
+    )
+    add(
+        "--steps-per-call",
+        type=int,
+        metavar="N",
+        help="steps between which the device waits for nothing (1 on a CPU, 16 elsewhere)",
     )
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
     add(
@@ -270,6 +276,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         sync_batch_norm=arguments.sync_batch_norm,
         accumulate=arguments.accumulate,
         remat=arguments.remat,
+        steps_per_call=arguments.steps_per_call,
         initial=arguments.init,
         embedding=arguments.embedding,
         freeze=dict(arguments.freeze),

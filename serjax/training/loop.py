@@ -153,6 +153,20 @@ def _diverged(step: int, result: StepResult, norm_before: float) -> DivergedErro
     return DivergedError(f"loss is {loss} at step {step}; likely cause: {cause}")
 
 
+def _filled_up(block: np.ndarray, steps: int) -> np.ndarray:
+    """The indices of one call, `[batch]` of a single step, else `[steps, batch]`."""
+    if steps == 1:
+        return block[0]
+    return np.pad(block, ((0, steps - len(block)), (0, 0)), constant_values=-1)
+
+
+def _each(found: StepResult, count: int, steps: int) -> list[StepResult]:
+    """The results of the first steps of a call."""
+    if steps == 1:
+        return [found]
+    return [jax.tree.map(lambda x, i=i: x[i], found) for i in range(count)]
+
+
 def train(
     state: TrainState,
     loop: LoopState,
@@ -167,6 +181,7 @@ def train(
     display: Display,
     stop: StopRequest,
     place: Callable[[np.ndarray], jax.Array] = jax.device_put,
+    steps_per_call: int = 1,
 ) -> tuple[TrainState, LoopState]:
     """Trains until the epochs are done or the validation loss has stopped falling.
 
@@ -181,8 +196,10 @@ def train(
         epochs: Most epochs.
         patience: Epochs without a lower validation loss after which training stops.
         display: Told of batches and epochs.
-        stop: Asked after every batch.
+        stop: Asked after every call of `step`.
         place: Puts a batch's indices where `step` reads them.
+        steps_per_call: Batches that `step` takes at once; of more than 1, the last call of an epoch
+            is filled up with batches without examples.
 
     Returns:
         Last state and loop state. The best variables are in `checkpoints`.
@@ -206,13 +223,16 @@ def train(
         with jax.transfer_guard("disallow"):
             while loop.batch < len(indices):
                 started = time.monotonic()
-                state, result = step(state, examples, place(indices[loop.batch]))
-                result = jax.device_get(result)
+                block = indices[loop.batch : loop.batch + steps_per_call]
+                state, found = step(state, examples, place(_filled_up(block, steps_per_call)))
+                results = _each(jax.device_get(found), len(block), steps_per_call)
                 loop.seconds += time.monotonic() - started
-                if not np.isfinite(result.loss + result.anti_transfer):
-                    raise _diverged(int(jax.device_get(state.step)), result, gradient_norm)
-                gradient_norm = float(result.gradient_norm)
-                loop.add(result)
+                for number, result in enumerate(results, start=1):
+                    if not np.isfinite(result.loss + result.anti_transfer):
+                        at = int(jax.device_get(state.step)) - len(block) + number
+                        raise _diverged(at, result, gradient_norm)
+                    gradient_norm = float(result.gradient_norm)
+                    loop.add(result)
                 display.batch(loop, len(indices), epochs)
                 if stop.signal_number is not None:
                     save()

@@ -170,18 +170,23 @@ class Division:
         """Puts a batch's indices where a step reads them.
 
         Args:
-            indices: `[batch]`.
+            indices: `[batch]`, or of several steps `[steps, batch]`.
 
         Returns:
-            `[devices, batch / devices]`. Micro-batches are stretches of the batch, and a device has
-            a stretch of each, so that they hold the same examples on any number of devices.
+            `[devices, batch / devices]` or `[devices, steps, batch / devices]`. Micro-batches are
+            stretches of the batch, and a device has a stretch of each, so that they hold the same
+            examples on any number of devices.
         """
-        parts = indices.reshape(self.accumulate, self.device_count, -1).swapaxes(0, 1)
-        return jax.device_put(parts.reshape(self.device_count, -1), self.split_sharding())
+        *steps, batch_size = indices.shape
+        parts = indices.reshape(*steps, self.accumulate, self.device_count, -1)
+        shape = (self.device_count, *steps, batch_size // self.device_count)
+        parts = np.moveaxis(parts, -2, 0).reshape(shape)
+        return jax.device_put(parts, self.split_sharding())
 
-    def abstract_batch(self, batch_size: int) -> jax.ShapeDtypeStruct:
+    def abstract_batch(self, batch_size: int, steps: int = 1) -> jax.ShapeDtypeStruct:
         """Shape, dtype and place of what `split` gives."""
-        shape = (self.device_count, batch_size // self.device_count)
+        block = (steps,) if steps > 1 else ()
+        shape = (self.device_count, *block, batch_size // self.device_count)
         return jax.ShapeDtypeStruct(shape, np.int32, sharding=self.split_sharding())
 
     def check(self, batch_size: int) -> None:
@@ -242,6 +247,16 @@ class Division:
             stats = _over_devices(jax.tree.map(lambda x: x * share.astype(x.dtype), stats))
         return stats, _over_devices(sums)
 
+    def filled(self, indices: jax.Array) -> jax.Array:
+        """How many of these steps have any example, on whichever device; the first ones do.
+
+        Args:
+            indices: `[steps, n]`, those that are this device's; -1 is an empty entry.
+        """
+        some = jnp.any(indices >= 0, axis=1).astype(jnp.int32)
+        some = some if self.axis is None else jax.lax.psum(some, self.axis)
+        return jnp.sum(some > 0, dtype=jnp.int32)
+
     def compile_step(self, step: Callable[..., Any]) -> jax.stages.Wrapped:
         """Makes one program of `step(state, examples, indices, references)`, on all devices.
 
@@ -300,7 +315,8 @@ def divide(
     """The division of batches over the devices that are there.
 
     Args:
-        kind: One of `KINDS`; None: "shard_map" where there are several devices, else "none".
+        kind: One of `KINDS`, on all devices; None: "shard_map" on as many devices as divide the
+            batch evenly, "none" on one.
         batch_size: Entries of a batch.
         accumulate: See `Division`.
         sync_batch_norm: See `Division`.
@@ -310,7 +326,10 @@ def divide(
     """
     devices = tuple(jax.local_devices())
     if kind is None:
-        kind = "none" if len(devices) == 1 else "shard_map"
+        shares = range(len(devices), 0, -1)
+        share = next((n for n in shares if batch_size % (n * accumulate) == 0), 1)
+        devices = devices[:share]
+        kind = "none" if share == 1 else "shard_map"
     division = Division(
         kind, devices[:1] if kind == "none" else devices, accumulate, sync_batch_norm
     )

@@ -161,7 +161,7 @@ _OF_STAGES = (
     *("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "staircase"),
     *("weight_decay", "patience"),
     *("augmentation", "initial", "embedding", "freeze", "anti_transfer", "training_part_of"),
-    *("parallel", "sync_batch_norm", "accumulate", "remat"),
+    *("parallel", "sync_batch_norm", "accumulate", "remat", "steps_per_call"),
 )
 
 

@@ -18,7 +18,7 @@ from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.frontend import FrontEnd
-from serjax.training import baseline, freeze, memory, parallel, profiling, results
+from serjax.training import baseline, block, freeze, memory, parallel, profiling, results
 from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described, device
@@ -246,7 +246,12 @@ def _network(job: _Job) -> Path:
             untrained=lambda: (model, _untrained(model, front_end, config.seed)),
         )
         teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
-    free = {"patience", "parallel", "remat"}  # they leave the numbers, but for rounding
+    free = {
+        "patience",
+        "parallel",
+        "remat",
+        "steps_per_call",
+    }  # they leave the numbers, but for rounding
     if config.schedule != "cosine":
         free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
@@ -267,6 +272,8 @@ def _network(job: _Job) -> Path:
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
+    # A profile tells of each step by itself.
+    steps = 1 if job.profile is not None else block.steps_per_call(config.steps_per_call)
     explained = functools.partial(
         memory.explained, batch_size, division.device_count, config.accumulate, config.remat
     )
@@ -288,12 +295,14 @@ def _network(job: _Job) -> Path:
             anti_transfer=teachers,
             division=division,
             remat=config.remat,
+            steps_per_call=steps,
         )
-        indices = division.abstract_batch(batch_size)
+        indices = division.abstract_batch(batch_size, steps)
         compiled = step.lower(state, examples, indices, references).compile()
         evaluator.compile(state.variables, examples)
     console.print(
-        f"step: {memory.peak_bytes(compiled) / 2**20:.1f} MiB{division.describe()}",
+        f"step: {memory.peak_bytes(compiled) / 2**20:.1f} MiB{division.describe()}"
+        f"{f', {steps} steps a call' if steps > 1 else ''}",
         highlight=False,
         soft_wrap=True,
     )
@@ -335,6 +344,7 @@ def _network(job: _Job) -> Path:
             display=display,
             stop=stop,
             place=division.split,
+            steps_per_call=steps,
         )
     clock.seconds["train"] -= clock.seconds.get("evaluate", 0.0)
     with clock.timed("evaluate"):

@@ -17,7 +17,7 @@ from serjax import augment, metrics
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
-from serjax.training import freeze, memory
+from serjax.training import block, freeze, memory
 from serjax.training.anti_transfer import AntiTransferLoss, References
 from serjax.training.objective import (
     Batch,
@@ -85,6 +85,7 @@ def make_train_step(
     objective: Objective = classification,
     division: Division = UNDIVIDED,
     remat: str = "none",
+    steps_per_call: int = 1,
 ) -> jax.stages.Wrapped:
     """Makes `step(state, examples, indices, references) -> (state, result)`.
 
@@ -105,6 +106,8 @@ def make_train_step(
         objective: The loss of each example.
         division: Of a batch, over devices and micro-batches.
         remat: One of `serjax.training.memory.REMAT`, what the backward pass computes again.
+        steps_per_call: If more than 1, indices and results are those of so many steps, see
+            `serjax.training.block.in_blocks`.
     """
     size = front_end.segment_samples
     if front_end.variable_length:
@@ -199,6 +202,8 @@ def make_train_step(
         branches = [functools.partial(step_of_stage, first) for first in firsts]
         return jax.lax.switch(stage, branches, state, examples, indices, references)
 
+    if steps_per_call > 1:
+        return division.compile_step(block.in_blocks(step, steps_per_call, division))
     return division.compile_step(step)
 
 

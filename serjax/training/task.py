@@ -41,6 +41,7 @@ _OF_NETWORKS = (
     "sync_batch_norm",
     "accumulate",
     "remat",
+    "steps_per_call",
 )
 
 EMBEDDINGS = ("random", "pretrained")
@@ -128,13 +129,15 @@ class RunConfig:
         training_part_of: A run on the same corpus of whose training part this one is, split anew:
             so a teacher knows nothing of what its student is tested on.
         parallel: How a batch is divided over devices, one of `serjax.training.parallel.KINDS`;
-            None: "shard_map" where there are several devices, else "none".
+            None: "shard_map" on as many devices as divide the batch evenly, "none" on one.
         sync_batch_norm: Whether batch norms take the statistics of all devices' examples, as on
             one device.
         accumulate: Micro-batches whose gradients make a step, one after the other. Batch norms
             normalize each by itself.
         remat: What the backward pass computes again instead of keeping it, one of
             `serjax.training.memory.REMAT`.
+        steps_per_call: Steps that the device takes before the host hears of them; None: as suits
+            the device, see `serjax.training.block.steps_per_call`.
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
         test_dataset_options: The same for the test corpus.
@@ -176,6 +179,7 @@ class RunConfig:
     sync_batch_norm: bool = True
     accumulate: int = 1
     remat: str = "none"
+    steps_per_call: int | None = None
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     test_dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -183,7 +187,7 @@ class RunConfig:
 
     def check(self) -> None:
         """Raises InputError for values that no run can have, before anything is read."""
-        for name in ("epochs", "batch_size", "patience", "accumulate"):
+        for name in ("epochs", "batch_size", "patience", "accumulate", "steps_per_call"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}: expected at least 1, found {value}")
