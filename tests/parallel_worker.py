@@ -6,6 +6,7 @@ python tests/parallel_worker.py run FOLDER EPOCHS KIND   a whole run, or the res
 """
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import optax
 from serjax import frontend, layers, models, training
 from serjax.data import batches
 from serjax.training import Checkpoints, make_evaluation_step, make_train_step
-from serjax.training.parallel import Division
+from serjax.training.parallel import Division, divide
 from serjax.training.state import state_of
 
 SIZED = dataclasses.replace(frontend.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
@@ -99,6 +100,18 @@ def take(state, name, division, step, rows):
     return state, told
 
 
+def take_together(name, division, rows, steps):
+    """The same from the first state, in one call that is filled up with empty batches."""
+    filled = np.pad(rows, ((0, steps - len(rows)), (0, 0)), constant_values=-1)
+    examples = division.replicate(pack(MODELS[name][1]))
+    step = make_step(name, division, steps_per_call=steps)
+    state, told = step(
+        division.replicate(first_state(name)), examples, division.split(filled), None
+    )
+    told = jax.device_get(told)
+    return state, [jax.tree.map(lambda x, i=i: x[i], told) for i in range(len(rows))]
+
+
 def flat(state, told):
     """Arrays by name, of a state and of what was told."""
     leaves = jax.tree_util.tree_leaves_with_path((state.params, state.batch_stats, told))
@@ -141,6 +154,11 @@ def train(folder, *names):
             if kind in divisions and name == "normed":
                 arrays["probabilities"] = np.asarray(evaluate(name, division, state))
             np.savez(folder / f"{name}-{kind}.npz", **arrays)
+    for kind in ("shard_map", "pmap"):
+        arrays = flat(*take_together("normed", divisions[kind], BATCHES, steps=3))
+        np.savez(folder / f"normed-{kind}-block.npz", **arrays)
+    shares = {size: divide(None, size).device_count for size in (4, 7, 11, 20, 64)}
+    (folder / "shares.json").write_text(json.dumps(shares))
     division = divisions["shard_map"]
     state = division.replicate(first_state("normed"))
     state, _ = take(state, "normed", division, make_step("normed", division), BATCHES[:1])

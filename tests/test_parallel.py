@@ -1,6 +1,7 @@
 """Steps divided over devices and micro-batches: the numbers of the undivided step."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,21 @@ def assert_devices_compute_what_one_computes(folder, name):
 def test_devices_compute_what_one_computes(steps):
     """Parameters, statistics and sums, with augmentation, dropout, and a last batch with gaps."""
     assert_devices_compute_what_one_computes(steps, "normed")
+
+
+@pytest.mark.parametrize("kind", ["shard_map", "pmap"])
+def test_several_steps_in_one_call_over_devices(steps, kind):
+    """Two batches, the second with gaps, and a third without examples."""
+    arrays = np.load(steps / f"normed-{kind}-block.npz")
+    one = np.load(steps / "normed-none.npz")
+    assert set(arrays.files) == set(one.files) - {"probabilities"}
+    for name in arrays.files:
+        np.testing.assert_allclose(arrays[name], one[name], 1e-4, 2e-5, err_msg=name)
+
+
+def test_as_many_devices_as_divide_a_batch_share_it(steps):
+    shares = json.loads((steps / "shares.json").read_text())
+    assert shares == {"4": 4, "7": 7, "11": 1, "20": 5, "64": 8}
 
 
 @pytest.mark.slow
