@@ -333,7 +333,7 @@ def test_a_run_on_speakers_becomes_a_model_of_emotions(run):
     [
         ("resnet34_stats", {}, "expected a run of resnet34_stats, found one of dscnn"),
         ("quat_dscnn", {}, "expected a run of quat_dscnn, found one of dscnn"),
-        ("dscnn", {"hidden": 32}, "not a checkpoint of this model: "),
+        ("dscnn", {"hidden": 32}, "not a checkpoint of this model, or a damaged one: "),
         ("dscnn", {"input_channels": 3}, "input_channels: expected 1, as in the run .*, found 3"),
     ],
 )
@@ -348,7 +348,9 @@ def test_a_checkpoint_under_another_models_name_is_refused(run, tmp_path):
     config = (folder / "config.json").read_text()
     config = config.replace('"model": "dscnn"', '"model": "vgg16"')
     (folder / "config.json").write_text(config.replace('"hidden": 16', '"stages": [[4]]'))
-    with pytest.raises(InputError, match="not a checkpoint of this model: ") as refused:
+    with pytest.raises(
+        InputError, match="not a checkpoint of this model, or a damaged one: "
+    ) as refused:
         pretrained.load("vgg16", folder)
     assert "\n" not in str(refused.value)
 
