@@ -7,8 +7,8 @@ as the authors' code does. Memory is arguments, results and temporaries of the c
 kept matrices are those of 500 utterances.
 """
 
+import dataclasses
 import functools
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from measure import Program, scaled, summary, time_together
+from measure import Program, compile_lowered, scaled, summary, time_together
 from settings import Cases, Figure, Settings
 
 from serjax import models, training
@@ -112,20 +112,13 @@ class _Steps:
             self.model, self.front_end, self._optimizer, jax.random.key(0), 4, anti_transfer=loss
         )
         arguments = (self.examples, self._indices, references)
-        started = time.perf_counter()
-        lowered = step.lower(self.state, *arguments)
-        compiled = lowered.compile()
-        seconds = time.perf_counter() - started
-        memory: Any = compiled.memory_analysis()
-        taken = memory.argument_size_in_bytes + memory.temp_size_in_bytes
-        taken += memory.output_size_in_bytes - memory.alias_size_in_bytes
+        program = compile_lowered(step.lower(self.state, *arguments))
 
         def call() -> Any:
-            self.state, result = compiled(self.state, *arguments)
+            self.state, result = program.call(self.state, *arguments)
             return result
 
-        operations = float((lowered.cost_analysis() or {}).get("flops", float("nan")))
-        return Program(call, (), operations, int(memory.temp_size_in_bytes), int(taken), seconds)
+        return dataclasses.replace(program, call=call)
 
 
 def _measured(settings: Settings, name: str, layers: Sequence[int]) -> list[dict[str, Any]]:

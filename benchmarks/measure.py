@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from serjax.training import memory
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:
@@ -36,23 +38,22 @@ def compile_program(
     function: Callable[..., Any], *arguments: Any, donate: tuple[int, ...] = ()
 ) -> Program:
     """Compiles a function for these arguments, of which those at `donate` may be overwritten."""
-    lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
+    return compile_lowered(jax.jit(function, donate_argnums=donate).lower(*arguments), *arguments)
+
+
+def compile_lowered(lowered: jax.stages.Lowered, *arguments: Any) -> Program:
+    """Compiles what was lowered for these arguments."""
     started = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - started
     cost = lowered.cost_analysis() or {}
-    memory: Any = compiled.memory_analysis()
+    needs: Any = compiled.memory_analysis()
     return Program(
         compiled,
         arguments,
         float(cost.get("flops", float("nan"))),
-        int(memory.temp_size_in_bytes),
-        int(
-            memory.argument_size_in_bytes
-            + memory.output_size_in_bytes
-            + memory.temp_size_in_bytes
-            - memory.alias_size_in_bytes
-        ),
+        int(needs.temp_size_in_bytes),
+        memory.peak_bytes(compiled),
         seconds,
     )
 

@@ -7,6 +7,7 @@ share. Both algebras hear what their papers have them hear: the quaternion netwo
 of RH-emo, which is a part of them here. Ratios are to the real network in the same rounds.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -118,14 +119,7 @@ class Network:
             held[0], value = program.call(held[0], x, labels)
             return value
 
-        return Program(
-            call,
-            (),
-            program.operations,
-            program.temporary_bytes,
-            program.memory_bytes,
-            program.compile_seconds,
-        )
+        return dataclasses.replace(program, call=call, arguments=())
 
 
 def _best(seconds: dict[tuple[str, int], np.ndarray], form: str) -> tuple[int, np.ndarray]:

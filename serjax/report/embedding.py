@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serjax.files import PathLike
-from serjax.report.figures import _LIGHT, _figure, _save, _style
+from serjax.report.figures import _LIGHT, _figure, _save, _style, show_spectrogram
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Speech spans some 60 dB; the square root of a magnitude shows most of it.
 _COMPONENTS = ("discrete emotion", "valence", "arousal", "dominance")
 
 
@@ -40,6 +38,7 @@ def plot_reconstructions(
     Raises:
         ValueError: Shapes or numbers of spectrograms differ.
     """
+    # Speech spans some 60 dB; the square root of a magnitude shows most of it.
     rows = np.sqrt(np.stack([np.asarray(originals, float), np.asarray(reconstructions, float)]))
     if rows.ndim != 4 or rows.shape[1] != len(titles):
         raise ValueError(
@@ -52,7 +51,8 @@ def plot_reconstructions(
         for column, title in enumerate(titles):
             for row, name in enumerate(("original", "reconstruction")):
                 axes = grid[row, column]
-                _show(axes, rows[row, column], seconds, max_hz, rows[:, column].max())
+                top = rows[:, column].max() or 1
+                show_spectrogram(axes, rows[row, column], seconds, max_hz, 0, top)
                 if column == 0:
                     axes.set_ylabel(f"{name}\nfrequency (kHz)")
             grid[0, column].set_title(title, loc="left")
@@ -94,24 +94,9 @@ def plot_embedding(
         row = figure.subplots(1, 1 + len(channels), sharex=True, sharey=True)
         pictures = [np.sqrt(np.asarray(spectrogram, float)), *channels]
         for axes, picture, name in zip(row, pictures, (title, *_COMPONENTS), strict=True):
-            _show(axes, picture, seconds, max_hz, picture.max())
+            show_spectrogram(axes, picture, seconds, max_hz, 0, picture.max() or 1)
             axes.set_title(name, loc="left")
             axes.set_xlabel("time (s)")
         row[0].set_ylabel("frequency (kHz)")
     _save(figure, path)
     return figure
-
-
-def _show(axes: "Axes", picture: np.ndarray, seconds: float, max_hz: float, top: float) -> None:
-    """Draws `[frames, bins]`, dark where it is 0."""
-    axes.imshow(
-        picture.T,
-        origin="lower",
-        aspect="auto",
-        extent=(0, seconds, 0, max_hz / 1000),
-        cmap="magma",
-        vmin=0,
-        vmax=top or 1,
-        interpolation="nearest",
-    )
-    axes.grid(False)

@@ -17,6 +17,7 @@ from serjax import metrics
 from serjax.files import PathLike, write_bytes_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 200
@@ -274,20 +275,27 @@ def spectrogram_png(magnitude_db: Any, seconds: float, max_hz: float) -> bytes:
         figure = _figure(4.0, 1.9)
         figure.patch.set_alpha(0)
         axes = figure.subplots()
-        axes.imshow(
-            decibels.T,
-            origin="lower",
-            aspect="auto",
-            extent=(0, seconds, 0, max_hz / 1000),
-            cmap="magma",
-            vmin=peak - 80,
-            vmax=peak,
-            interpolation="nearest",
-        )
-        axes.grid(False)
+        show_spectrogram(axes, decibels, seconds, max_hz, peak - 80, peak)
         axes.set_xlabel("time (s)")
         axes.set_ylabel("frequency (kHz)")
         return png(figure)
+
+
+def show_spectrogram(
+    axes: "Axes", picture: np.ndarray, seconds: float, max_hz: float, low: float, high: float
+) -> None:
+    """Draws `[frames, bins]`, dark at `low` and bright at `high`, in seconds by kHz."""
+    axes.imshow(
+        picture.T,
+        origin="lower",
+        aspect="auto",
+        extent=(0, seconds, 0, max_hz / 1000),
+        cmap="magma",
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+    )
+    axes.grid(False)
 
 
 def png(figure: "Figure") -> bytes:

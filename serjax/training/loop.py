@@ -205,9 +205,11 @@ def train(
         Last state and loop state. The best variables are in `checkpoints`.
 
     Raises:
+        InputError: The disk has no room for the checkpoints.
         DivergedError: The loss is not finite. The last checkpoint is from before.
         InterruptedRunError: `stop` was requested; the run is saved.
     """
+    checkpoints.check_space(state)
     saved_at = time.monotonic()
 
     def save() -> None:

@@ -246,12 +246,8 @@ def _network(job: _Job) -> Path:
             untrained=lambda: (model, _untrained(model, front_end, config.seed)),
         )
         teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
-    free = {
-        "patience",
-        "parallel",
-        "remat",
-        "steps_per_call",
-    }  # they leave the numbers, but for rounding
+    # These leave the numbers, but for rounding.
+    free = {"patience", "parallel", "remat", "steps_per_call"}
     if config.schedule != "cosine":
         free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
@@ -323,7 +319,6 @@ def _network(job: _Job) -> Path:
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])
         console.print(f"resumed at epoch {loop.epoch}, batch {loop.batch}", highlight=False)
-    checkpoints.check_space(state)
     with (
         explained(),
         clock.timed("train"),
