@@ -22,6 +22,7 @@ from serjax.training import rhemo
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.objective import Batch
 from serjax.training.run import _initial_state
+from serjax.training.state import draw
 from serjax.training.task import abstract_variables, build_model
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -266,7 +267,7 @@ def test_the_first_stage_trains_the_autoencoder_alone(finished):
     run = training.finished.load_best(finished)
     key = jax.random.split(jax.random.key(0), 3)[0]
     x = jnp.zeros((1, 512, 128, 1), jnp.float32)
-    initial = jax.jit(run.model.init)(key, x)["params"]
+    initial = draw(lambda key: run.model.init(key, x)["params"], key)
     first, second = best_of_stages(finished)
     for name in HEADS:
         jax.tree.map(
@@ -365,7 +366,8 @@ def test_what_cannot_be_is_refused(tmp_path, change, message):
 def test_a_quaternion_network_takes_the_encoder_and_no_more(finished, key):
     model, variables = pretrained.load("quat_dscnn", finished, 3, key=key)
     own = training.finished.load_best(finished).variables
-    fresh = jax.jit(model.init)(key, jnp.zeros((1, 512, 128, 1), jnp.float32))
+    x = jnp.zeros((1, 512, 128, 1), jnp.float32)
+    fresh = draw(lambda key: model.init(key, x), key)
     for name in ("params", "batch_stats"):
         jax.tree.map(
             np.testing.assert_array_equal, variables[name]["embedding"], own[name]["embedding"]

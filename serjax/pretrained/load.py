@@ -17,7 +17,7 @@ from serjax.pretrained.encoder import with_embedding
 from serjax.pretrained.families import FAMILIES
 from serjax.training import freeze
 from serjax.training.finished import load_best
-from serjax.training.state import Variables
+from serjax.training.state import Variables, draw
 from serjax.training.task import build_front_end, build_model, input_shape
 
 
@@ -208,7 +208,7 @@ def _renewed(model: nn.Module, source: _Source, fresh: Sequence[str], key: jax.A
         named = ((freeze.leaf_path(keys), leaf) for keys, leaf in leaves)
         return {path: leaf for path, leaf in named if path[1:-1] in layers}
 
-    new = jax.jit(initialize)(key) if layers else {}
+    new = draw(initialize, key) if layers else {}
 
     def choose(keys: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         path = freeze.leaf_path(keys)

@@ -1,7 +1,7 @@
 """What a training run carries from step to step."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import flax.struct
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 Variables = dict[str, Any]
+_T = TypeVar("_T")
 
 
 @flax.struct.dataclass
@@ -52,6 +53,16 @@ def create_state(
     def initialize(key: jax.Array) -> TrainState:
         return state_of(model.init(key, jnp.zeros(input_shape, jnp.float32)), optimizer)
 
+    return draw(initialize, key)
+
+
+def draw(initialize: Callable[[jax.Array], _T], key: jax.Array) -> _T:
+    """Calls a function that draws initial weights, compiled as one program.
+
+    Args:
+        initialize: Of a key, to any tree of arrays.
+        key: Of the weights.
+    """
     # It runs once: random numbers for every layer take half a minute to optimize on two CPU cores
     # and, optimized or not, half a second to draw.
     return jax.jit(initialize, compiler_options={"xla_backend_optimization_level": 1})(key)
