@@ -18,6 +18,19 @@ settings.register_profile("serjax", deadline=None, derandomize=True, max_example
 settings.load_profile("serjax")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs are compiled once for all tests, and for the commands that they run.
+
+    They lie in pytest's own cache: `--cache-clear` compiles anew.
+    """
+    cache = getattr(config, "cache", None)
+    if cache is not None and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = str(cache.mkdir("jax"))
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
 @pytest.fixture
 def key() -> jax.Array:
     return jax.random.key(0)

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from serjax import models, pretrained, report, training
 from serjax.data import dimensions
@@ -40,22 +39,8 @@ CONFIG = training.RHEmoConfig(
 HEADS = ("discrete", "valence", "arousal", "dominance")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """Programs are compiled once for all runs here."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in zip(names, (str(tmp_path_factory.mktemp("cache")), 0.5), strict=True):
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, standard_promotion, cache):
+def finished(tmp_path_factory, standard_promotion):
     """A small pretraining that nothing stopped."""
     return training.pretrain(CONFIG, out=tmp_path_factory.mktemp("rhemo") / "run")
 
