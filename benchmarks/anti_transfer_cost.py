@@ -22,7 +22,7 @@ from settings import Cases, Figure, Settings
 from serjax import models, training
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.anti_transfer import AntiTransferLoss, References
+from serjax.training.anti_transfer import OF_TEACHERS, AntiTransferLoss, References
 from serjax.training.state import create_state
 from serjax.training.task import abstract_variables, input_shape
 
@@ -50,17 +50,10 @@ class _BatchWide(AntiTransferLoss):
     """One Gram matrix of all channels of all examples, differentiated automatically."""
 
     def __call__(
-        self,
-        references: References | None,
-        indices: jax.Array,
-        x: jax.Array,
-        mask: jax.Array,
-        features: Mapping[str, jax.Array],
+        self, references: References | None, indices: jax.Array, features: Mapping[str, Any]
     ) -> jax.Array:
-        (_, name), (teacher,) = self.terms[0], self.teachers
-        assert references is not None
-        shared = jax.lax.stop_gradient(features.get("embedding", x))
-        (theirs,) = teacher(references.leaves[0], shared, mask)
+        ((_, name),) = self.terms
+        (theirs,) = features[OF_TEACHERS]
 
         def gram(y: jax.Array) -> jax.Array:
             rows = jnp.moveaxis(y, -1, 1).reshape(len(y) * y.shape[-1], -1)
@@ -68,7 +61,7 @@ class _BatchWide(AntiTransferLoss):
 
         ours, theirs = gram(features[name]), jax.lax.stop_gradient(gram(theirs))
         cosine = ours @ theirs / (jnp.linalg.norm(ours) * jnp.linalg.norm(theirs) + 1e-9)
-        return jnp.full(len(x), jnp.square(cosine))
+        return jnp.full(len(indices), jnp.square(cosine))
 
 
 class _Steps:

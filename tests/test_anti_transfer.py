@@ -1,6 +1,7 @@
 """Anti-transfer in training: teachers, what is kept of them, and the commands."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -50,6 +51,18 @@ def loss_of(name, *specs, dtype=jnp.float32):
     return model, AntiTransferLoss(model, abstract, front_end, specs, teachers)
 
 
+def terms(model, loss, references, indices, variables, x, mask):
+    """The terms of a batch, in one program with the network."""
+
+    @jax.jit
+    def apply(references, variables, x, mask):
+        forward = loss.beside(functools.partial(model.apply, mutable=["batch_stats"]), references)
+        (_, features), _ = forward(variables, x, mask=mask)
+        return loss(references, indices, features)
+
+    return apply(references, variables, x, mask)
+
+
 @pytest.fixture(scope="module")
 def examples():
     rng = np.random.default_rng(0)
@@ -80,10 +93,10 @@ def test_terms_are_the_losses_of_whole_networks_kept_or_not(name, speakers, exam
     expected = sum(losses.anti_transfer_loss(features[n], theirs[n], 0.5) for n in layers)
     assert np.all(expected > 1e-3)
 
-    found = jax.jit(loss)(loss.references(), indices, x, mask, features)
+    found = terms(model, loss, loss.references(), indices, variables, x, mask)
     np.testing.assert_allclose(found, expected, rtol=1e-4)  # as other compilations round
     kept = loss.keep(variables, examples, members, 2)
-    found = np.asarray(jax.jit(loss)(kept, indices, x, mask, features))
+    found = np.asarray(terms(model, loss, kept, indices, variables, x, mask))
     np.testing.assert_allclose(found[[0, 1, 3]], expected[jnp.array([0, 1, 3])], atol=1e-3)
     assert sum(layer.nbytes for layer in kept.kept) == loss.kept_bytes(3)
 
@@ -96,9 +109,8 @@ def test_bfloat16_teachers_hold_the_loss_within_a_thousandth(speakers, examples)
     indices = jnp.arange(3)
     start, length, _, _ = batches.select(examples, indices)
     x, mask = models.front_end("vgg16")(batches.cut(examples.samples, start, length, 64000), length)
-    _, features = jax.jit(model.apply)(variables, x)
     exact, near = (
-        jax.jit(term)(term.references(), indices, x, mask, features) for term in (loss, rough)
+        terms(model, term, term.references(), indices, variables, x, mask) for term in (loss, rough)
     )
     np.testing.assert_allclose(near, exact, atol=1e-3)
 
@@ -154,8 +166,10 @@ def test_a_step_descends_the_sum_of_both_losses(speakers, examples):
             mutable=["batch_stats"],
             rngs={"dropout": jax.random.split(jax.random.fold_in(jax.random.key(0), 0), 3)[2]},
         )
+        shared = jax.lax.stop_gradient(features["embedding"])
+        (theirs,) = loss.teachers[0](references.leaves[0], shared, mask)
         terms = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-        terms += loss(references, indices, x, mask, features)
+        terms += losses.anti_transfer_loss(features["conv2"], theirs, 3.0)
         return jnp.sum(terms * weight) / 2
 
     expected = jax.tree.map(

@@ -245,7 +245,7 @@ class Embedded(nn.Module):
         Raises:
             InputError: The classifier's, where the embedding is too small for it.
         """
-        y, _ = self.embedding(x, train=train, mask=mask)
+        y = self.embed(x, train=train, mask=mask)
         try:
             logits, features = self.classify(y, train=train, mask=mask)
         except InputError as error:
@@ -255,6 +255,13 @@ class Embedded(nn.Module):
                 f"bins over {bins}"
             ) from error
         return logits, {"embedding": y, **features}
+
+    def embed(
+        self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
+    ) -> jax.Array:
+        """Embeds `[batch, frames, bins, 1]` -> `[batch, rows, columns, 4]`."""
+        y, _ = self.embedding(x, train=train, mask=mask)
+        return y
 
     def classify(
         self, y: jax.Array, *, train: bool = False, mask: jax.Array | None = None

@@ -34,17 +34,13 @@ UNTRAINED = "untrained"
 
 # More than this is computed anew in every step instead of kept.
 _MOST_KEPT_BYTES = 2**32
+OF_TEACHERS = "of teachers"
+"""Where the features of a network in training hold its teachers' layers."""
 
 
 def _behind(model: nn.Module) -> str | None:
     """Method that applies a network to the embedding, where it stands behind one."""
     return "classify" if isinstance(model, models.Embedded) else None
-
-
-def _shared_input(model: nn.Module, x: jax.Array, features: Mapping[str, jax.Array]) -> jax.Array:
-    """What both networks read, without a derivative."""
-    shared = x if _behind(model) is None else features["embedding"]
-    return jax.lax.stop_gradient(shared)
 
 
 class Teacher:
@@ -238,14 +234,11 @@ class AntiTransferLoss:
         ) -> list[jax.Array]:
             start, length, _, _ = batches.select(examples, indices)
             x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
-            features: Any
-            _, features = self._model.apply(variables, x, mask=mask)
-            shared = _shared_input(self._model, x, features)
-            return [
-                jax.vmap(gram.keep)(_positions(layer))
-                for teacher, leaves in zip(self.teachers, sources, strict=True)
-                for layer in teacher(leaves, shared, mask)
-            ]
+            shared: Any = x
+            if _behind(self._model) is not None:
+                shared = self._model.apply(variables, x, mask=mask, method="embed")
+            layers = self._of_teachers(sources, shared, mask)
+            return [jax.vmap(gram.keep)(_positions(layer)) for layer in layers]
 
         parts = []
         for first in range(0, len(members), batch_size):
@@ -257,28 +250,62 @@ class AntiTransferLoss:
         row[members] = np.arange(len(members))
         return References((), kept, jax.device_put(row))
 
+    def beside(
+        self, apply: Callable[..., Any], references: References | None
+    ) -> Callable[..., Any]:
+        """The network's `apply`, with the teachers' layers among its features.
+
+        Teachers run before the network does, so that what they take meanwhile is free again when
+        it needs most.
+
+        Args:
+            apply: `(variables, x, mask=..., **options) -> ((logits, features), updates)`.
+            references: From `references` or `keep`; of the latter nothing is run.
+        """
+        assert references is not None  # of every run that has this loss
+        if references.kept:
+            return apply
+        sources, behind = references.leaves, _behind(self._model)
+
+        def run(
+            variables: Variables, x: jax.Array, *, mask: jax.Array, **options: Any
+        ) -> tuple[Any, Any]:
+            embedding = {}
+            if behind is not None:
+                x, updates = apply(variables, x, mask=mask, method="embed", **options)
+                embedding, variables = {"embedding": x}, {**variables, **updates}
+            of_teachers = self._of_teachers(sources, jax.lax.stop_gradient(x), mask)
+            # A barrier would say this too, but XLA drops them on CPUs before it orders a program.
+            last = sum(layer[(0,) * layer.ndim] for layer in of_teachers)
+            x += 0 * jnp.asarray(last, x.dtype)
+            (logits, features), updates = apply(variables, x, mask=mask, method=behind, **options)
+            return (logits, {**embedding, **features, OF_TEACHERS: of_teachers}), updates
+
+        return run
+
+    def _of_teachers(self, sources: Any, shared: jax.Array, mask: jax.Array) -> list[jax.Array]:
+        """Activations of all terms' layers in the teachers."""
+        return [
+            layer
+            for teacher, leaves in zip(self.teachers, sources, strict=True)
+            for layer in teacher(leaves, shared, mask)
+        ]
+
     def __call__(
-        self,
-        references: References | None,
-        indices: jax.Array,
-        x: jax.Array,
-        mask: jax.Array,
-        features: Mapping[str, jax.Array],
+        self, references: References | None, indices: jax.Array, features: Mapping[str, Any]
     ) -> jax.Array:
         """Sum of the terms of each example.
 
         Args:
             references: From `references` or `keep`.
             indices: `[batch]` int32, the examples; -1 is an empty entry.
-            x: `[batch, frames, bins, 1]`.
-            mask: `[batch, frames]`.
-            features: Of the network in training.
+            features: Of what `beside` made of the network's `apply`.
 
         Returns:
             `[batch]` float32.
         """
         assert references is not None  # of every run that has this loss
-        total = jnp.zeros(len(x), jnp.float32)
+        total = jnp.zeros(len(indices), jnp.float32)
         if references.kept:
             rows = references.row[jnp.maximum(indices, 0)]
             for (spec, name), kept in zip(self.terms, references.kept, strict=True):
@@ -286,13 +313,7 @@ class AntiTransferLoss:
                 cosine = jax.vmap(gram.similarity_to_kept)(layer, kept[rows])
                 total += spec.beta * jnp.square(cosine)
             return total
-        shared = _shared_input(self._model, x, features)
-        of_teachers = [
-            layer
-            for teacher, leaves in zip(self.teachers, references.leaves, strict=True)
-            for layer in teacher(leaves, shared, mask)
-        ]
-        for (spec, name), of_teacher in zip(self.terms, of_teachers, strict=True):
+        for (spec, name), of_teacher in zip(self.terms, features[OF_TEACHERS], strict=True):
             total += losses.anti_transfer_loss(
                 features[name], of_teacher, spec.beta, aggregation=spec.aggregation
             )

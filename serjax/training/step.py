@@ -143,12 +143,12 @@ def make_train_step(
         x, mask = front_end.present(x, mask)
         # A part of a last batch may be empty, of which batch norms make no sense.
         some = part.normalized_weight(weight) > 0
-        forward = memory.rematerialized(
-            functools.partial(
-                freeze.apply, model, frozen=frozen, step=first, train=True, mutable=["batch_stats"]
-            ),
-            remat,
+        forward: Callable[..., Any] = functools.partial(
+            freeze.apply, model, frozen=frozen, step=first, train=True, mutable=["batch_stats"]
         )
+        if anti_transfer is not None:
+            forward = anti_transfer.beside(forward, references)
+        forward = memory.rematerialized(forward, remat)
 
         def loss_function(params: Any) -> tuple[jax.Array, Any]:
             variables = {"params": params, "batch_stats": stats}
@@ -159,7 +159,7 @@ def make_train_step(
             losses = objective(logits, features, Batch(x, label, utterance, state.step))
             total, unlike = jnp.sum(losses * weight), jnp.zeros(())
             if anti_transfer is not None:
-                terms = anti_transfer(references, indices, x, mask, features)
+                terms = anti_transfer(references, indices, features)
                 unlike = jnp.sum(terms * weight)
             mean = (total + unlike) / part.batch_weight
             return mean, (total, unlike, logits, updates.get("batch_stats", {}))

@@ -1,0 +1,52 @@
+"""Every network, in every algebra and precision, forward and backward at the sizes people use."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from networks import random_variables, variable_shapes
+
+from serjax import models
+from serjax.errors import InputError
+
+SIZES = [(64, 64), (128, 128), (224, 224), (512, 128)]
+# Other networks take the smallest of these sizes. RH-emo's decoder doubles what its encoder halves.
+SMALLEST = {"inception_v3": 75}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", models.names())
+def test_forward_and_backward(name, size, dtype, standard_promotion):
+    network = name.partition("_")[2] if name.startswith(("quat_", "phm")) else name
+    options = {"embedding": False} if network not in (name, "rhemo") else {}
+    channels = 4 if options else 1
+    model = models.create(name, 5, dtype=dtype, **options)
+    if min(size) < SMALLEST.get(network, 0):
+        with pytest.raises(InputError, match=f"at least {SMALLEST[network]} x {SMALLEST[network]}"):
+            variable_shapes(model, (2, *size, channels))
+        return
+
+    def loss(params, others, x):
+        variables = {"params": params, **others}
+        (logits, features), updates = model.apply(
+            variables, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
+        )
+        # What is neither a convolution nor the embedding is a result beside the logits.
+        results = [features[n] for n in features if n[:4] != "conv" and n != "embedding"]
+        total = sum(jnp.sum(jnp.square(result)) for result in (logits, *results))
+        return total, (logits, updates)
+
+    others = random_variables(model, (1, *size, channels))
+    params = others.pop("params")
+    x = np.abs(np.random.default_rng(1).normal(size=(2, *size, channels))).astype(np.float32)
+    # Most of the time would be compilation, and less of it changes no result by more than rounding.
+    options = {"xla_backend_optimization_level": 0}
+    gradient = jax.jit(jax.grad(loss, has_aux=True), compiler_options=options)
+    gradients, (logits, updates) = gradient(params, others, jnp.asarray(x))
+    assert logits.shape == (2, 5)
+    assert logits.dtype == jnp.float32
+    for leaf in jax.tree.leaves((gradients, logits, updates)):
+        assert jnp.all(jnp.isfinite(leaf))
+    assert any(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradients))
