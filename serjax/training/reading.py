@@ -120,7 +120,7 @@ def divide(
             split=config.split,
             target=target,
             validation=validation / (train + validation),
-            seed=config.seed,
+            seed=config.dividing_seed,
             content=content,
         )
     (corpus,) = corpora
@@ -130,14 +130,19 @@ def divide(
             config.split,
             target=target,
             fractions=config.fractions,
-            seed=config.seed,
+            seed=config.dividing_seed,
             content=content,
             parts_file=config.parts_file,
         )
     else:
         number, count = splits.fold_of(config.fold)
         folds = splits.folds(
-            corpus, config.split, target=target, folds=count, seed=config.seed, content=content
+            corpus,
+            config.split,
+            target=target,
+            folds=count,
+            seed=config.dividing_seed,
+            content=content,
         )
         if len(folds) != count:
             raise InputError(
