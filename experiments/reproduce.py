@@ -256,6 +256,31 @@ def _lacking(folders: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def _folds(row: Row, small: bool) -> int | None:
+    return _FEWEST_FOLDS if small and row.folds else row.folds
+
+
+def _check_divisions(
+    rows: Sequence[Row], configs: Sequence[training.RunConfig], small: bool
+) -> None:
+    """Refuses what the last row cannot be divided into before the first is trained."""
+    known = set()
+    for row, config in zip(rows, configs, strict=True):
+        one = row.anti_transfer is not None or config.test_dataset is not None
+        folds = _folds(row, small)
+        of = (config.dataset, config.test_dataset, config.labels, config.split)
+        if (key := (of, one, folds, str(config.dataset_options))) in known:
+            continue
+        known.add(key)
+        try:
+            if one:
+                training.check_division(config)
+            else:
+                training.check_folds(config, folds=folds)
+        except InputError as error:
+            raise InputError(f"{row.name}: {error}") from error
+
+
 def _run(
     row: Row,
     config: training.RunConfig,
@@ -282,8 +307,7 @@ def _run(
         return place
     options = {**options, "out": place, "resume": place.exists(), "members": members}
     if config.test_dataset is not None:
-        # What training and validation do not share, within the first corpus.
-        return training.cross_corpus(dataclasses.replace(config, split="speaker"), **options)
+        return training.cross_corpus(config, **options)
     return training.cross_validate(config, folds=folds, **options)
 
 
@@ -350,6 +374,7 @@ def main() -> int:
     lacking = _lacking(folders or {})
     for line in lacking:
         console.print(line, highlight=False, soft_wrap=True)
+    _check_divisions([row for row, _ in plan], configs, small)
     if folder.exists() and any(folder.iterdir()) and not given.resume:
         raise InputError(f"{folder}: expected a new or empty folder; go on with it by --resume")
 
@@ -373,7 +398,7 @@ def main() -> int:
                     dataset_options=dict(recipe.teacher_options),
                     labels=None,
                 )
-            folds = _FEWEST_FOLDS if small and row.folds else row.folds
+            folds = _folds(row, small)
             members = _members(recipe, small) if tuned else 1
             place = _run(
                 row, config, _place(folder, row, tuned), folds, members, teachers, **options

@@ -27,9 +27,10 @@ class Row:
         name: Of the row's folder, and for `--only`.
         title: In the tables.
         config: Fields of `serjax.training.RunConfig`. With `test_dataset` it is a test across
-            corpora, with `anti_transfer` one division by `split`, else a cross-validation by the
-            protocol `split`. `dataset` "joined" is the corpora named by its option `corpora`,
-            whose folders are filled in.
+            corpora, and `split` is what training and validation do not share; with
+            `anti_transfer` one division by `split`; else a cross-validation by the protocol
+            `split`. `dataset` "joined" is the corpora named by its option `corpora`, whose
+            folders are filled in.
         folds: Of the cross-validation; None: as many as the protocol has.
         anti_transfer: Makes it a run of an anti-transfer sweep.
         starts: From weights "if given" by `--init` or made by the recipe's pretraining; from those

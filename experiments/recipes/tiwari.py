@@ -121,5 +121,5 @@ RECIPE = Recipe(
     ),
     tuned=Tuned({"epochs": 60, "patience": 60, "weight_decay": 1e-2}),
     small={"epochs": 1, "batch_size": 8, "image_size": (64, 64)},
-    small_rows=("knn", "lda", "svm", "rda", "tiwari_cnn", "resnet34"),
+    small_rows=("lda", "tiwari_cnn", "resnet34"),
 )

@@ -31,7 +31,7 @@ class Figures:
 
     Attributes:
         title: As in the paper.
-        published: Figures by row and then by name, None where the paper shows it without saying it.
+        published: Figures by row and then by name, None where the text does not give it.
             Names: "wa", "ua", "f1_macro", "f1_weighted" of the test part, in per cent; "mean_wa",
             "mean_ua", the same as means of the folds; "train_wa", "validation_wa" (per cent),
             "train_loss", "validation_loss" (nats), of the best epoch in each; "minutes" of training

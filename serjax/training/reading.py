@@ -152,6 +152,15 @@ def divide(
     return splits.Crossing(corpus, split, np.arange(len(corpus)))
 
 
+def check_division(config: "RunConfig") -> None:
+    """Finds by the tables alone, before a recording is opened, that a run cannot be divided.
+
+    Raises:
+        InputError: A corpus is not there, has nothing to recognize, or cannot be divided so.
+    """
+    divide(config, *tables(config))
+
+
 def _target(config: "RunConfig", corpus: Corpus) -> str:
     """The column that is recognized: what was asked for, or what suits the corpus."""
     target = config.target or ("emotion" if corpus.labels("emotion") else "text")

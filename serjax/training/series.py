@@ -103,6 +103,21 @@ def cross_corpus(
     return _run_all(runs, members, title, out, resume, console or Console(), command or [])
 
 
+def check_folds(config: RunConfig, *, folds: int | None = None) -> None:
+    """Finds by the corpus's table alone, before a recording is opened, what has no such folds.
+
+    Args:
+        config: As of `cross_validate`.
+        folds: As of `cross_validate`.
+
+    Raises:
+        InputError: The corpus is not there, has nothing to recognize, or cannot be divided so.
+    """
+    (corpus,), target = tables(config)
+    # A protocol that leaves one out has as many folds as there are, whatever is asked for.
+    splits.folds(corpus, config.split, target=target, folds=folds or 5, seed=config.dividing_seed)
+
+
 def _seeds(config: RunConfig, count: int) -> range:
     if count < 1:
         raise InputError(f"seeds: expected at least 1, found {count}")
