@@ -33,6 +33,7 @@ def run_folder(folder, right, losses, classes=CLASSES):
     for epoch, loss in enumerate(losses, start=1):
         row = dict.fromkeys(report.HISTORY_COLUMNS, 0.5)
         rows.append({**row, "epoch": epoch, "train_loss": loss, "train_wa": 0.1 * epoch})
+        rows[-1]["learning_rate"] = 0.01
     report.write_history(folder / "history.csv", rows)
     config = {"model": "dscnn", "dataset": "x", "split": "random"}
     report.write_json(folder / "config.json", config)
@@ -119,6 +120,9 @@ def test_epochs_are_means_of_the_runs_that_reached_them(outcome, tmp_path):
     lines = lines_of(table, {"row": [outcome]})
     expected = ["| 1 | 0.3 | 3 |", "| 2 | 0.2 | 1.5 |", "| 3 | 0.1 | 3 |", "| 4 | 0.05 |  |"]
     assert lines[-4:] == expected
+    rates = lines_of(report.Epochs("T", "row", {"learning_rate": ()}), {"row": [outcome]})
+    assert rates[2] == "| epoch of a row | learning rate paper | learning rate here |"
+    assert rates[-1] == "| 3 |  | 0.01 |"
     curves = report.Curves("C", ("row", "absent"), "curves.png")
     assert "![C](curves.png)" in lines_of(curves, {"row": [outcome]}, tmp_path)
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"

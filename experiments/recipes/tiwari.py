@@ -95,6 +95,7 @@ RECIPE = Recipe(
                 "train_loss": (0.318713, 0.328193, 0.246364),
                 "validation_loss": (0.583562, 0.561887, 0.515104),
                 "validation_wa": (78.4648, 81.0235, 83.1556),
+                "learning_rate": (),
             },
         ),
         Curves(

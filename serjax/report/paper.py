@@ -20,6 +20,7 @@ _OVER_EPOCHS = {
     "train_loss": "training loss",
     "validation_loss": "validation loss",
 }
+_RATE = {"learning_rate": "learning rate"}
 _COSTS = {"minutes": "training, minutes", "megabytes": "weights, MB"}
 _BYTES_PER_PARAMETER = 4
 _PER_CLASS = ("precision", "recall", "f1")
@@ -98,7 +99,8 @@ class Epochs:
         title: As in the paper.
         row: Name of the row.
         published: "train_loss", "validation_loss" in nats, "validation_wa" in per cent and so on,
-            from the first epoch on.
+            or "learning_rate" of the last step, from the first epoch on; empty where the text does
+            not give it.
     """
 
     title: str
@@ -236,8 +238,8 @@ def _figures(table: Figures, outcomes: Mapping[str, Sequence[Outcome]]) -> str:
 
 
 def _title(name: str) -> str:
-    if name in _COSTS or name.endswith("_loss"):
-        return {**_COSTS, **_OVER_EPOCHS}[name]
+    if name in _COSTS or name in _RATE or name.endswith("_loss"):
+        return {**_COSTS, **_RATE, **_OVER_EPOCHS}[name]
     return f"{ {**NAMES, **_OVER_RUNS, **_OVER_EPOCHS}.get(name, f'recall of {name}') } %"
 
 
@@ -335,7 +337,7 @@ def _epochs(table: Epochs, outcome: Outcome) -> str:
             paper = table.published[name] if outcome.published else ()
             cells.append(f"{paper[epoch]:g}" if epoch < len(paper) else "")
             found = [history[epoch][name] for history in outcome.histories if epoch < len(history)]
-            scale = 1.0 if name.endswith("_loss") else 100.0
+            scale = 100.0 if name.endswith(("_wa", "_ua")) else 1.0
             cells.append(f"{scale * np.mean(found):.3g}" if found else "")
         rows.append([str(epoch + 1), *cells])
     return _grid(header, rows)
