@@ -187,7 +187,7 @@ def _pretrainings(
             config = _reduced(config, recipe.small)
         config = _placed(config, (fields["dataset"],), folders, small)
         if folders is None:  # not the voices that are tested
-            config["dataset_options"] |= _OTHERS
+            config["dataset_options"] = {**config["dataset_options"], **_OTHERS}
         found[network] = training.RunConfig(**config)
     return found
 

@@ -241,7 +241,7 @@ def test_padis_parts_are_with_and_without(recipes, configured):
     assert other.initial is None
 
 
-def test_what_is_transferred_hears_other_voices(recipes):
+def test_what_is_transferred_hears_other_voices(recipes, configured):
     recipe = importlib.import_module("recipes.padi2021").RECIPE
     pretrainings = importlib.import_module("reproduce")._pretrainings
     folders = {"iemocap": "X", "voxceleb": "V"}
@@ -255,6 +255,20 @@ def test_what_is_transferred_hears_other_voices(recipes):
     assert pretrainings(recipe, recipe.rows, {"iemocap": "X"}, {}, 0, False) == {}
     embedded = pretrainings(recipe, recipe.rows, None, {}, 0, True)
     assert {c.dataset_options["seed"] for c in embedded.values()} == {1}
+    tested = [configured(recipe, row, None, small=True) for row in recipe.rows]
+    assert all("seed" not in config.dataset_options for config in tested)
+
+
+def test_rows_with_transfer_need_something_to_transfer(reproduce, tmp_path):
+    labels = dict.fromkeys(("ang", "hap", "exc", "neu", "sad"), 3)
+    root = iemocap(tmp_path / "iemocap", dict.fromkeys(range(1, 6), labels))
+    status, output, errors = reproduce(
+        *("padi2021", "--data-dir", f"iemocap={root}", "--only", "exp1-tl-aug-sp")
+    )
+    assert status == 2
+    assert "left out exp1-tl-aug-sp: no --init resnet34_stats=RUN, and no voxceleb" in output
+    assert "voxceleb: --data-dir voxceleb=DIR: the folders id10001" in output
+    assert "nothing to run" in errors
 
 
 @pytest.mark.parametrize(
