@@ -3,15 +3,17 @@
 import dataclasses
 import importlib
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from networks import variable_shapes
 from test_commands import call
+from test_paper_tables import run_folder
 from trees import give_sound, iemocap, ravdess, touch
 
-from serjax import models, report
+from serjax import models, report, training
 from serjax.data import CorpusError
 from serjax.data.corpora import PUBLISHED
 
@@ -222,6 +224,60 @@ def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
     assert "training loss" not in output  # nothing was trained again
 
 
+def check_tables(recipe, table, ran):
+    """Every table with a row that ran is there, and no other."""
+    for each in recipe.tables:
+        assert (f"## {each.title}" in table) is bool(set(each.rows) & set(ran))
+    assert all(f"- {deviation}" in table for deviation in recipe.deviations)
+
+
+@pytest.fixture
+def untrained(recipes, monkeypatch):
+    """Series that are written as if they had been trained; what they were asked for."""
+    asked = {}
+
+    def series(config, *, out, members, **options):
+        asked[out.name] = (config, members, options.get("folds"))
+        run_folder(out / "fold-1", 10, (1.0,))
+        shutil.copy(out / "fold-1" / "metrics.json", out)
+        measures = {"wa": 0.5, "ua": 0.5, "f1_macro": 0.5, "f1_weighted": 0.5}
+        summary = {"runs": [{"run": "fold-1"}], "mean": measures, "standard_deviation": measures}
+        report.write_json(out / "summary.json", {**summary, "pooled": {}, "interval": {}})
+        return out
+
+    monkeypatch.setattr(training, "cross_validate", series)
+    monkeypatch.setattr(training, "cross_corpus", series)
+    return asked
+
+
+def test_tuned_rows_are_ensembles_beside_the_papers(reproduce, untrained, tmp_path):
+    rows = ("--only", "resnet34", "--only", "knn")
+    status, _, errors = reproduce("tiwari", "--embedded", "--tuned", *rows)
+    assert status == 0, errors
+    assert set(untrained) == {"knn", "resnet34", "resnet34-tuned"}  # KNN has nothing to be tuned
+    (paper, one, _), (tuned, five, folds) = untrained["resnet34"], untrained["resnet34-tuned"]
+    assert (one, five, folds) == (1, 5, 5)
+    assert (paper.epochs, tuned.epochs, tuned.colormap) == (3, 60, paper.colormap)
+    table = (tmp_path / "runs" / "tiwari" / "table.md").read_text()
+    assert "| ResNet-34 on TESS and RAVDESS | 83.1 | 100.0 " in table
+    assert "| ResNet-34 on TESS and RAVDESS, tuned |  | 100.0 " in table
+    assert "Rows named tuned are not the paper's: epochs 60, patience 60" in table
+    assert "the mean of 5 networks in each fold" in table
+    assert (tmp_path / "runs" / "tiwari" / "epochs.png").exists()
+
+
+def test_all_rows_of_a_paper_make_all_its_tables(reproduce, recipes, untrained, tmp_path):
+    status, _, errors = reproduce("deepika2025", "--embedded")
+    assert status == 0, errors
+    recipe = importlib.import_module("recipes.deepika2025").RECIPE
+    assert set(untrained) == {row.name for row in recipe.rows}
+    table = (tmp_path / "runs" / "deepika2025" / "table.md").read_text()
+    check_tables(recipe, table, untrained)
+    assert "| IEMOCAP, clean spectrograms, AlexNet | 70.54 | 100.0 " in table
+    # Half a million float32 of 4 bytes, and a minute.
+    assert "| 38 | 1.0 | 201 | 2.0 |" in table
+
+
 def test_padis_parts_are_with_and_without(recipes, configured):
     recipe = importlib.import_module("recipes.padi2021").RECIPE
     rows = {row.name: row for row in recipe.rows if "-" in row.name}
@@ -363,13 +419,6 @@ def test_what_no_row_can_be_divided_into_is_told_first(reproduce, tmp_path):
     assert "exp1: " in errors
     assert "session" in errors
     assert "fold-1" not in output  # nothing was trained
-
-
-def check_tables(recipe, table, ran):
-    """Every table with a row that ran is there, and no other."""
-    for each in recipe.tables:
-        assert (f"## {each.title}" in table) is bool(set(each.rows) & set(ran))
-    assert all(f"- {deviation}" in table for deviation in recipe.deviations)
 
 
 @pytest.mark.slow
