@@ -41,6 +41,7 @@ _FEW = {"speakers": 6, "words": 3}
 # Other speakers, whose voices vary twice as much.
 _OTHERS = {"seed": 1, "variation": 1.0}
 _FEWEST_FOLDS = 3
+_FEWEST_MEMBERS = 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
         "--scale",
         default="paper",
         help="paper, or small: few rows, folds and epochs, small networks (%(default)s)",
+    )
+    add(
+        "--tuned",
+        action="store_true",
+        help="each network also with the best settings known here, in rows of their own",
     )
     add("--seed", type=int, default=0, help="(%(default)s)")
     add(
@@ -98,6 +104,7 @@ def configured(
     seed: int = 0,
     initial: Mapping[str, str] | None = None,
     small: bool = False,
+    tuned: bool = False,
 ) -> training.RunConfig:
     """A row's configuration on the corpora at hand.
 
@@ -106,41 +113,101 @@ def configured(
         row: What to run.
         folders: Where each corpus lies; None: the embedded corpus in place of all.
         seed: Of everything random.
-        initial: Weights to start from, by model.
+        initial: Weights to start from, by network.
         small: Whether to run as little as shows that it works.
+        tuned: Whether the recipe's own settings take the place of the paper's.
     """
     fields: dict[str, Any] = {**row.config, "seed": seed}
-    if row.config["model"] in models.names():
-        fields["initial"] = (initial or {}).get(row.config["model"])
+    if _is_network(row):
+        if row.starts != "by chance":
+            fields["initial"] = (initial or {}).get(_network(row))
+        if tuned:
+            fields |= recipe.tuned.config
         if small:
-            fields |= recipe.small
+            fields = _reduced(fields, recipe.small)
+    return training.RunConfig(**_placed(fields, row.corpora, folders, small))
+
+
+def _network(row: Row) -> str:
+    """What `--init` calls the row's network."""
+    return row.network or row.config["model"]
+
+
+def _is_network(row: Row) -> bool:
+    return row.config["model"] in models.names()
+
+
+def _reduced(fields: Mapping[str, Any], small: Mapping[str, Any]) -> dict[str, Any]:
+    options = {**fields.get("model_options", {}), **small.get("model_options", {})}
+    return {**fields, **small, "model_options": options}
+
+
+def _placed(
+    fields: Mapping[str, Any],
+    corpora: Sequence[str],
+    folders: Mapping[str, str] | None,
+    small: bool,
+) -> dict[str, Any]:
+    """The fields with the corpora's folders, or with the embedded corpus."""
+    placed = dict(fields)
     if folders is None:
         few = _FEW if small else {}
-        fields |= {"dataset": "synthetic", "labels": None, "dataset_options": few}
-        if "test_dataset" in fields:
-            fields |= {"test_dataset": "synthetic", "test_dataset_options": {**few, **_OTHERS}}
-    elif fields["dataset"] == "joined":
-        fields["dataset_options"] = {"corpora": {name: folders[name] for name in row.corpora}}
+        placed |= {"dataset": "synthetic", "labels": None, "dataset_options": few}
+        if "test_dataset" in placed:
+            placed |= {"test_dataset": "synthetic", "test_dataset_options": {**few, **_OTHERS}}
+    elif placed["dataset"] == "joined":
+        placed["dataset_options"] = {"corpora": {name: folders[name] for name in corpora}}
     else:
-        fields["data_dir"] = folders[fields["dataset"]]
-        if "test_dataset" in fields:
-            fields["test_dir"] = folders[fields["test_dataset"]]
-    return training.RunConfig(**fields)
+        placed["data_dir"] = folders[placed["dataset"]]
+        if "test_dataset" in placed:
+            placed["test_dir"] = folders[placed["test_dataset"]]
+    return placed
+
+
+def _pretrainings(
+    recipe: Recipe,
+    rows: Sequence[Row],
+    folders: Mapping[str, str] | None,
+    initial: Mapping[str, str],
+    seed: int,
+    small: bool,
+) -> dict[str, training.RunConfig]:
+    """The runs that rows start from, by network: none where weights or no corpus are given."""
+    fields = recipe.pretraining
+    if fields is None or (folders is not None and fields["dataset"] not in folders):
+        return {}
+    found = {}
+    for row in rows:
+        network = _network(row)
+        if row.starts == "by chance" or network in initial or network in found:
+            continue
+        own = {name: row.config[name] for name in ("model", "model_options") if name in row.config}
+        config = {**fields, **own, "seed": seed}
+        if small:
+            config = _reduced(config, recipe.small)
+        config = _placed(config, (fields["dataset"],), folders, small)
+        if folders is None:  # not the voices that are tested
+            config["dataset_options"] = {**config["dataset_options"], **_OTHERS}
+        found[network] = training.RunConfig(**config)
+    return found
 
 
 def _chosen(
     recipe: Recipe,
     only: Sequence[str],
     folders: Mapping[str, str] | None,
+    initial: Mapping[str, str],
     small: bool,
     console: Console,
 ) -> list[Row]:
-    """The rows that are asked for and whose corpora are there."""
+    """The rows that are asked for, and whose corpora and weights are there or can be made."""
     names = [row.name for row in recipe.rows]
     for name in only:
         if name not in names:
             raise InputError(unknown_name("row", name, names))
     wanted = only or (recipe.small_rows if small else ()) or names
+    pretrained_on = recipe.pretraining["dataset"] if recipe.pretraining else None
+    makes_weights = folders is None or pretrained_on in folders
     rows = []
     told: set[str] = set()
     for row in recipe.rows:
@@ -148,7 +215,15 @@ def _chosen(
             continue
         missing = [] if folders is None else [c for c in row.corpora if c not in folders]
         if not missing:
-            rows.append(row)
+            network = _network(row)
+            if row.starts == "given" and network not in initial and not makes_weights:
+                console.print(
+                    f"left out {row.name}: no --init {network}=RUN, and no {pretrained_on}",
+                    highlight=False,
+                )
+                told.add(str(pretrained_on))
+            else:
+                rows.append(row)
             continue
         console.print(f"left out {row.name}: no {', '.join(missing)}", highlight=False)
         told |= set(missing)
@@ -181,11 +256,37 @@ def _lacking(folders: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def _folds(row: Row, small: bool) -> int | None:
+    return _FEWEST_FOLDS if small and row.folds else row.folds
+
+
+def _check_divisions(
+    rows: Sequence[Row], configs: Sequence[training.RunConfig], small: bool
+) -> None:
+    """Refuses what the last row cannot be divided into before the first is trained."""
+    known = set()
+    for row, config in zip(rows, configs, strict=True):
+        one = row.anti_transfer is not None or config.test_dataset is not None
+        folds = _folds(row, small)
+        of = (config.dataset, config.test_dataset, config.labels, config.split)
+        if (key := (of, one, folds, str(config.dataset_options))) in known:
+            continue
+        known.add(key)
+        try:
+            if one:
+                training.check_division(config)
+            else:
+                training.check_folds(config, folds=folds)
+        except InputError as error:
+            raise InputError(f"{row.name}: {error}") from error
+
+
 def _run(
     row: Row,
     config: training.RunConfig,
-    folder: Path,
-    small: bool,
+    place: Path,
+    folds: int | None,
+    members: int,
     teachers: training.RunConfig | None,
     **options: Any,
 ) -> Path:
@@ -201,49 +302,44 @@ def _run(
             seeds=(config.seed,),
             teachers=teachers,
         )
-        # Rows of a corpus share teachers, and dual methods the single ones that they go on from.
-        return Path(str(swept.run(folder / row.config["dataset"], **options)[-1]["folder"]))
-    place = folder / row.name
+        return Path(str(swept.run(place, **options)[-1]["folder"]))
     if (place / "summary.json").exists():
         return place
-    options = {**options, "out": place, "resume": place.exists()}
+    options = {**options, "out": place, "resume": place.exists(), "members": members}
     if config.test_dataset is not None:
-        # What training and validation do not share, within the first corpus.
-        return training.cross_corpus(dataclasses.replace(config, split="speaker"), **options)
-    folds = _FEWEST_FOLDS if small and row.folds else row.folds
+        return training.cross_corpus(config, **options)
     return training.cross_validate(config, folds=folds, **options)
 
 
-def _cells(name: str, row: Row, measured: Mapping[str, Any]) -> tuple[str, str]:
-    """The paper's figure and ours, in per cent."""
-    published = f"{row.published[name]:g}" if name in row.published else ""
-    if name in report.NAMES:
-        here = {key: 100 * value for key, value in measured["test"][name].items()}
-        return published, f"{here['value']:.1f} ({here['low']:.1f} – {here['high']:.1f})"
-    if name in measured["per_class"]:
-        return published, f"{100 * measured['per_class'][name]['recall']:.1f}"
-    return published, ""
+def _members(recipe: Recipe, small: bool) -> int:
+    """Networks of the ensemble that each fold of a tuned row is."""
+    return min(recipe.tuned.members, _FEWEST_MEMBERS) if small else recipe.tuned.members
+
+
+def _place(folder: Path, row: Row, tuned: bool) -> Path:
+    # Rows of a corpus share teachers, and dual methods the single ones that they go on from.
+    name = row.name if row.anti_transfer is None else row.config["dataset"]
+    return folder / (f"{name}-tuned" if tuned else name)
 
 
 def _markdown(
     recipe: Recipe,
-    rows: Sequence[Row],
-    measured: Mapping[str, Mapping[str, Any]],
+    outcomes: Mapping[str, Sequence[report.Outcome]],
     about: Sequence[str],
+    folder: Path,
 ) -> str:
-    known = dict.fromkeys((*report.NAMES, *(name for row in rows for name in row.published)))
-    shown = [name for name in known if any(name in row.published for row in rows)]
-    titles = [report.NAMES.get(name, f"recall of {name}") for name in shown]
-    header = ["", *(f"{title} % {whose}" for title in titles for whose in ("paper", "here"))]
-    lines = [recipe.title, ""]
-    for each in about:
-        lines += [each, ""]
-    lines += [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
-    for row in rows:
-        cells = [text for name in shown for text in _cells(name, row, measured[row.name])]
-        lines.append(f"| {' | '.join((row.title, *cells))} |")
-    lines += ["", "Deviations:", "", *(f"- {each}" for each in recipe.deviations)]
-    return "\n".join(lines) + "\n"
+    parts = [f"# {recipe.title}\n", *(f"{each}\n" for each in about)]
+    parts += [
+        text for table in recipe.tables if (text := report.paper_markdown(table, outcomes, folder))
+    ]
+    for title, lines in (("Elsewhere", recipe.elsewhere), ("Deviations", recipe.deviations)):
+        if lines:
+            parts.append(f"## {title}\n\n" + "".join(f"- {line}\n" for line in lines))
+    return "\n".join(parts)
+
+
+def _plainly(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in fields.items())
 
 
 def main() -> int:
@@ -259,27 +355,41 @@ def main() -> int:
     folders: dict[str, str] | None = _pairs(
         "--data-dir", "CORPUS=DIR", given.data_dir, list(recipe.corpora)
     )
-    networks = [row.config["model"] for row in recipe.rows if row.config["model"] in models.names()]
+    networks = [_network(row) for row in recipe.rows if _is_network(row)]
     initial = _pairs("--init", "MODEL=RUN|FILE", given.init, list(dict.fromkeys(networks)))
     if given.embedded:
         folders = None
-    rows = _chosen(recipe, given.only, folders, small, console)
-    configs = {
-        row.name: configured(recipe, row, folders, seed=given.seed, initial=initial, small=small)
-        for row in rows
-    }
+    rows = _chosen(recipe, given.only, folders, initial, small, console)
+    folder = given.out or Path("runs") / given.recipe
+    first = _pretrainings(recipe, rows, folders, initial, given.seed, small)
+    for config in first.values():
+        config.check()
+    initial |= {network: str(folder / "pretrained" / network) for network in first}
+    kinds = (False, True) if given.tuned else (False,)
+    plan = [(row, tuned) for row in rows for tuned in kinds if _is_network(row) or not tuned]
+    configs = [
+        configured(recipe, row, folders, seed=given.seed, initial=initial, small=small, tuned=tuned)
+        for row, tuned in plan
+    ]
     lacking = _lacking(folders or {})
     for line in lacking:
         console.print(line, highlight=False, soft_wrap=True)
-    folder = given.out or Path("runs") / given.recipe
+    _check_divisions([row for row, _ in plan], configs, small)
     if folder.exists() and any(folder.iterdir()) and not given.resume:
         raise InputError(f"{folder}: expected a new or empty folder; go on with it by --resume")
 
     def run(command: list[str]) -> None:
-        measured = {}
-        for row in rows:
-            console.rule(row.title)
-            config, teachers = configs[row.name], None
+        options: dict[str, Any] = {"console": console, "command": command}
+        for network, config in first.items():
+            place = folder / "pretrained" / network
+            if not (place / "report.html").exists():  # the last thing that a run writes
+                console.rule(f"pretraining of {network}")
+                training.run(config, out=place, resume=place.exists(), **options)
+        outcomes: dict[str, list[report.Outcome]] = {}
+        for (row, tuned), config in zip(plan, configs, strict=True):
+            title = f"{row.title}, tuned" if tuned else row.title
+            console.rule(title)
+            teachers = None
             if folders is not None and recipe.teachers in folders:
                 teachers = dataclasses.replace(
                     config,
@@ -288,18 +398,27 @@ def main() -> int:
                     dataset_options=dict(recipe.teacher_options),
                     labels=None,
                 )
-            options = {"console": console, "command": command}
-            place = _run(row, config, folder, small, teachers, **options)
-            measured[row.name] = report.read_metrics(place / "metrics.json")
+            folds = _folds(row, small)
+            members = _members(recipe, small) if tuned else 1
+            place = _run(
+                row, config, _place(folder, row, tuned), folds, members, teachers, **options
+            )
+            outcome = report.read_outcome(place, title, published=not tuned)
+            outcomes.setdefault(row.name, []).append(outcome)
         where = "the embedded corpus of synthetic speech" if given.embedded else "its corpora"
         about = [f"`{shlex.join(command)}`, on {where}, with 95 % intervals."]
         if small:
             about.append(
                 f"At the small scale, which shows that it runs: {len(rows)} of "
                 f"{len(recipe.rows)} rows, at most {_FEWEST_FOLDS} folds, and "
-                f"{', '.join(f'{name} {value}' for name, value in recipe.small.items())}."
+                f"{_plainly(recipe.small)}."
             )
-        text = _markdown(recipe, rows, measured, [*about, *lacking])
+        if given.tuned:
+            about.append(
+                f"Rows named tuned are not the paper's: {_plainly(recipe.tuned.config)}, and of "
+                f"cross-validations the mean of {_members(recipe, small)} networks in each fold."
+            )
+        text = _markdown(recipe, outcomes, [*about, *lacking], folder)
         write_text_atomic(folder / "table.md", text)
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 

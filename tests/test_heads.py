@@ -1,5 +1,6 @@
 """Global pooling, and the dense layer that Kapoor & Kumar put before the last."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -49,6 +50,26 @@ def test_the_head_is_maximum_dense_and_dense(name, options):
     hidden = np.maximum(dense(params["dense1"], pooled), 0)
     assert hidden.any()
     assert_close(logits, dense(params["head"], hidden))
+
+
+def test_padi_without_statistics_is_mean_dense_and_dense():
+    options = {"blocks": (1,), "channels": 4, "hidden": 5}
+    model = models.create("resnet34_stats", 3, pooling="mean", **options)
+    x = jnp.asarray(normal(1, 2, 24, 16, 1))
+    variables = random_variables(model, x.shape)
+    logits, features = model.apply(variables, x)
+    params, statistics = variables["params"], variables["batch_stats"]["dense1_norm"]
+    y = dense(params["dense1"], np.asarray(features[list(features)[-1]]).mean(axis=(1, 2)))
+    norm = params["dense1_norm"]
+    y = (y - statistics["mean"]) / np.sqrt(statistics["var"] + 1e-5) * norm["scale"] + norm["bias"]
+    y = np.where(y > 0, y, params["dense1_act"]["negative_slope"] * y)
+    assert_close(logits, dense(params["head"], y))
+
+
+def test_padis_pooling_is_statistics_or_mean():
+    model = models.create("resnet34_stats", 3, pooling="max", blocks=(1,), channels=4)
+    with pytest.raises(InputError, match="unknown pooling 'max'"):
+        model.init(jax.random.key(0), jnp.zeros((1, 24, 16, 1)))
 
 
 def test_an_unknown_pooling_is_told():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serjax import training
-from serjax.training.optimizers import OPTIMIZERS, make_optimizer, staircase
+from serjax.training.optimizers import OPTIMIZERS, learning_rate, make_optimizer, staircase
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -88,3 +88,17 @@ def test_schedules_reach_the_updates():
 def test_a_run_of_a_single_step_takes_it():
     found = path(schedule="cosine", steps=1, steps_per_epoch=1, epochs=1)
     np.testing.assert_allclose(found[1], found[0] - 0.1 * np.sign(found[0]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "staircase", "constant"])
+def test_the_rate_is_that_of_the_updates(schedule):
+    options = {"optimizer": "sgd", "schedule": schedule, "staircase": (1, 1, 0.5)}
+    rate = learning_rate(dataclasses.replace(CONFIG, **options), 2, 3)
+    rates = [float(rate(step) if callable(rate) else rate) for step in range(6)]
+    # The definition of momentum (Sutskever et al. 2013, as PyTorch has it), with these rates.
+    x, velocity, expected = np.array([1.0, -2.0]), 0.0, []
+    for each in rates:
+        velocity = 0.9 * velocity + x
+        x = x - each * velocity
+        expected.append(x)
+    np.testing.assert_allclose(path(**options)[1:], expected, rtol=1e-5)

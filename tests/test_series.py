@@ -1,6 +1,7 @@
 """Cross-validation, cross-corpus tests and comparisons, as functions and as commands."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from test_commands import call, emodb
 
 from serjax import data, report, training
 from serjax.errors import InputError
+from serjax.training import series
+from serjax.training.reading import divide, tables
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -46,6 +49,69 @@ def validated(tmp_path_factory):
 def rows_of(path):
     with path.open() as file:
         return list(csv.DictReader(file))
+
+
+class TestEnsembles:
+    @pytest.fixture
+    def ran(self, monkeypatch):
+        """Runs instead of training: the answers of a member are its seed's."""
+        found = {}
+
+        def run(config, *, out, recordings, **_):
+            found[str(out)] = config
+            out.mkdir(parents=True)
+            (corpus,), target = recordings.corpora, recordings.target
+            number, count = data.splits.fold_of(config.fold)
+            seed = config.dividing_seed
+            folds = data.splits.folds(corpus, config.split, target=target, folds=count, seed=seed)
+            tested = [corpus.utterances[i] for i in folds[number - 1].test]
+            classes = corpus.labels(target)
+            share = 0.9 if config.seed == 3 else 0.4
+            rest = (1 - share) / (len(classes) - 1)
+            predictions = report.Predictions(
+                classes=classes,
+                paths=[utterance.path for utterance in tested],
+                speakers=[utterance.speaker for utterance in tested],
+                true=[classes.index(utterance.emotion) for utterance in tested],
+                predicted=[0] * len(tested),
+                probabilities=[[share] + [rest] * (len(classes) - 1)] * len(tested),
+            )
+            report.write_predictions(out / "predictions.csv", predictions)
+            report.write_json(out / "metrics.json", report.measure(predictions, resamples=2))
+
+        monkeypatch.setattr(series, "run", run)
+        return found
+
+    def test_members_share_a_division_and_answer_together(self, ran, tmp_path):
+        config = training.RunConfig(
+            model="knn", dataset_options={"speakers": 6, "words": 1}, split="random", seed=3
+        )
+        folder = training.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
+        members = {Path(name).relative_to(folder).as_posix(): c for name, c in ran.items()}
+        assert list(members)[:3] == ["fold-1/member-1", "fold-1/member-2", "fold-2/member-1"]
+        assert {(c.seed, c.split_seed) for c in members.values()} == {(3, 3), (4, 3)}
+        together = report.read_predictions(folder / "predictions.csv")
+        assert len(together) == len(set(together.paths)) == 24
+        np.testing.assert_allclose(together.probabilities[:, 0], 0.65)
+        summary = report.read_summary(folder / "summary.json")
+        assert [row["run"] for row in summary["runs"]] == ["fold-1", "fold-2", "fold-3"]
+
+    def test_none_is_too_few(self):
+        with pytest.raises(InputError, match="members: expected at least 1, found 0"):
+            training.cross_validate(training.RunConfig(split="random"), members=0)
+
+    def test_the_split_has_a_seed_of_its_own(self):
+        config = training.RunConfig(
+            model="knn", dataset_options={"speakers": 6, "words": 1}, split="random", seed=1
+        )
+        corpora, target = tables(config)
+        divided = {
+            seeds: divide(
+                dataclasses.replace(config, seed=seeds[0], split_seed=seeds[1]), corpora, target
+            ).split.test.tolist()
+            for seeds in ((1, None), (2, None), (2, 1))
+        }
+        assert divided[2, 1] == divided[1, None] != divided[2, None]
 
 
 class TestCrossValidation:

@@ -26,6 +26,24 @@ def write_tone(
     soundfile.write(path, np.stack([tone] * channels, axis=1), sample_rate)
 
 
+def give_sound(root: Path, seconds: float = 0.5) -> Path:
+    """Writes a tone into each recording of a tree, every one another; returns the root."""
+    for number, path in enumerate(sorted(root.rglob("*.wav"))):
+        write_tone(path, seconds, hz=200 + 5 * number)
+    return root
+
+
+def ravdess(root: Path, actors: int = 24, emotions: int = 8) -> Path:
+    """Writes empty recordings of RAVDESS's speech, two statements once, without intensity."""
+    names = (
+        f"Actor_{actor:02}/03-01-{emotion:02}-01-{statement:02}-01-{actor:02}.wav"
+        for actor in range(1, actors + 1)
+        for emotion in range(1, emotions + 1)
+        for statement in (1, 2)
+    )
+    return touch(root, *names)
+
+
 # Utterances of each session and label. Those of anger, happiness, excitement, neutral and sadness
 # are as widely tabulated; their sums are those of Padi et al. 2021, table 2. Of the other labels
 # only the sums are published; here they lie in the first sessions.

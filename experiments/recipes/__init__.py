@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from serjax.report import PaperTable
 
 
 class AntiTransferAt(NamedTuple):
@@ -19,27 +21,30 @@ class AntiTransferAt(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of a paper's table.
+    """A line of a paper's tables: a configuration, and how it is tested.
 
     Attributes:
         name: Of the row's folder, and for `--only`.
-        title: In the table.
+        title: In the tables.
         config: Fields of `serjax.training.RunConfig`. With `test_dataset` it is a test across
-            corpora, with `anti_transfer` one division by `split`, else a cross-validation by the
-            protocol `split`. `dataset` "joined" is the corpora named by its option `corpora`,
-            whose folders are filled in.
-        published: Figures in per cent, by "wa", "ua", "f1_macro" or "f1_weighted", or by a class,
-            whose recall it is.
+            corpora, and `split` is what training and validation do not share; with
+            `anti_transfer` one division by `split`; else a cross-validation by the protocol
+            `split`. `dataset` "joined" is the corpora named by its option `corpora`, whose
+            folders are filled in.
         folds: Of the cross-validation; None: as many as the protocol has.
         anti_transfer: Makes it a run of an anti-transfer sweep.
+        starts: From weights "if given" by `--init` or made by the recipe's pretraining; from those
+            "given", without which the row is left out; or "by chance".
+        network: What `--init` calls its network; None: its model.
     """
 
     name: str
     title: str
     config: Mapping[str, Any]
-    published: Mapping[str, float]
     folds: int | None = None
     anti_transfer: AntiTransferAt | None = None
+    starts: Literal["if given", "given", "by chance"] = "if given"
+    network: str | None = None
 
     @property
     def corpora(self) -> tuple[str, ...]:
@@ -51,30 +56,53 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tuned:
+    """The best that is known here under a paper's protocol: `--tuned`.
+
+    Attributes:
+        config: Fields of a network's configuration, in place of the paper's.
+        members: Networks of the ensemble that each fold is.
+    """
+
+    config: Mapping[str, Any]
+    members: int = 5
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """A paper's experiments.
 
     Attributes:
         title: Authors, title, where it appeared.
         corpora: What each corpus needs on disk, and where it comes from.
-        rows: Of its tables.
+        rows: All that the tables show.
+        tables: The paper's, in its order.
         deviations: Where this is not what the authors did, a sentence each.
+        tuned: What `--tuned` changes.
         small: Fields of every network's configuration at `--scale small`.
         small_rows: Names of the rows that `--scale small` runs unless others are named; none: all.
         teachers: The corpus, which need not be there, that trains the teachers of anti-transfer.
         teacher_options: Of its loader.
+        pretraining: Fields of the configuration of a run that rows start from, its model and
+            options left open. It is done first where its corpus, which need not be there, is.
+        elsewhere: What of the paper another command shows, a sentence each.
     """
 
     title: str
     corpora: Mapping[str, str]
     rows: tuple[Row, ...]
+    tables: tuple[PaperTable, ...]
     deviations: tuple[str, ...]
+    tuned: Tuned
     small: Mapping[str, Any]
     small_rows: tuple[str, ...] = ()
     teachers: str | None = None
     teacher_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    pretraining: Mapping[str, Any] | None = None
+    elsewhere: tuple[str, ...] = ()
 
 
 IEMOCAP = "the folder with Session1 to Session5, on request from https://sail.usc.edu/iemocap"
 RAVDESS = "Audio_Speech_Actors_01-24.zip, https://zenodo.org/records/1188976"
 TESS = "the folders OAF_angry and so on, https://doi.org/10.5683/SP2/E8H2MF"
+VOXCELEB = "the folders id10001 and so on, https://www.robots.ox.ac.uk/~vgg/data/voxceleb"

@@ -9,8 +9,12 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
+from serjax.errors import InputError, unknown_name
 from serjax.layers import HEAD_INIT, REAL, Algebra, StatisticsPooling
+from serjax.models.heads import global_pool
 from serjax.models.resnet import BasicBlock, trunk
+
+_POOLINGS = ("statistics", "mean")
 
 
 class ResNetStatistics(nn.Module):
@@ -30,6 +34,8 @@ class ResNetStatistics(nn.Module):
         algebra: Of all layers but the last.
         blocks: Number of blocks in each stage; (3, 4, 6, 3) is ResNet34.
         channels: Of the first stage; doubled in each further one.
+        pooling: "statistics"; or "mean" over all positions, that of ResNet34 itself, which is what
+            Padi et al. compare statistics with in their Figure 4, for all that they say of it.
         hidden: Width of the hidden dense layer.
         dtype: Of the arithmetic; pooled statistics and logits are float32.
         param_dtype: Of the stored parameters.
@@ -39,6 +45,7 @@ class ResNetStatistics(nn.Module):
     algebra: Algebra = REAL
     blocks: Sequence[int] = (3, 4, 6, 3)
     channels: int = 32
+    pooling: str = "statistics"
     hidden: int = 256
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
@@ -53,7 +60,12 @@ class ResNetStatistics(nn.Module):
             x: Input; what lies past an utterance's end is ignored.
             train: Whether batch statistics normalize.
             mask: `[batch, frames]`, True at real frames; by default all are.
+
+        Raises:
+            InputError: another pooling than statistics and mean.
         """
+        if self.pooling not in _POOLINGS:
+            raise InputError(unknown_name("pooling", self.pooling, _POOLINGS))
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         norm = functools.partial(self.algebra.batch_norm, use_running_average=not train, **types)
         activation = functools.partial(
@@ -70,8 +82,11 @@ class ResNetStatistics(nn.Module):
             activation=activation,
         )
         q = self.algebra.components
-        y = rearrange(y, "b t f (q c) -> b t (q f c)", q=q)
-        y = StatisticsPooling(components=q)(y, mask)
+        if self.pooling == "mean":
+            y = global_pool(y, mask, "mean")
+        else:
+            y = rearrange(y, "b t f (q c) -> b t (q f c)", q=q)
+            y = StatisticsPooling(components=q)(y, mask)
         y = self.algebra.dense(self.hidden, name="dense1", **types)(y)
         filled = None if mask is None else mask.any(-1)[:, None]
         y = activation(name="dense1_act")(norm(name="dense1_norm")(y, mask=filled))

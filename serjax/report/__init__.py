@@ -7,8 +7,20 @@ Everything is made from the files in the run's folder, so it can be rebuilt at a
 from serjax.report.comparison import compare, print_comparison
 from serjax.report.corpus_figures import plot_description
 from serjax.report.embedding import plot_embedding, plot_reconstructions
-from serjax.report.figures import plot_confusion, plot_curves, spectrogram_png
+from serjax.report.ensemble import write_ensemble
+from serjax.report.figures import plot_confusion, plot_curves, plot_epochs, spectrogram_png
 from serjax.report.page import HardUtterance, hardest_utterances, write_page
+from serjax.report.paper import (
+    Confusion,
+    Curves,
+    Epochs,
+    Figures,
+    Outcome,
+    PaperTable,
+    PerClass,
+    paper_markdown,
+    read_outcome,
+)
 from serjax.report.records import (
     HISTORY_COLUMNS,
     Predictions,
@@ -29,15 +41,24 @@ from serjax.report.sweep import print_sweep, write_sweep
 __all__ = [
     "HISTORY_COLUMNS",
     "NAMES",
+    "Confusion",
+    "Curves",
+    "Epochs",
+    "Figures",
     "HardUtterance",
+    "Outcome",
+    "PaperTable",
+    "PerClass",
     "Predictions",
     "compare",
     "hardest_utterances",
     "measure",
+    "paper_markdown",
     "plot_confusion",
     "plot_curves",
     "plot_description",
     "plot_embedding",
+    "plot_epochs",
     "plot_reconstructions",
     "print_comparison",
     "print_series",
@@ -47,9 +68,11 @@ __all__ = [
     "read_config",
     "read_history",
     "read_metrics",
+    "read_outcome",
     "read_predictions",
     "read_summary",
     "spectrogram_png",
+    "write_ensemble",
     "write_history",
     "write_json",
     "write_page",

@@ -135,6 +135,62 @@ def plot_curves(
     return figure
 
 
+def plot_epochs(
+    histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]],
+    path: PathLike | Sequence[PathLike] | None = None,
+) -> "Figure":
+    """Draws accuracy and loss of several models over the epochs, of training and validation.
+
+    Args:
+        histories: By model the history of each of its runs, of which the mean is drawn; an epoch
+            that some runs did not reach is the mean of the others.
+        path: Where to save it, `.png` or `.pdf`; a sequence saves each; None saves nothing.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: There is no model, or one has no runs.
+    """
+    if not histories or not all(histories.values()):
+        raise ValueError("expected models with at least one run each, got none")
+    dashes = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+    titles = {"wa": "WA (%)", "loss": "loss (nats)"}
+    with _style(_LIGHT):
+        from matplotlib.ticker import MaxNLocator
+
+        figure = _figure(8.2, 5.6)
+        grid = figure.subplots(2, 2, sharex=True)
+        for row, measure in zip(grid, ("wa", "loss"), strict=True):
+            for axes, part in zip(row, ("train", "validation"), strict=True):
+                for number, (name, runs) in enumerate(histories.items()):
+                    values = [
+                        [run[epoch][f"{part}_{measure}"] for run in runs if epoch < len(run)]
+                        for epoch in range(max(map(len, runs)))
+                    ]
+                    means = [(100 if measure == "wa" else 1) * np.mean(each) for each in values]
+                    axes.plot(
+                        range(1, len(means) + 1),
+                        means,
+                        marker="o",
+                        ms=3,
+                        color=f"C{number}",
+                        ls=dashes[number % len(dashes)],
+                        label=name,
+                    )
+                axes.set_title(
+                    f"{'training' if part == 'train' else part} {titles[measure]}", loc="left"
+                )
+                axes.set_ylim(0, 100 if measure == "wa" else None)
+                axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+        for axes in grid[1]:
+            axes.set_xlabel("epoch")
+        handles, names = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 4))
+    _save(figure, path)
+    return figure
+
+
 def plot_confusion(
     confusion: Any,
     classes: Sequence[str],

@@ -5,11 +5,11 @@ from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
-from serjax.training.reading import Recordings, read
+from serjax.training.reading import Recordings, check_division, read
 from serjax.training.recognizer import Recognizer
 from serjax.training.rhemo import RHEmoConfig, pretrain
 from serjax.training.run import run
-from serjax.training.series import cross_corpus, cross_validate
+from serjax.training.series import check_folds, cross_corpus, cross_validate
 from serjax.training.state import TrainState, create_state
 from serjax.training.step import make_evaluation_step, make_train_step
 from serjax.training.task import AntiTransfer, RunConfig, Task, prepare
@@ -30,6 +30,8 @@ __all__ = [
     "StopRequest",
     "Task",
     "TrainState",
+    "check_division",
+    "check_folds",
     "create_state",
     "cross_corpus",
     "cross_validate",

@@ -120,7 +120,7 @@ def divide(
             split=config.split,
             target=target,
             validation=validation / (train + validation),
-            seed=config.seed,
+            seed=config.dividing_seed,
             content=content,
         )
     (corpus,) = corpora
@@ -130,14 +130,19 @@ def divide(
             config.split,
             target=target,
             fractions=config.fractions,
-            seed=config.seed,
+            seed=config.dividing_seed,
             content=content,
             parts_file=config.parts_file,
         )
     else:
         number, count = splits.fold_of(config.fold)
         folds = splits.folds(
-            corpus, config.split, target=target, folds=count, seed=config.seed, content=content
+            corpus,
+            config.split,
+            target=target,
+            folds=count,
+            seed=config.dividing_seed,
+            content=content,
         )
         if len(folds) != count:
             raise InputError(
@@ -145,6 +150,15 @@ def divide(
             )
         split = folds[number - 1]
     return splits.Crossing(corpus, split, np.arange(len(corpus)))
+
+
+def check_division(config: "RunConfig") -> None:
+    """Finds by the tables alone, before a recording is opened, that a run cannot be divided.
+
+    Raises:
+        InputError: A corpus is not there, has nothing to recognize, or cannot be divided so.
+    """
+    divide(config, *tables(config))
 
 
 def _target(config: "RunConfig", corpus: Corpus) -> str:

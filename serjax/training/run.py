@@ -26,7 +26,7 @@ from serjax.training.display import Clock, RunDisplay
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.optimizers import make_optimizer
+from serjax.training.optimizers import learning_rate, make_optimizer
 from serjax.training.reading import Recordings
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
@@ -264,7 +264,8 @@ def _network(job: _Job) -> Path:
         members = members[np.unique(owners[members], return_index=True)[1]]
     examples = division.replicate(task.examples)
     trained = len(np.unique(owners[members])) if front_end.one_per_epoch else len(members)
-    optimizer = make_optimizer(config, -(-trained // batch_size), epochs)
+    steps_per_epoch = -(-trained // batch_size)
+    optimizer = make_optimizer(config, steps_per_epoch, epochs)
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
@@ -347,6 +348,10 @@ def _network(job: _Job) -> Path:
         predictions = results.predict_parts(
             lambda utterances: evaluator(best, examples, utterances), task
         )
+    rate = learning_rate(config, steps_per_epoch, epochs)
+    for row in loop.history:
+        last = int(row["epoch"]) * steps_per_epoch - 1
+        row["learning_rate"] = float(rate(last) if callable(rate) else rate)
     report.write_history(folder / "history.csv", loop.history)
     kept = {
         "best_epoch": loop.best_epoch,

@@ -21,6 +21,7 @@ def cross_validate(
     *,
     folds: int | None = None,
     seeds: int = 1,
+    members: int = 1,
     out: Path | None = None,
     resume: bool = False,
     console: Console | None = None,
@@ -32,14 +33,16 @@ def cross_validate(
         config: What to run; its `split` is one of `splits.protocols()`, its `fold` is not used.
         folds: How many; None: 5, or as many as the protocol has. Given only where it has a choice.
         seeds: Repetitions: `config.seed` and those after it, each with another division.
+        members: Networks of an ensemble that each run is, `config.seed` and those after it on the
+            same division, see `serjax.report.write_ensemble`; 1: no ensemble.
         out: Folder of the results; None: the first free name below `runs/`.
         resume: Go on with what is in the folder; finished folds stay as they are.
         console: Where to tell of it; None: standard output.
         command: As it is to be shown in the report.
 
     Returns:
-        The folder, with `fold-1` (`seed-0-fold-1` of several seeds) and so on, and what
-        `serjax.report.write_series` makes of them.
+        The folder, with `fold-1` (`seed-0-fold-1` of several seeds) and so on, those of an ensemble
+        with `member-1` and so on in them, and what `serjax.report.write_series` makes of them.
 
     Raises:
         InputError: Something that the user can mend, found before anything is run.
@@ -51,7 +54,7 @@ def cross_validate(
         if folds is not None:
             raise InputError(f"folds: expected none with {config.split}, found {folds}")
         (corpus,), target = tables(dataclasses.replace(config, test_dataset=None))
-        folds = len(splits.folds(corpus, config.split, target=target, seed=config.seed))
+        folds = len(splits.folds(corpus, config.split, target=target, seed=config.dividing_seed))
     folds = folds or 5
     runs = {
         f"seed-{seed}-fold-{number}" if seeds > 1 else f"fold-{number}": dataclasses.replace(
@@ -61,13 +64,14 @@ def cross_validate(
         for number in range(1, folds + 1)
     }
     title = f"{config.split}-folds"
-    return _run_all(runs, title, out, resume, console or Console(), command or [])
+    return _run_all(runs, members, title, out, resume, console or Console(), command or [])
 
 
 def cross_corpus(
     config: RunConfig,
     *,
     seeds: int = 1,
+    members: int = 1,
     out: Path | None = None,
     resume: bool = False,
     console: Console | None = None,
@@ -79,6 +83,8 @@ def cross_corpus(
         config: What to run, with a `test_dataset`; its `split` is what training and validation
             don't share.
         seeds: Repetitions: `config.seed` and those after it, each with another division.
+        members: Networks of an ensemble that each run is, `config.seed` and those after it on the
+            same division, see `serjax.report.write_ensemble`; 1: no ensemble.
         out: Folder of the results; None: the first free name below `runs/`.
         resume: Go on with what is in the folder; finished runs stay as they are.
         console: Where to tell of it; None: standard output.
@@ -94,7 +100,22 @@ def cross_corpus(
         f"seed-{seed}": dataclasses.replace(config, seed=seed) for seed in _seeds(config, seeds)
     }
     title = f"{config.split}-to-{config.test_dataset}"
-    return _run_all(runs, title, out, resume, console or Console(), command or [])
+    return _run_all(runs, members, title, out, resume, console or Console(), command or [])
+
+
+def check_folds(config: RunConfig, *, folds: int | None = None) -> None:
+    """Finds by the corpus's table alone, before a recording is opened, what has no such folds.
+
+    Args:
+        config: As of `cross_validate`.
+        folds: As of `cross_validate`.
+
+    Raises:
+        InputError: The corpus is not there, has nothing to recognize, or cannot be divided so.
+    """
+    (corpus,), target = tables(config)
+    # A protocol that leaves one out has as many folds as there are, whatever is asked for.
+    splits.folds(corpus, config.split, target=target, folds=folds or 5, seed=config.dividing_seed)
 
 
 def _seeds(config: RunConfig, count: int) -> range:
@@ -103,8 +124,23 @@ def _seeds(config: RunConfig, count: int) -> range:
     return range(config.seed, config.seed + count)
 
 
+def _members(name: str, config: RunConfig, count: int) -> dict[str, RunConfig]:
+    """The runs that a run consists of: itself, or the members of an ensemble."""
+    if count < 1:
+        raise InputError(f"members: expected at least 1, found {count}")
+    if count == 1:
+        return {name: config}
+    return {
+        f"{name}/member-{number}": dataclasses.replace(
+            config, seed=config.seed + number - 1, split_seed=config.dividing_seed
+        )
+        for number in range(1, count + 1)
+    }
+
+
 def _run_all(
-    runs: Mapping[str, RunConfig],
+    series: Mapping[str, RunConfig],
+    members: int,
     title: str,
     out: Path | None,
     resume: bool,
@@ -112,6 +148,8 @@ def _run_all(
     command: list[str],
 ) -> Path:
     """Runs what is not finished, and writes the summary."""
+    groups = {name: _members(name, config, members) for name, config in series.items()}
+    runs = {name: config for group in groups.values() for name, config in group.items()}
     for config in runs.values():
         config.check()
     first = next(iter(runs.values()))
@@ -148,7 +186,12 @@ def _run_all(
                 recordings=recordings,
             )
         console.rule("all")
-        summary = report.write_series(folder, list(runs))
+        for name, group in groups.items():
+            if members > 1:
+                report.write_ensemble(
+                    folder / name, [run.removeprefix(f"{name}/") for run in group]
+                )
+        summary = report.write_series(folder, list(groups))
         report.print_series(console, summary)
         console.print(f"report {folder / 'report.html'}", highlight=False, soft_wrap=True)
         return folder

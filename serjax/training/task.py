@@ -97,6 +97,7 @@ class RunConfig:
         test_dataset: The corpus that is tested on instead; None: a part of `dataset`.
         test_dir: Where that one lies.
         seed: Of weights, order, dropout, augmentation and split.
+        split_seed: Of the split alone; None: `seed`. Members of an ensemble share it.
         epochs: Most epochs; None: as suits the model and the corpus.
         batch_size: Examples of a step; None: as suits the model.
         learning_rate: The highest of the schedule; None: as suits the model, with Adam.
@@ -156,6 +157,7 @@ class RunConfig:
     test_dataset: str | None = None
     test_dir: str | None = None
     seed: int = 0
+    split_seed: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
@@ -247,6 +249,11 @@ class RunConfig:
                 raise InputError(f"{name}: expected none with {self.model}, found {value!r}")
         if self.freeze:
             raise InputError(f"freeze: expected none with {self.model}, found {self.freeze}")
+
+    @property
+    def dividing_seed(self) -> int:
+        """The seed of the split."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     def resolved(self) -> "RunConfig":
         """The same with every default that depends on the model or the corpus filled in."""

@@ -19,7 +19,7 @@ TASKS = {"speaker": "speaker", "word": "text"}
 # What decides which utterances a student is trained on.
 _DIVIDING = (
     *("dataset", "data_dir", "dataset_options", "target", "labels", "split", "fractions", "fold"),
-    *("parts_file", "test_dataset", "test_dir", "test_dataset_options"),
+    *("parts_file", "test_dataset", "test_dir", "test_dataset_options", "split_seed"),
 )
 
 
