@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from measure import Program, compile_lowered, scaled, summary, time_together
+from measure import Program, comparison, compile_lowered, scaled, summary, time_together
 from settings import Cases, Figure, Settings
 
 from serjax import models, training
@@ -142,7 +142,7 @@ def _measured(settings: Settings, name: str, layers: Sequence[int]) -> list[dict
                     "layer": f"{name}, {steps.batch}, conv{layer}",
                     "form": form,
                     **summary("ms", 1e3 * seconds[form]),
-                    **summary("of_none", seconds[form] / seconds["none"]),
+                    **comparison("of_none", seconds[form] / seconds["none"]),
                     "memory_mib": scaled(program.memory_bytes, 2**20),
                     "memory_of_none": scaled(program.memory_bytes, none.memory_bytes),
                     "kept_mib": loss.kept_bytes(_UTTERANCES) / 2**20 if form == "kept" else None,

@@ -1,20 +1,20 @@
 """Features on the device: hours of audio per second, and the share of the memory's bandwidth.
 
-Utterances of 4 s at 16 kHz, 25 ms frames every 10 ms, 128 mel bands. The bandwidth is that of a
-copy of a large array in the same rounds; a feature's share of it counts what it must read and
-write, its input and its result, once each; what fits into the caches may exceed it. Peers compute
-the same feature of the same waveforms.
+Utterances of 4 s at 16 kHz, 25 ms frames every 10 ms, 128 mel bands. A feature's share of the
+bandwidth, that of a large copy, counts what it must read and write, its input and its result, once
+each; what fits into the caches may exceed it. Peers compute the same feature of the same waveforms.
 """
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
+import ceilings
 import jax
 import jax.numpy as jnp
 import numpy as np
 import peers
-from measure import Program, compile_program, summary, time_together
+from measure import Program, comparison, compile_program, summary, time_together
 from settings import Cases, Figure, Rows, Settings
 
 from serjax import augment, features
@@ -35,7 +35,6 @@ FIGURE = Figure("hours_per_s", "hours of audio per second", ("feature", "batch")
 _RATE, _SECONDS, _MEL_BINS = 16_000, 4, 128
 _FRAMING: features.StftOptions = {"window_samples": 400, "hop_samples": 160, "fft_size": 400}
 _BATCHES, _QUICK_BATCHES = (1, 16, 128, 1024), (1, 16, 64)
-_COPY_MIB, _QUICK_COPY_MIB = 512, 64
 
 Function = Callable[[jax.Array], jax.Array]
 
@@ -146,18 +145,13 @@ def _measured(settings: Settings, feature: str, batch: int) -> Rows:
     x = jnp.asarray(waveforms)
     if feature == "SpecAugment":
         x = jax.jit(functions["log-mel"])(x)
-    mebibytes = _QUICK_COPY_MIB if settings.quick else _COPY_MIB
-    large = jnp.zeros(mebibytes * 2**18, jnp.float32)
-    programs = {
-        "copy": compile_program(jnp.copy, large),
-        "serjax": compile_program(functions[feature], x),
-    }
+    bandwidth = ceilings.measured().copy
+    programs = {"serjax": compile_program(functions[feature], x)}
     result = programs["serjax"].call(x)
     moved = x.nbytes + result.nbytes
     if settings.peers and feature != "SpecAugment":
         programs |= _peers(feature, waveforms, result)
     seconds = time_together(programs, settings.rounds)
-    bandwidth = 2 * large.nbytes / seconds.pop("copy")
     hours = batch * _SECONDS / 3600
     return [
         {
@@ -167,8 +161,7 @@ def _measured(settings: Settings, feature: str, batch: int) -> Rows:
             **summary("ms", 1e3 * waited),
             **summary("hours_per_s", hours / waited),
             **summary("of_bandwidth", moved / waited / bandwidth),
-            **summary("of_serjax", waited / seconds["serjax"]),
-            "bandwidth_gb_s": float(np.median(bandwidth)) / 1e9,
+            **comparison("of_serjax", waited / seconds["serjax"]),
             "compile_s": programs[form].compile_seconds,
         }
         for form, waited in seconds.items()

@@ -10,12 +10,21 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import ceilings
 import jax
 import jax.numpy as jnp
 import numpy as np
 import peers
 from jax import lax
-from measure import Program, compile_program, scaled, summary, time_together
+from measure import (
+    Program,
+    comparison,
+    compile_program,
+    of_peak,
+    scaled,
+    summary,
+    time_together,
+)
 from settings import Cases, Figure, Settings
 
 from serjax import quaternion
@@ -30,6 +39,7 @@ COLUMNS = {
     "ms": "ms",
     "of_real": "of real",
     "gflop": "GFLOP",
+    "of_peak": "share of ceiling",
     "temporary_mib": "MiB",
     "error": "error",
 }
@@ -174,7 +184,7 @@ def _measured(
     function: Function,
 ) -> list[dict[str, Any]]:
     """A row for each form."""
-    rng = np.random.default_rng(0)
+    rng, peak = np.random.default_rng(0), ceilings.measured().flops(settings.dtype)
     *window, inputs, outputs = kernel_shape
     x = jnp.asarray(rng.normal(size=x_shape), settings.dtype)
     shape = (4, *window, inputs // 4, outputs // 4)
@@ -208,8 +218,9 @@ def _measured(
                 "outputs": outputs,
                 "form": name,
                 **summary("ms", 1e3 * seconds[name]),
-                **summary("of_real", seconds[name] / seconds["real"]),
+                **comparison("of_real", seconds[name] / seconds["real"]),
                 "gflop": scaled(program.operations, 1e9),
+                "of_peak": of_peak(program.operations, seconds[name], peak),
                 "temporary_mib": scaled(program.temporary_bytes, 2**20),
                 "error": None if found is None else _error(found, exact),
                 "compile_s": program.compile_seconds,

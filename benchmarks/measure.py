@@ -1,14 +1,21 @@
 """Time, operations and memory of compiled programs, compared side by side."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from scipy import stats
 
 from serjax.training import memory
+
+# A median of fewer values has no 95 % interval: half of all values lie on one side of the true one,
+# and all of five do with probability 2 / 2^5 = 6 %, all of six with 3 %.
+FEWEST = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +53,11 @@ def compile_lowered(lowered: jax.stages.Lowered, *arguments: Any) -> Program:
     started = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - started
-    cost = lowered.cost_analysis() or {}
     needs: Any = compiled.memory_analysis()
     return Program(
         compiled,
         arguments,
-        float(cost.get("flops", float("nan"))),
+        operations_of(lowered),
         int(needs.temp_size_in_bytes),
         memory.peak_bytes(compiled),
         seconds,
@@ -74,6 +80,23 @@ def time_together(programs: Mapping[str, Program], rounds: int) -> dict[str, np.
     return seconds
 
 
+def process_peak_bytes() -> int | None:
+    """Most memory that this process has held at once; None where the system does not tell.
+
+    Not that of `getrusage`, which begins as the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def operations_of(lowered: jax.stages.Lowered) -> float | None:
+    """Floating-point operations of one call, None where nobody counts them."""
+    count = float((lowered.cost_analysis() or {}).get("flops", math.nan))
+    return count if count > 0 else None
+
+
 def scaled(value: float | None, unit: float | None) -> float | None:
     """A value in a unit, or None where either is not known."""
     return None if value is None or unit is None else value / unit
@@ -83,6 +106,37 @@ def spread(values: np.ndarray) -> tuple[float, float, float]:
     """Median, lower and upper quartile."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return float(middle), float(low), float(high)
+
+
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Median, and its 95 % interval by order statistics; of fewer than six values, their range.
+
+    It reaches from the k-th smallest value to the k-th largest, for the largest k at which the true
+    median lies outside with a probability of 5 % at most, by the binomial distribution.
+    """
+    ordered = np.sort(values)
+    outside = max(int(stats.binom.ppf(0.025, len(ordered), 0.5)), 1)
+    return float(np.median(ordered)), float(ordered[outside - 1]), float(ordered[-outside])
+
+
+def comparison(name: str, ratios: np.ndarray) -> dict[str, Any]:
+    """Columns of a row for a ratio: its median over rounds, the median's 95 % interval, and all.
+
+    `NAME_tie` says that the interval spans 1, which of a thing to itself says nothing.
+    """
+    middle, low, high = interval(ratios)
+    return {
+        name: middle,
+        f"{name}_low": low,
+        f"{name}_high": high,
+        f"{name}_tie": low <= 1 <= high and bool((ratios != 1).any()),
+        f"{name}_samples": ratios.tolist(),
+    }
+
+
+def of_peak(operations: float | None, seconds: np.ndarray, peak: float) -> float | None:
+    """Share of a ceiling, in operations per second, at the median time."""
+    return scaled(operations, float(np.median(seconds)) * peak)
 
 
 def summary(name: str, values: np.ndarray) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from measure import Program
 from serjax.pretrained.convert import convert
 from serjax.pretrained.families import FAMILIES
 
-_TORCHVISION = {
+TORCHVISION = {
     "vgg16": "vgg16",
     "alexnet": "alexnet",
     "resnet18": "resnet18",
@@ -235,10 +235,10 @@ def torchvision_network(name: str, shape: tuple[int, ...], classes: int) -> Any:
         PeerError: torchvision is missing, or has no such network.
     """
     library, zoo = torch(), torchvision_models()
-    if name not in _TORCHVISION:
+    if name not in TORCHVISION:
         raise PeerError(f"torchvision has no {name}")
     rows, columns, channels = shape
-    network = getattr(zoo, _TORCHVISION[name])(num_classes=classes)
+    network = getattr(zoo, TORCHVISION[name])(num_classes=classes)
     if name == "vgg16":
         network.avgpool = library.nn.Identity()
         network.classifier[0] = library.nn.Linear(512 * (rows // 32) * (columns // 32), 4096)
