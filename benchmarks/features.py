@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import peers
-from measure import Program, comparison, compile_program, summary, time_together
+from measure import Program, comparison, compile_program, renewed, summary, time_together
 from settings import Cases, Figure, Rows, Settings
 
 from serjax import augment, features
@@ -37,6 +37,8 @@ _FRAMING: features.StftOptions = {"window_samples": 400, "hop_samples": 160, "ff
 _BATCHES, _QUICK_BATCHES = (1, 16, 128, 1024), (1, 16, 64)
 
 Function = Callable[[jax.Array], jax.Array]
+# What it reads, an array of its own, and the function.
+Peer = tuple[Any, Callable[[], Any]]
 
 
 def _functions() -> dict[str, Function]:
@@ -49,23 +51,23 @@ def _functions() -> dict[str, Function]:
     }
 
 
-def _librosa(feature: str, waveforms: np.ndarray) -> Callable[[], np.ndarray]:
+def _librosa(feature: str, waveforms: np.ndarray) -> Peer:
     """librosa, which takes a batch at once."""
     librosa = peers.module("librosa", "librosa")
     options: dict[str, Any] = {"n_fft": 400, "hop_length": 160, "win_length": 400}
     if feature == "STFT":
-        return lambda: np.swapaxes(librosa.stft(waveforms, **options), -1, -2)
+        return waveforms, lambda: np.swapaxes(librosa.stft(waveforms, **options), -1, -2)
 
     def log_mel() -> Any:
         power = librosa.feature.melspectrogram(y=waveforms, sr=_RATE, n_mels=_MEL_BINS, **options)
         return librosa.power_to_db(power, top_db=None)
 
     if feature == "log-mel":
-        return lambda: np.swapaxes(log_mel(), -1, -2)
-    return lambda: np.swapaxes(librosa.feature.mfcc(S=log_mel(), n_mfcc=20), -1, -2)
+        return waveforms, lambda: np.swapaxes(log_mel(), -1, -2)
+    return waveforms, lambda: np.swapaxes(librosa.feature.mfcc(S=log_mel(), n_mfcc=20), -1, -2)
 
 
-def _torch(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
+def _torch(feature: str, waveforms: np.ndarray) -> Peer:
     """PyTorch's own Fourier transform and matrix products, by librosa's definitions."""
     torch = peers.torch()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -89,10 +91,10 @@ def _torch(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
         level = 10 * torch.log10(torch.clamp(power @ filters, min=1e-10))
         return level if feature == "log-mel" else level @ basis
 
-    return call
+    return x, call
 
 
-def _torchaudio(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
+def _torchaudio(feature: str, waveforms: np.ndarray) -> Peer:
     """Transforms of torchaudio with librosa's conventions."""
     torch, torchaudio = peers.torch(), peers.module("torchaudio", "torchaudio")
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -100,7 +102,7 @@ def _torchaudio(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
     options = {"n_fft": 400, "hop_length": 160, "pad_mode": "constant"}
     if feature == "STFT":
         transform = torchaudio.transforms.Spectrogram(power=None, **options).to(device)
-        return lambda: transform(x).transpose(-1, -2)
+        return x, lambda: transform(x).transpose(-1, -2)
     mel = {**options, "n_mels": _MEL_BINS, "norm": "slaney", "mel_scale": "slaney"}
     transform = torchaudio.transforms.MelSpectrogram(_RATE, **mel).to(device)
     to_db = torchaudio.transforms.AmplitudeToDB("power").to(device)
@@ -110,7 +112,7 @@ def _torchaudio(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
         level = to_db(transform(x)).transpose(-1, -2)
         return level if feature == "log-mel" else level @ dct
 
-    return call
+    return x, call
 
 
 _PEERS = {"librosa": _librosa, "PyTorch": _torch, "torchaudio": _torchaudio}
@@ -120,7 +122,7 @@ def _peers(feature: str, waveforms: np.ndarray, expected: Any) -> dict[str, Prog
     found: dict[str, Program] = {}
     for name, make in _PEERS.items():
         with peers.skipped():
-            call = make(feature, waveforms)
+            x, call = make(feature, waveforms.copy())
             result = call()
             result = result if isinstance(result, np.ndarray) else result.cpu().numpy()
             ours = np.asarray(expected)
@@ -130,12 +132,16 @@ def _peers(feature: str, waveforms: np.ndarray, expected: Any) -> dict[str, Prog
                     np.stack([ours.real, ours.imag]),
                 )
             peers.check_same(f"{name}, {feature}", result, ours, 1e-3)
-            found[name] = peers.program(call) if name != "librosa" else _on_host(call)
+            found[name] = _on_host(x, call) if name == "librosa" else peers.program(call, x)
     return found
 
 
-def _on_host(call: Callable[[], Any]) -> Program:
-    return Program(call, (), None, None, None, 0.0)
+def _on_host(x: np.ndarray, call: Callable[[], Any]) -> Program:
+    def renew(number: int) -> tuple[()]:
+        x[:] *= np.random.default_rng(number).choice(np.array([-1, 1], x.dtype), x.shape)
+        return ()
+
+    return Program(call, (), None, None, None, 0.0, renew)
 
 
 def _measured(settings: Settings, feature: str, batch: int) -> Rows:
@@ -146,7 +152,7 @@ def _measured(settings: Settings, feature: str, batch: int) -> Rows:
     if feature == "SpecAugment":
         x = jax.jit(functions["log-mel"])(x)
     bandwidth = ceilings.measured().copy
-    programs = {"serjax": compile_program(functions[feature], x)}
+    programs = {"serjax": renewed(compile_program(functions[feature], x))}
     result = programs["serjax"].call(x)
     moved = x.nbytes + result.nbytes
     if settings.peers and feature != "SpecAugment":

@@ -21,6 +21,7 @@ from measure import (
     comparison,
     compile_program,
     of_peak,
+    renewed,
     scaled,
     summary,
     time_together,
@@ -172,7 +173,7 @@ def _torch_block(layer: str, ours: Program, dtype: str) -> Program:
         found = found.movedim(1, -1) if image and found.ndim == 4 else found
         found = found.detach().float().cpu().numpy()
         peers.check_same(f"PyTorch, {layer}", found, exact, tolerance)
-    return peers.program(call)
+    return peers.program(call, x, kernel, cotangent)
 
 
 def _measured(
@@ -197,8 +198,10 @@ def _measured(
     for form in ("block", "eight", "stacked") if layer == "dense" else ("block", "eight"):
         functions[form] = functools.partial(function, form=form)
     programs = {
-        name: compile_program(
-            _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
+        name: renewed(
+            compile_program(
+                _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
+            )
         )
         for name, one in functions.items()
     }

@@ -31,6 +31,8 @@ class Program:
         memory_bytes: All memory of a call: arguments, results and temporaries, without what is
             shared among them; or None.
         compile_seconds: Time to compile it.
+        renew: Number of a round -> the arguments of that round, made before it is timed; None: the
+            same in every round.
     """
 
     call: Callable[..., Any]
@@ -39,6 +41,7 @@ class Program:
     temporary_bytes: int | None
     memory_bytes: int | None
     compile_seconds: float
+    renew: Callable[[int], Sequence[Any]] | None = None
 
 
 def compile_program(
@@ -64,18 +67,45 @@ def compile_lowered(lowered: jax.stages.Lowered, *arguments: Any) -> Program:
     )
 
 
+@jax.jit
+def _with_signs(key: jax.Array, x: jax.Array) -> jax.Array:
+    return x * jax.random.rademacher(key, x.shape, x.dtype)
+
+
+def renewed(program: Program, *places: int) -> Program:
+    """The same program, whose arguments at these places, or all, are random anew in every round.
+
+    They keep their magnitudes and take random signs, the same for all programs of a round.
+    """
+    changed = places or range(len(program.arguments))
+
+    def renew(number: int) -> list[Any]:
+        key = jax.random.fold_in(jax.random.key(0), number)
+        keys = {place: jax.random.fold_in(key, place) for place in changed}
+        return [
+            _with_signs(keys[place], x) if place in keys else x
+            for place, x in enumerate(program.arguments)
+        ]
+
+    return dataclasses.replace(program, renew=renew)
+
+
 def time_together(programs: Mapping[str, Program], rounds: int) -> dict[str, np.ndarray]:
     """Seconds of each program in each round, `[rounds]`.
 
-    A round calls every program once, so that whatever else the machine does meets them all alike.
+    A round calls every program once, so that whatever else the machine does meets them all alike,
+    on arguments of its own where a program renews them.
     """
     seconds = {name: np.zeros(rounds) for name in programs}
     for program in programs.values():
         jax.block_until_ready(program.call(*program.arguments))
     for index in range(rounds):
         for name, program in programs.items():
+            arguments = program.arguments
+            if program.renew is not None:
+                arguments = jax.block_until_ready(program.renew(index))
             started = time.perf_counter()
-            jax.block_until_ready(program.call(*program.arguments))
+            jax.block_until_ready(program.call(*arguments))
             seconds[name][index] = time.perf_counter() - started
     return seconds
 

@@ -22,6 +22,7 @@ from measure import (
     comparison,
     compile_program,
     of_peak,
+    renewed,
     scaled,
     summary,
     time_together,
@@ -92,14 +93,15 @@ class Network:
 
     def inference(self, batch: int) -> Program:
         """Logits of a batch."""
-        return compile_program(
+        program = compile_program(
             lambda variables, x: self.model.apply(variables, x)[0],
             self.state.variables,
             self.inputs(batch)[0],
         )
+        return renewed(program, 1)
 
     def training(self, batch: int) -> Program:
-        """A training step as a program without arguments, which hands its state on."""
+        """A training step as a program of its spectrograms, which hands its state on."""
 
         def step(
             state: TrainState, x: jax.Array, labels: jax.Array
@@ -125,11 +127,11 @@ class Network:
         # Inference goes on with the weights that the donated copy leaves behind.
         held = [jax.tree.map(jnp.copy, self.state)]
 
-        def call() -> jax.Array:
+        def call(x: jax.Array) -> jax.Array:
             held[0], value = program.call(held[0], x, labels)
             return value
 
-        return dataclasses.replace(program, call=call, arguments=())
+        return renewed(dataclasses.replace(program, call=call, arguments=(x,)))
 
 
 def _best(seconds: dict[tuple[str, int], np.ndarray], form: str) -> tuple[int, np.ndarray]:

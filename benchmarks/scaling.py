@@ -85,7 +85,7 @@ def _step(
     division: Division = UNDIVIDED,
     **options: Any,
 ) -> Program:
-    """A step on random waveforms as a program without arguments, which hands its state on."""
+    """A step on random waveforms, of a batch's indices, which hands its state on."""
     model = models.create(name, 4, dtype=jnp.dtype(dtype), **options)
     front_end = front_end or models.front_end(name)
     rng = np.random.default_rng(batch)
@@ -97,15 +97,19 @@ def _step(
     optimizer, key = optax.adam(1e-4), jax.random.key(0)
     state = create_state(model, optimizer, key, input_shape(front_end))
     held = [division.replicate(state)]
-    indices = division.split(rng.integers(0, utterances, batch).astype(np.int32))
     step = training.make_train_step(model, front_end, optimizer, key, 4, division=division)
-    program = compile_lowered(step.lower(held[0], examples, indices))
 
-    def call() -> Any:
+    def renew(number: int) -> tuple[jax.Array]:
+        drawn = np.random.default_rng(number).integers(0, utterances, batch)
+        return (division.split(drawn.astype(np.int32)),)
+
+    program = compile_lowered(step.lower(held[0], examples, *renew(0)), *renew(0))
+
+    def call(indices: jax.Array) -> Any:
         held[0], result = program.call(held[0], examples, indices)
         return result
 
-    return dataclasses.replace(program, call=call)
+    return dataclasses.replace(program, call=call, renew=renew)
 
 
 def _longer(frames: int) -> FrontEnd:

@@ -60,7 +60,8 @@ COLUMNS = {
 }
 FIGURE = Figure("step_ms", "milliseconds of a training step", ("model",))
 
-_MODELS = ("dscnn", "quat_vgg16", "vgg16", "resnet34_stats")
+_QUICK = ("dscnn", "quat_vgg16", "vgg16")
+_MODELS = (*_QUICK, "resnet34_stats")
 # Ten speakers and two words: 48 utterances train, and an epoch of a VGG16 ends within a minute.
 _QUICK_CORPUS = {"speakers": 10, "words": 2}
 _VIRTUAL_DEVICES = 2
@@ -198,7 +199,8 @@ def _measured(settings: Settings, model: str, kinds: tuple[str, ...]) -> Rows:
         if several:
             form = f"{kind}, {count} {'virtual devices' if virtual else 'devices'}"
         rows.append(_row(model, form, settings.dtype, found))
-    if settings.peers and model in peers.TORCHVISION:
+    # The suite models has the quick one's step beside PyTorch's already, in the same rounds.
+    if settings.peers and not settings.quick and model in peers.TORCHVISION:
         batch = rows[0]["batch"]
         arguments = {"model": model, "dtype": settings.dtype, "batch": batch}
         timed = apart.call("training", "measured_peers", {**arguments, "rounds": settings.rounds})
@@ -217,9 +219,8 @@ def cases(settings: Settings) -> Cases:
             raise InputError(unknown_name("model", name, networks.names()))
     several = jax.devices()[0].platform == "cpu" or jax.local_device_count() > 1
     found = {}
-    for name in settings.models or _MODELS:
-        # Real VGG16 takes a minute for an epoch of these few examples.
-        divided = several and (settings.models or not settings.quick or name != "vgg16")
+    for name in settings.models or (_QUICK if settings.quick else _MODELS):
+        divided = several and (settings.models or not settings.quick or name == "dscnn")
         kinds = ("none", settings.parallel) if divided else ("none",)
         found[name] = functools.partial(_measured, settings, name, kinds)
     return found

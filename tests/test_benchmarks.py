@@ -1,3 +1,4 @@
+import dataclasses
 import importlib
 import importlib.util
 import json
@@ -90,6 +91,23 @@ def test_every_program_is_called_in_every_round(measure):
     assert calls == ["a", "b"] * 4  # once to warm up
     assert {name: values.shape for name, values in seconds.items()} == {"a": (3,), "b": (3,)}
     assert all((values > 0).all() for values in seconds.values())
+
+
+def test_every_round_has_inputs_of_its_own_the_same_for_all(measure):
+    x, fixed = jnp.arange(1.0, 9.0), jnp.ones(8)
+    heard = {"a": [], "b": []}
+
+    def keeping(name):
+        program = measure.compile_program(lambda x, y: x + y, x, fixed)
+        call = lambda *given: heard[name].append(np.array(given)) or program.call(*given)  # noqa: E731
+        return measure.renewed(dataclasses.replace(program, call=call), 0)
+
+    measure.time_together({name: keeping(name) for name in heard}, rounds=3)
+    np.testing.assert_array_equal(heard["a"], heard["b"])
+    rounds = np.array(heard["a"])[1:]  # the first call warms up
+    np.testing.assert_array_equal(np.abs(rounds[:, 0]), np.broadcast_to(x, (3, 8)))
+    assert len({tuple(one) for one in rounds[:, 0]}) == 3
+    assert (rounds[:, 1] == 1).all()
 
 
 def test_spread_is_median_and_quartiles(measure):
@@ -411,7 +429,7 @@ def test_a_wrong_peer_is_refused_before_it_is_timed(command, benchmark, monkeypa
             calls.append(feature)
             return 1.01 * np.asarray(function(waveforms))
 
-        return wrong
+        return waveforms, wrong
 
     monkeypatch.setattr(module, "_QUICK_BATCHES", (2,))
     monkeypatch.setattr(module, "_PEERS", {"planted": planted})
