@@ -6,19 +6,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from measure import FEWEST
 from rich.console import Console
 from rich.table import Table
 
 from serjax.errors import InputError
 
 _RESAMPLES = 2000
-# A median of fewer values has no 95 % interval: half of all values lie on one side of the true one,
-# and all of five do with probability 2 / 2^5 = 6 %, all of six with 3 %.
-_FEWEST = 6
 # Of these more is better; of all other quantities, less.
 _RATES = ("throughput", "hours_per_s")
 # Ratios within a run, which its own times already tell.
-_DERIVED = ("of_real", "of_none", "of_serjax", "of_bandwidth", "step_of_real")
+_DERIVED = (
+    "of_real",
+    "of_none",
+    "of_serjax",
+    "of_bandwidth",
+    "step_of_real",
+    "of_one",
+    "exponent",
+)
 
 
 class Change(NamedTuple):
@@ -63,7 +69,7 @@ def changes(
             continue
         middle, low, high = ratio(old[name], samples)
         verdict = "tie"
-        if min(len(old[name]), len(samples)) < _FEWEST:
+        if min(len(old[name]), len(samples)) < FEWEST:
             verdict = "too few rounds"
         elif low > 1 or high < 1:
             verdict = "faster" if (low > 1) == (name[-1] in _RATES) else "slower"

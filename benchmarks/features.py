@@ -1,20 +1,20 @@
 """Features on the device: hours of audio per second, and the share of the memory's bandwidth.
 
-Utterances of 4 s at 16 kHz, 25 ms frames every 10 ms, 128 mel bands. The bandwidth is that of a
-copy of a large array in the same rounds; a feature's share of it counts what it must read and
-write, its input and its result, once each; what fits into the caches may exceed it. Peers compute
-the same feature of the same waveforms.
+Utterances of 4 s at 16 kHz, 25 ms frames every 10 ms, 128 mel bands. A feature's share of the
+bandwidth, that of a large copy, counts what it must read and write, its input and its result, once
+each; what fits into the caches may exceed it. Peers compute the same feature of the same waveforms.
 """
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
+import ceilings
 import jax
 import jax.numpy as jnp
 import numpy as np
 import peers
-from measure import Program, compile_program, summary, time_together
+from measure import Program, comparison, compile_program, renewed, summary, time_together
 from settings import Cases, Figure, Rows, Settings
 
 from serjax import augment, features
@@ -35,9 +35,10 @@ FIGURE = Figure("hours_per_s", "hours of audio per second", ("feature", "batch")
 _RATE, _SECONDS, _MEL_BINS = 16_000, 4, 128
 _FRAMING: features.StftOptions = {"window_samples": 400, "hop_samples": 160, "fft_size": 400}
 _BATCHES, _QUICK_BATCHES = (1, 16, 128, 1024), (1, 16, 64)
-_COPY_MIB, _QUICK_COPY_MIB = 512, 64
 
 Function = Callable[[jax.Array], jax.Array]
+# What it reads, an array of its own, and the function.
+Peer = tuple[Any, Callable[[], Any]]
 
 
 def _functions() -> dict[str, Function]:
@@ -50,23 +51,23 @@ def _functions() -> dict[str, Function]:
     }
 
 
-def _librosa(feature: str, waveforms: np.ndarray) -> Callable[[], np.ndarray]:
+def _librosa(feature: str, waveforms: np.ndarray) -> Peer:
     """librosa, which takes a batch at once."""
     librosa = peers.module("librosa", "librosa")
     options: dict[str, Any] = {"n_fft": 400, "hop_length": 160, "win_length": 400}
     if feature == "STFT":
-        return lambda: np.swapaxes(librosa.stft(waveforms, **options), -1, -2)
+        return waveforms, lambda: np.swapaxes(librosa.stft(waveforms, **options), -1, -2)
 
     def log_mel() -> Any:
         power = librosa.feature.melspectrogram(y=waveforms, sr=_RATE, n_mels=_MEL_BINS, **options)
         return librosa.power_to_db(power, top_db=None)
 
     if feature == "log-mel":
-        return lambda: np.swapaxes(log_mel(), -1, -2)
-    return lambda: np.swapaxes(librosa.feature.mfcc(S=log_mel(), n_mfcc=20), -1, -2)
+        return waveforms, lambda: np.swapaxes(log_mel(), -1, -2)
+    return waveforms, lambda: np.swapaxes(librosa.feature.mfcc(S=log_mel(), n_mfcc=20), -1, -2)
 
 
-def _torch(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
+def _torch(feature: str, waveforms: np.ndarray) -> Peer:
     """PyTorch's own Fourier transform and matrix products, by librosa's definitions."""
     torch = peers.torch()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -90,10 +91,10 @@ def _torch(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
         level = 10 * torch.log10(torch.clamp(power @ filters, min=1e-10))
         return level if feature == "log-mel" else level @ basis
 
-    return call
+    return x, call
 
 
-def _torchaudio(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
+def _torchaudio(feature: str, waveforms: np.ndarray) -> Peer:
     """Transforms of torchaudio with librosa's conventions."""
     torch, torchaudio = peers.torch(), peers.module("torchaudio", "torchaudio")
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -101,7 +102,7 @@ def _torchaudio(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
     options = {"n_fft": 400, "hop_length": 160, "pad_mode": "constant"}
     if feature == "STFT":
         transform = torchaudio.transforms.Spectrogram(power=None, **options).to(device)
-        return lambda: transform(x).transpose(-1, -2)
+        return x, lambda: transform(x).transpose(-1, -2)
     mel = {**options, "n_mels": _MEL_BINS, "norm": "slaney", "mel_scale": "slaney"}
     transform = torchaudio.transforms.MelSpectrogram(_RATE, **mel).to(device)
     to_db = torchaudio.transforms.AmplitudeToDB("power").to(device)
@@ -111,7 +112,7 @@ def _torchaudio(feature: str, waveforms: np.ndarray) -> Callable[[], Any]:
         level = to_db(transform(x)).transpose(-1, -2)
         return level if feature == "log-mel" else level @ dct
 
-    return call
+    return x, call
 
 
 _PEERS = {"librosa": _librosa, "PyTorch": _torch, "torchaudio": _torchaudio}
@@ -121,7 +122,7 @@ def _peers(feature: str, waveforms: np.ndarray, expected: Any) -> dict[str, Prog
     found: dict[str, Program] = {}
     for name, make in _PEERS.items():
         with peers.skipped():
-            call = make(feature, waveforms)
+            x, call = make(feature, waveforms.copy())
             result = call()
             result = result if isinstance(result, np.ndarray) else result.cpu().numpy()
             ours = np.asarray(expected)
@@ -131,12 +132,16 @@ def _peers(feature: str, waveforms: np.ndarray, expected: Any) -> dict[str, Prog
                     np.stack([ours.real, ours.imag]),
                 )
             peers.check_same(f"{name}, {feature}", result, ours, 1e-3)
-            found[name] = peers.program(call) if name != "librosa" else _on_host(call)
+            found[name] = _on_host(x, call) if name == "librosa" else peers.program(call, x)
     return found
 
 
-def _on_host(call: Callable[[], Any]) -> Program:
-    return Program(call, (), None, None, None, 0.0)
+def _on_host(x: np.ndarray, call: Callable[[], Any]) -> Program:
+    def renew(number: int) -> tuple[()]:
+        x[:] *= np.random.default_rng(number).choice(np.array([-1, 1], x.dtype), x.shape)
+        return ()
+
+    return Program(call, (), None, None, None, 0.0, renew)
 
 
 def _measured(settings: Settings, feature: str, batch: int) -> Rows:
@@ -146,18 +151,13 @@ def _measured(settings: Settings, feature: str, batch: int) -> Rows:
     x = jnp.asarray(waveforms)
     if feature == "SpecAugment":
         x = jax.jit(functions["log-mel"])(x)
-    mebibytes = _QUICK_COPY_MIB if settings.quick else _COPY_MIB
-    large = jnp.zeros(mebibytes * 2**18, jnp.float32)
-    programs = {
-        "copy": compile_program(jnp.copy, large),
-        "serjax": compile_program(functions[feature], x),
-    }
+    bandwidth = ceilings.measured().copy
+    programs = {"serjax": renewed(compile_program(functions[feature], x))}
     result = programs["serjax"].call(x)
     moved = x.nbytes + result.nbytes
     if settings.peers and feature != "SpecAugment":
         programs |= _peers(feature, waveforms, result)
     seconds = time_together(programs, settings.rounds)
-    bandwidth = 2 * large.nbytes / seconds.pop("copy")
     hours = batch * _SECONDS / 3600
     return [
         {
@@ -167,8 +167,7 @@ def _measured(settings: Settings, feature: str, batch: int) -> Rows:
             **summary("ms", 1e3 * waited),
             **summary("hours_per_s", hours / waited),
             **summary("of_bandwidth", moved / waited / bandwidth),
-            **summary("of_serjax", waited / seconds["serjax"]),
-            "bandwidth_gb_s": float(np.median(bandwidth)) / 1e9,
+            **comparison("of_serjax", waited / seconds["serjax"]),
             "compile_s": programs[form].compile_seconds,
         }
         for form, waited in seconds.items()

@@ -10,12 +10,22 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import ceilings
 import jax
 import jax.numpy as jnp
 import numpy as np
 import peers
 from jax import lax
-from measure import Program, compile_program, scaled, summary, time_together
+from measure import (
+    Program,
+    comparison,
+    compile_program,
+    of_peak,
+    renewed,
+    scaled,
+    summary,
+    time_together,
+)
 from settings import Cases, Figure, Settings
 
 from serjax import quaternion
@@ -30,6 +40,7 @@ COLUMNS = {
     "ms": "ms",
     "of_real": "of real",
     "gflop": "GFLOP",
+    "of_peak": "share of ceiling",
     "temporary_mib": "MiB",
     "error": "error",
 }
@@ -162,7 +173,7 @@ def _torch_block(layer: str, ours: Program, dtype: str) -> Program:
         found = found.movedim(1, -1) if image and found.ndim == 4 else found
         found = found.detach().float().cpu().numpy()
         peers.check_same(f"PyTorch, {layer}", found, exact, tolerance)
-    return peers.program(call)
+    return peers.program(call, x, kernel, cotangent)
 
 
 def _measured(
@@ -174,7 +185,7 @@ def _measured(
     function: Function,
 ) -> list[dict[str, Any]]:
     """A row for each form."""
-    rng = np.random.default_rng(0)
+    rng, peak = np.random.default_rng(0), ceilings.measured().flops(settings.dtype)
     *window, inputs, outputs = kernel_shape
     x = jnp.asarray(rng.normal(size=x_shape), settings.dtype)
     shape = (4, *window, inputs // 4, outputs // 4)
@@ -187,8 +198,10 @@ def _measured(
     for form in ("block", "eight", "stacked") if layer == "dense" else ("block", "eight"):
         functions[form] = functools.partial(function, form=form)
     programs = {
-        name: compile_program(
-            _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
+        name: renewed(
+            compile_program(
+                _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
+            )
         )
         for name, one in functions.items()
     }
@@ -208,8 +221,9 @@ def _measured(
                 "outputs": outputs,
                 "form": name,
                 **summary("ms", 1e3 * seconds[name]),
-                **summary("of_real", seconds[name] / seconds["real"]),
+                **comparison("of_real", seconds[name] / seconds["real"]),
                 "gflop": scaled(program.operations, 1e9),
+                "of_peak": of_peak(program.operations, seconds[name], peak),
                 "temporary_mib": scaled(program.temporary_bytes, 2**20),
                 "error": None if found is None else _error(found, exact),
                 "compile_s": program.compile_seconds,

@@ -1,14 +1,21 @@
 """Time, operations and memory of compiled programs, compared side by side."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from scipy import stats
 
 from serjax.training import memory
+
+# A median of fewer values has no 95 % interval: half of all values lie on one side of the true one,
+# and all of five do with probability 2 / 2^5 = 6 %, all of six with 3 %.
+FEWEST = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Program:
         memory_bytes: All memory of a call: arguments, results and temporaries, without what is
             shared among them; or None.
         compile_seconds: Time to compile it.
+        renew: Number of a round -> the arguments of that round, made before it is timed; None: the
+            same in every round.
     """
 
     call: Callable[..., Any]
@@ -32,6 +41,7 @@ class Program:
     temporary_bytes: int | None
     memory_bytes: int | None
     compile_seconds: float
+    renew: Callable[[int], Sequence[Any]] | None = None
 
 
 def compile_program(
@@ -46,32 +56,75 @@ def compile_lowered(lowered: jax.stages.Lowered, *arguments: Any) -> Program:
     started = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - started
-    cost = lowered.cost_analysis() or {}
     needs: Any = compiled.memory_analysis()
     return Program(
         compiled,
         arguments,
-        float(cost.get("flops", float("nan"))),
+        operations_of(lowered),
         int(needs.temp_size_in_bytes),
         memory.peak_bytes(compiled),
         seconds,
     )
 
 
+@jax.jit
+def _with_signs(key: jax.Array, x: jax.Array) -> jax.Array:
+    return x * jax.random.rademacher(key, x.shape, x.dtype)
+
+
+def renewed(program: Program, *places: int) -> Program:
+    """The same program, whose arguments at these places, or all, are random anew in every round.
+
+    They keep their magnitudes and take random signs, the same for all programs of a round.
+    """
+    changed = places or range(len(program.arguments))
+
+    def renew(number: int) -> list[Any]:
+        key = jax.random.fold_in(jax.random.key(0), number)
+        keys = {place: jax.random.fold_in(key, place) for place in changed}
+        return [
+            _with_signs(keys[place], x) if place in keys else x
+            for place, x in enumerate(program.arguments)
+        ]
+
+    return dataclasses.replace(program, renew=renew)
+
+
 def time_together(programs: Mapping[str, Program], rounds: int) -> dict[str, np.ndarray]:
     """Seconds of each program in each round, `[rounds]`.
 
-    A round calls every program once, so that whatever else the machine does meets them all alike.
+    A round calls every program once, so that whatever else the machine does meets them all alike,
+    on arguments of its own where a program renews them.
     """
     seconds = {name: np.zeros(rounds) for name in programs}
     for program in programs.values():
         jax.block_until_ready(program.call(*program.arguments))
     for index in range(rounds):
         for name, program in programs.items():
+            arguments = program.arguments
+            if program.renew is not None:
+                arguments = jax.block_until_ready(program.renew(index))
             started = time.perf_counter()
-            jax.block_until_ready(program.call(*program.arguments))
+            jax.block_until_ready(program.call(*arguments))
             seconds[name][index] = time.perf_counter() - started
     return seconds
+
+
+def process_peak_bytes() -> int | None:
+    """Most memory that this process has held at once; None where the system does not tell.
+
+    Not that of `getrusage`, which begins as the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def operations_of(lowered: jax.stages.Lowered) -> float | None:
+    """Floating-point operations of one call, None where nobody counts them."""
+    count = float((lowered.cost_analysis() or {}).get("flops", math.nan))
+    return count if count > 0 else None
 
 
 def scaled(value: float | None, unit: float | None) -> float | None:
@@ -83,6 +136,37 @@ def spread(values: np.ndarray) -> tuple[float, float, float]:
     """Median, lower and upper quartile."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return float(middle), float(low), float(high)
+
+
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Median, and its 95 % interval by order statistics; of fewer than six values, their range.
+
+    It reaches from the k-th smallest value to the k-th largest, for the largest k at which the true
+    median lies outside with a probability of 5 % at most, by the binomial distribution.
+    """
+    ordered = np.sort(values)
+    outside = max(int(stats.binom.ppf(0.025, len(ordered), 0.5)), 1)
+    return float(np.median(ordered)), float(ordered[outside - 1]), float(ordered[-outside])
+
+
+def comparison(name: str, ratios: np.ndarray) -> dict[str, Any]:
+    """Columns of a row for a ratio: its median over rounds, the median's 95 % interval, and all.
+
+    `NAME_tie` says that the interval spans 1, which of a thing to itself says nothing.
+    """
+    middle, low, high = interval(ratios)
+    return {
+        name: middle,
+        f"{name}_low": low,
+        f"{name}_high": high,
+        f"{name}_tie": low <= 1 <= high and bool((ratios != 1).any()),
+        f"{name}_samples": ratios.tolist(),
+    }
+
+
+def of_peak(operations: float | None, seconds: np.ndarray, peak: float) -> float | None:
+    """Share of a ceiling, in operations per second, at the median time."""
+    return scaled(operations, float(np.median(seconds)) * peak)
 
 
 def summary(name: str, values: np.ndarray) -> dict[str, Any]:

@@ -11,12 +11,22 @@ import dataclasses
 import functools
 from typing import Any
 
+import ceilings
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import peers
-from measure import Program, compile_program, scaled, summary, time_together
+from measure import (
+    Program,
+    comparison,
+    compile_program,
+    of_peak,
+    renewed,
+    scaled,
+    summary,
+    time_together,
+)
 from settings import Cases, Figure, Rows, Settings
 
 from serjax import models
@@ -36,6 +46,7 @@ COLUMNS = {
     "batch": "training batch",
     "step_ms": "ms, training step",
     "step_of_real": "time of real",
+    "step_of_peak": "share of ceiling",
     "memory_mib": "training MiB",
     "memory_of_real": "memory of real",
 }
@@ -82,14 +93,15 @@ class Network:
 
     def inference(self, batch: int) -> Program:
         """Logits of a batch."""
-        return compile_program(
+        program = compile_program(
             lambda variables, x: self.model.apply(variables, x)[0],
             self.state.variables,
             self.inputs(batch)[0],
         )
+        return renewed(program, 1)
 
     def training(self, batch: int) -> Program:
-        """A training step as a program without arguments, which hands its state on."""
+        """A training step as a program of its spectrograms, which hands its state on."""
 
         def step(
             state: TrainState, x: jax.Array, labels: jax.Array
@@ -115,11 +127,11 @@ class Network:
         # Inference goes on with the weights that the donated copy leaves behind.
         held = [jax.tree.map(jnp.copy, self.state)]
 
-        def call() -> jax.Array:
+        def call(x: jax.Array) -> jax.Array:
             held[0], value = program.call(held[0], x, labels)
             return value
 
-        return dataclasses.replace(program, call=call, arguments=())
+        return renewed(dataclasses.replace(program, call=call, arguments=(x,)))
 
 
 def _best(seconds: dict[tuple[str, int], np.ndarray], form: str) -> tuple[int, np.ndarray]:
@@ -130,6 +142,7 @@ def _best(seconds: dict[tuple[str, int], np.ndarray], form: str) -> tuple[int, n
 
 
 def _measured(settings: Settings, architecture: str, names: tuple[str, ...]) -> Rows:
+    peak = ceilings.measured().flops(settings.dtype)
     batches, training = _sizes(architecture)
     networks = {name: Network(name, settings.dtype) for name in names}
     inference = {
@@ -165,12 +178,14 @@ def _measured(settings: Settings, architecture: str, names: tuple[str, ...]) -> 
             "batch": training,
             **summary("step_ms", 1e3 * stepped[form]),
             "step_of_real": None,
+            "step_gflop": scaled(step.operations, 1e9),
+            "step_of_peak": of_peak(step.operations, stepped[form], peak),
             "memory_mib": scaled(step.memory_bytes, 2**20),
             "memory_of_real": None,
             "compile_s": step.compile_seconds,
         }
         if architecture in steps:
-            row |= summary("step_of_real", stepped[form] / stepped[architecture])
+            row |= comparison("step_of_real", stepped[form] / stepped[architecture])
             row["memory_of_real"] = scaled(step.memory_bytes, steps[architecture].memory_bytes)
         rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""The page of a folder of results: every suite's table and figure, in one file."""
+"""A folder of results as one page, with figures, and as one Markdown file."""
 
 from collections.abc import Mapping
 from html import escape
@@ -6,16 +6,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import goals
 import tables
-from settings import Figure, Rows
+from ceilings import Ceilings
+from settings import Drawing, Rows
 
 from serjax.files import write_bytes_atomic, write_text_atomic
 from serjax.report import html
-from serjax.report.dots import Dot, plot_dots
 from serjax.report.figures import png
 
+Found = Mapping[str, tuple[ModuleType, Mapping[str, Any]]]
 
-def write_page(folder: Path, found: Mapping[str, tuple[ModuleType, Mapping[str, Any]]]) -> Path:
+
+def write_page(folder: Path, found: Found) -> Path:
     """Writes `report.html`, and a figure `STEM.png` beside each file of results.
 
     Args:
@@ -27,10 +30,49 @@ def write_page(folder: Path, found: Mapping[str, tuple[ModuleType, Mapping[str, 
     """
     title = "Speed and memory of serjax"
     body = [f"<header>\n<h1>{title}</h1>\n</header>\n"]
+    for device, contents in by_device(found).items():
+        told = Ceilings(**contents[-1]["ceilings"]).describe()
+        body.append(
+            html.section(
+                f"Numbers to beat, {device}",
+                f"<p>Ceilings: {escape(told)}.</p>",
+                html.table(goals.COLUMNS, goals.table(contents)),
+            )
+        )
     for stem, (suite, results) in found.items():
         body.append(_section(folder / f"{stem}.png", suite, results))
     path = folder / "report.html"
     write_text_atomic(path, html.document(title, body))
+    return path
+
+
+def by_device(found: Found) -> dict[str, list[Mapping[str, Any]]]:
+    """Contents of files of results, by their device."""
+    devices: dict[str, list[Mapping[str, Any]]] = {}
+    for _, content in found.values():
+        devices.setdefault(content["device"], []).append(content)
+    return devices
+
+
+def write_results(folder: Path, found: Found) -> Path:
+    """Writes `results.md`: the numbers to beat, then every table; returns its path."""
+    lines = [
+        "# Speed and memory of serjax",
+        "",
+        "Written by `benchmarks/run.py`; every table names its command, device, versions and date.",
+        "Times and rates are medians of calls side by side, with quartiles; ratios are medians",
+        "over rounds, with 95 % intervals, and ties where these span 1. Shares are of the ceilings",
+        "that each table names.",
+        "",
+    ]
+    for device, contents in by_device(found).items():
+        lines += [f"## Numbers to beat, {device}", ""]
+        lines += [*tables.markdown_table(goals.COLUMNS, goals.table(contents)), ""]
+    for suite, content in found.values():
+        lines += [f"## {suite.TITLE}, {content['dtype']}, {content['device']}", ""]
+        lines += [tables.markdown(suite, content["rows"], content)]
+    path = folder / "results.md"
+    write_text_atomic(path, "\n".join(lines).rstrip() + "\n")
     return path
 
 
@@ -43,6 +85,7 @@ def _section(path: Path, suite: ModuleType, results: Mapping[str, Any]) -> str:
         str(results["date"]),
         f"{results['rounds']} rounds",
         *(f"{name} {version}" for name, version in results["peer_versions"].items()),
+        f"ceilings: {Ceilings(**results['ceilings']).describe()}",
     ]
     listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     paragraphs = (suite.__doc__ or "").split("\n\n")[1:]
@@ -58,22 +101,10 @@ def _section(path: Path, suite: ModuleType, results: Mapping[str, Any]) -> str:
     )
 
 
-def _figure(path: Path, figure: Figure, rows: Rows) -> str:
+def _figure(path: Path, drawing: Drawing, rows: Rows) -> str:
     """Draws it for the page, in both colour schemes, and into its file."""
-    dots = [
-        Dot(
-            ", ".join(str(row[name]) for name in figure.rows),
-            str(row[figure.series]),
-            *(row[f"{figure.quantity}{end}"] for end in ("", "_low", "_high")),
-        )
-        for row in rows
-        if row[figure.quantity] is not None and row[figure.series] != figure.of
-    ]
-    if not dots:
+    light, dark = (drawing.draw(rows, dark=dark) for dark in (False, True))
+    if light is None:
         return ""
-    light, dark = (
-        plot_dots(dots, figure.label, reference=figure.reference, dark=dark)
-        for dark in (False, True)
-    )
     write_bytes_atomic(path, png(light))
-    return html.picture(light, dark, figure.label)
+    return html.picture(light, dark, drawing.label)

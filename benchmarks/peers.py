@@ -20,7 +20,7 @@ from measure import Program
 from serjax.pretrained.convert import convert
 from serjax.pretrained.families import FAMILIES
 
-_TORCHVISION = {
+TORCHVISION = {
     "vgg16": "vgg16",
     "alexnet": "alexnet",
     "resnet18": "resnet18",
@@ -146,9 +146,20 @@ def compiled(function: Any) -> Any:
     return library.compile(function, dynamic=False)
 
 
-def program(call: Callable[[], Any]) -> Program:
-    """A peer's function, timed until the device is done; the first call compiles it."""
+def program(call: Callable[[], Any], *inputs: Any) -> Program:
+    """A peer's function, timed until the device is done; the first call compiles it.
+
+    Args:
+        call: The function, of no arguments.
+        *inputs: Tensors that it reads, which take random signs before every round.
+    """
     library = torch()
+
+    def renew(number: int) -> tuple[()]:
+        with library.no_grad():
+            for tensor in inputs:
+                tensor.mul_(2 * library.randint_like(tensor, 2) - 1)
+        return ()
 
     def finished() -> Any:
         result = call()
@@ -158,7 +169,7 @@ def program(call: Callable[[], Any]) -> Program:
 
     started = time.perf_counter()
     finished()
-    return Program(finished, (), None, None, None, time.perf_counter() - started)
+    return Program(finished, (), None, None, None, time.perf_counter() - started, renew)
 
 
 class TorchNetwork:
@@ -204,7 +215,7 @@ class TorchNetwork:
             with library.inference_mode(), self._cast():
                 return self._forward(x)
 
-        return program(call)
+        return program(call, x)
 
     def training(self, batch: int) -> Program:
         """Loss, gradient and Adam."""
@@ -222,7 +233,7 @@ class TorchNetwork:
             self._optimizer.step()
             return loss.detach()
 
-        return program(call)
+        return program(call, x)
 
 
 def torchvision_network(name: str, shape: tuple[int, ...], classes: int) -> Any:
@@ -235,10 +246,10 @@ def torchvision_network(name: str, shape: tuple[int, ...], classes: int) -> Any:
         PeerError: torchvision is missing, or has no such network.
     """
     library, zoo = torch(), torchvision_models()
-    if name not in _TORCHVISION:
+    if name not in TORCHVISION:
         raise PeerError(f"torchvision has no {name}")
     rows, columns, channels = shape
-    network = getattr(zoo, _TORCHVISION[name])(num_classes=classes)
+    network = getattr(zoo, TORCHVISION[name])(num_classes=classes)
     if name == "vgg16":
         network.avgpool = library.nn.Identity()
         network.classifier[0] = library.nn.Linear(512 * (rows // 32) * (columns // 32), 4096)

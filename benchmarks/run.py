@@ -2,11 +2,12 @@
 
     python benchmarks/run.py --suite kernels --out results
 
-Every suite compares programs side by side in one process, round by round, and reports medians
-with quartiles and ratios with theirs: absolute times say as much about the machine. `--out` keeps
-tables, figures, every sample, and report.html, which shows all suites of the folder. A run that
-was stopped goes on where it was: what the folder holds of the same commit, device and settings is
-not measured again. `--compare OLD NEW` sets two such folders side by side.
+Every suite compares programs side by side, round by round, and reports medians with quartiles, and
+ratios with 95 % intervals, ties where these span 1: absolute times say as much about the machine.
+What the device does at most heads every table. `--out` keeps tables, figures, every sample, and
+report.html and results.md, which show all suites of the folder and where the numbers to beat stand.
+A run that was stopped goes on where it was: what the folder holds of the same commit, device and
+settings is not measured again. `--compare OLD NEW` sets two such folders side by side.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -25,6 +27,7 @@ from types import ModuleType
 from typing import Any
 
 import anti_transfer_cost
+import ceilings
 import changes
 import features
 import flax
@@ -33,7 +36,9 @@ import kernels
 import models
 import page
 import peers
+import scaling
 import tables
+import training
 from rich.console import Console
 from settings import Settings
 
@@ -47,6 +52,8 @@ SUITES: dict[str, ModuleType] = {
     "models": models,
     "anti_transfer": anti_transfer_cost,
     "features": features,
+    "training": training,
+    "scaling": scaling,
 }
 
 
@@ -75,13 +82,15 @@ def _about(settings: Settings) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         **dataclasses.asdict(settings),
         "models": list(settings.models),
+        "ceilings": dataclasses.asdict(ceilings.measured()),
         "peer_versions": peers.versions() if settings.peers else {},
     }
 
 
 def _finished(path: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of an earlier run of the same kind; none of changed files, which say nothing."""
-    same = [name for name in about if name not in ("command", "date", "models")]
+    differing = ("command", "date", "models", "ceilings")
+    same = [name for name in about if name not in differing]
     if not path.exists() or about["commit"] == "unknown" or about["commit"].endswith("-dirty"):
         return []
     earlier = _read(path)
@@ -112,8 +121,9 @@ def _measure(
     name: str, settings: Settings, out: Path | None, console: Console
 ) -> list[dict[str, Any]]:
     """Measures what is missing of a suite, case by case, each written when it is done."""
-    suite, about = SUITES[name], _about(settings)
+    suite, begun = SUITES[name], time.perf_counter()
     cases = suite.cases(settings)
+    about = _about(settings)
     stem = None
     rows: list[dict[str, Any]] = []
     if out is not None:
@@ -136,8 +146,11 @@ def _measure(
     console.print(tables.on_screen(suite, rows))
     if out is not None:
         told = f", {len(done)} of {len(cases)} cases from before" if done else ""
-        page.write_page(out, _results(out))
+        found = _results(out)
+        page.write_page(out, found)
+        page.write_results(out, found)
         console.print(f"written {out / str(stem)}.csv, .md, .json and .png{told}", soft_wrap=True)
+    console.print(f"{name}: {time.perf_counter() - begun:.0f} s in all", highlight=False)
     return rows
 
 
@@ -153,7 +166,15 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--dtype", default="float32", help="float32 or bfloat16 arithmetic (%(default)s)"
     )
-    parser.add_argument("--models", default="", help="networks of the suite models, with commas")
+    parser.add_argument("--models", default="", help="networks of models and training, with commas")
+    parser.add_argument(
+        "--parallel",
+        default="shard_map",
+        help="how training divides a batch over devices, shard_map or pmap (%(default)s)",
+    )
+    parser.add_argument(
+        "--steps-per-call", type=int, help="steps of one call in training (as suits the device)"
+    )
     parser.add_argument("--quick", action="store_true", help="only some of the sizes")
     parser.add_argument("--peers", action="store_true", help="other libraries beside ours")
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"))
@@ -163,6 +184,8 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Parses the command line and measures; returns the exit status."""
     arguments = _parse()
+    # Suites that start processes of their own share the device's memory with them.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     console = Console()
     if not console.is_terminal:
         console.width = 220
@@ -178,13 +201,24 @@ def main() -> int:
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"--out: expected a folder, found a file: {arguments.out}")
     selected = tuple(name for name in arguments.models.split(",") if name)
-    if selected and arguments.suite not in (None, "models"):
-        raise InputError(f"--models: expected --suite models, found {arguments.suite}")
+    if selected and arguments.suite not in (None, "models", "training"):
+        raise InputError(f"--models: expected --suite models or training, found {arguments.suite}")
+    if arguments.parallel not in ("shard_map", "pmap"):
+        raise InputError(unknown_name("parallel", arguments.parallel, ("shard_map", "pmap")))
+    if arguments.steps_per_call is not None and arguments.steps_per_call < 1:
+        raise InputError(f"--steps-per-call: expected at least 1, found {arguments.steps_per_call}")
     settings = Settings(
-        arguments.rounds, arguments.dtype, arguments.quick, arguments.peers, selected
+        arguments.rounds,
+        arguments.dtype,
+        arguments.quick,
+        arguments.peers,
+        selected,
+        arguments.parallel,
+        arguments.steps_per_call,
     )
     for name in [arguments.suite] if arguments.suite else SUITES:
         _measure(name, settings, arguments.out, console)
+        jax.clear_caches()
     return 0
 
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
+
+from serjax.report.dots import Dot, plot_dots
 
 Rows = list[dict[str, Any]]
 Cases = Mapping[str, Callable[[], Rows]]
@@ -18,6 +20,8 @@ class Settings:
         quick: Whether only some of the sizes are measured.
         peers: Whether other libraries are measured beside ours.
         models: Names of networks; empty for the suite's own choice.
+        parallel: How the suite `training` divides a batch over several devices.
+        steps_per_call: Steps of one call there; None: as suits the device.
     """
 
     rounds: int
@@ -25,6 +29,22 @@ class Settings:
     quick: bool = False
     peers: bool = False
     models: tuple[str, ...] = ()
+    parallel: str = "shard_map"
+    steps_per_call: int | None = None
+
+
+class Drawing(Protocol):
+    """What a suite draws of its rows.
+
+    Attributes:
+        label: What it shows, in words.
+    """
+
+    @property
+    def label(self) -> str: ...  # noqa: D102
+
+    def draw(self, rows: Rows, dark: bool) -> Any:
+        """A figure, on a dark background if so asked; None where there is nothing to draw."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,3 +66,18 @@ class Figure:
     series: str = "form"
     reference: float | None = None
     of: str | None = None
+
+    def draw(self, rows: Rows, dark: bool) -> Any:
+        """Dots on a logarithmic scale, see `serjax.report.dots`."""
+        dots = [
+            Dot(
+                ", ".join(str(row[name]) for name in self.rows),
+                str(row[self.series]),
+                *(row[f"{self.quantity}{end}"] for end in ("", "_low", "_high")),
+            )
+            for row in rows
+            if row[self.quantity] is not None and row[self.series] != self.of
+        ]
+        if not dots:
+            return None
+        return plot_dots(dots, self.label, reference=self.reference, dark=dark)

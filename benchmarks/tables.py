@@ -2,14 +2,15 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import ceilings
 from rich.table import Table
 from settings import Rows
 
-_TEXTS = ("layer", "form", "network, batch, layer", "model", "feature")
+_TEXTS = ("layer", "form", "network, batch, layer", "model", "feature", "against", "network")
 
 
 def cells(suite: ModuleType, row: Mapping[str, Any]) -> list[str]:
@@ -29,7 +30,8 @@ def _shown(row: Mapping[str, Any], column: str) -> str:
         return f"{value:.1e}"
     if f"{column}_low" not in row:
         return _number(value)
-    return f"{_number(value)} [{_number(row[f'{column}_low'])}, {_number(row[f'{column}_high'])}]"
+    ends = f"[{_number(row[f'{column}_low'])}, {_number(row[f'{column}_high'])}]"
+    return f"{_number(value)} {ends}{' tie' if row.get(f'{column}_tie') else ''}"
 
 
 def _number(value: float) -> str:
@@ -47,16 +49,32 @@ def on_screen(suite: ModuleType, rows: Rows) -> Table:
 
 
 def markdown(suite: ModuleType, rows: Rows, about: Mapping[str, Any]) -> str:
-    """The table as Markdown, below a line that says where it comes from."""
+    """The table as Markdown, below lines that say where it comes from."""
     lines = [
-        f"{suite.TITLE}: `{about['command']}` on {about['device']}, jax {about['jax']}, "
-        f"{about['date']}.",
+        f"{suite.TITLE}, {about['dtype']}: {origin(about)}.",
         "",
-        "| " + " | ".join(suite.COLUMNS.values()) + " |",
-        "| " + " | ".join("---" for _ in suite.COLUMNS) + " |",
-        *("| " + " | ".join(cells(suite, row)) + " |" for row in rows),
+        f"Ceilings: {ceilings.Ceilings(**about['ceilings']).describe()}.",
+        "",
+        *markdown_table(suite.COLUMNS.values(), [cells(suite, row) for row in rows]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def origin(about: Mapping[str, Any]) -> str:
+    """Command, device, versions, commit and date of results."""
+    versions = {name: about[name] for name in ("jax", "flax", "python")} | about["peer_versions"]
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"`{about['command']}` on {about['device']}, {listed}, commit {about['commit']}, "
+        f"{about['date']}"
+    )
+
+
+def markdown_table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table of text."""
+    titles = list(columns)
+    body = [titles, ["---"] * len(titles), *rows]
+    return ["| " + " | ".join(row) + " |" for row in body]
 
 
 def csv_text(rows: Rows) -> str:
