@@ -18,7 +18,16 @@ from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.frontend import FrontEnd
-from serjax.training import baseline, block, freeze, memory, parallel, profiling, results
+from serjax.training import (
+    baseline,
+    block,
+    distributed,
+    freeze,
+    memory,
+    parallel,
+    profiling,
+    results,
+)
 from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described, device
@@ -146,14 +155,18 @@ def run(
         DivergedError: The loss became infinite or no number.
         InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
     """
-    console = console or Console()
+    console = console or Console(quiet=not distributed.is_first())
     clock = Clock()
     config.check()
     if profile is not None:
         profiling.check(profile)
     config = config.resolved()
     with clock.timed("data"):
-        task = prepare(config, build_front_end(config), console, recordings)
+        distributed.check_same("configuration", repr(config))
+        task = distributed.by_all(
+            lambda: prepare(config, build_front_end(config), console, recordings)
+        )
+        distributed.check_same("corpus", *jax.tree.leaves(task.examples))
     finish = _network if config.model in models.names() else _classical
     with contextlib.ExitStack() as stack:
         job = _Job(config, task, out, resume, console, command or [], clock, stack, profile)
@@ -184,7 +197,7 @@ def _profiled(
 ) -> contextlib.AbstractContextManager[TrainStep]:
     """The step as the loop calls it, some of its calls recorded if that is asked for."""
     call: TrainStep = functools.partial(_with_references, step, references)
-    if job.profile is None:
+    if job.profile is None or not distributed.is_first():
         return contextlib.nullcontext(call)
     return profiling.Profiled(call, job.profile, done, folder / "profile", job.console)
 
@@ -219,7 +232,9 @@ def _classical(job: _Job) -> Path:
     with clock.timed("evaluate"):
         predictions = results.predict_parts(probabilities, task)
     about = {"hyperparameters": classifier.hyperparameters}
-    results.write_results(folder, predictions, about, task, clock, console)
+    distributed.by_first(
+        lambda: results.write_results(folder, predictions, about, task, clock, console)
+    )
     return folder
 
 
@@ -347,12 +362,16 @@ def _network(job: _Job) -> Path:
         predictions = results.predict_parts(
             lambda utterances: evaluator(best, examples, utterances), task
         )
-    report.write_history(folder / "history.csv", loop.history)
     kept = {
         "best_epoch": loop.best_epoch,
         "best_step": loop.best_step,
         "epochs": len(loop.history),
         "parameters": parameters,
     }
-    results.write_results(folder, predictions, kept, task, clock, console)
+
+    def write() -> None:
+        report.write_history(folder / "history.csv", loop.history)
+        results.write_results(folder, predictions, kept, task, clock, console)
+
+    distributed.by_first(write)
     return folder

@@ -9,6 +9,7 @@ from rich.console import Console
 from serjax import report
 from serjax.data import splits
 from serjax.errors import InputError
+from serjax.training import distributed
 from serjax.training.described import device, versions
 from serjax.training.folder import open_folder
 from serjax.training.reading import divide, read, tables
@@ -136,19 +137,20 @@ def _run_all(
         for number, (name, config) in enumerate(runs.items(), start=1):
             place = folder / name
             console.rule(f"{name}, {number} of {len(runs)}")
-            if (place / "report.html").exists():  # the last thing that a run writes
+            # The report is the last thing that a run writes.
+            if distributed.by_first((place / "report.html").exists):
                 console.print("finished before", highlight=False)
                 continue
             run(
                 config,
                 out=place,
-                resume=place.exists(),
+                resume=distributed.by_first(place.exists),
                 console=console,
                 command=command,
                 recordings=recordings,
             )
         console.rule("all")
-        summary = report.write_series(folder, list(runs))
+        summary = distributed.by_first(lambda: report.write_series(folder, list(runs)))
         report.print_series(console, summary)
         console.print(f"report {folder / 'report.html'}", highlight=False, soft_wrap=True)
         return folder
