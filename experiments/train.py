@@ -37,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FIRST:LAST",
         help="records these steps, from 1, for Perfetto or TensorBoard, in the run's profile/",
     )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="writes every epoch's numbers for TensorBoard, in the run's tensorboard/",
+    )
     return parser
 
 
@@ -65,6 +70,7 @@ def main() -> int:
             console=console,
             command=command,
             profile=given.profile,
+            events=given.tensorboard,
         )
 
     return arguments.run(run, given.distributed)

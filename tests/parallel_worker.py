@@ -196,7 +196,12 @@ def join(folder, *where):
     distributed.join(where)
     division = divide(None, 16)
     state = division.replicate(first_state("normed"))
-    step = make_step("normed", division)
+    examples = division.replicate(pack(SIZED))
+    lowered = make_step("normed", division).lower(
+        state, examples, division.abstract_batch(16), None
+    )
+    step = lowered.compile()
+    (folder / f"process-{jax.process_index()}.hlo").write_text(step.as_text())
     state, told = take(state, "normed", division, step, BATCHES[:1])
     mine = folder / f"checkpoints-{jax.process_index()}"
     Checkpoints(mine).save_last(state, {"saved by": jax.process_index()})

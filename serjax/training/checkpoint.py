@@ -160,8 +160,8 @@ class Checkpoints:
             _check_shapes(restored[item], like)
             return restored
         except Exception as error:  # Orbax raises plain ones for files that are damaged
-            others = [other for other in manager.all_steps() if other != step]
-            hint = f"; without that folder, step {max(others)} is taken" if others else ""
+            earlier = [other for other in manager.all_steps() if other != step]
+            hint = f"; without that folder, step {max(earlier)} is taken" if earlier else ""
             raise InputError(
                 f"{manager.directory / str(step)}: not a checkpoint of this model, or a damaged "
                 f"one: {_first_line(error)}{hint}"

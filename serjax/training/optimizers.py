@@ -35,6 +35,26 @@ def staircase(
     return at
 
 
+def learning_rate(config: "RunConfig", steps_per_epoch: int, epochs: int) -> float | optax.Schedule:
+    """The configured learning rate: one number, or step, from 0 -> number.
+
+    Args:
+        config: Of the run, its learning rate resolved.
+        steps_per_epoch: Steps of an epoch.
+        epochs: Most epochs, at the end of which the cosine reaches zero.
+    """
+    assert config.learning_rate is not None
+    rate, steps = config.learning_rate, epochs * steps_per_epoch
+    if config.schedule == "cosine" and steps > 1:  # a single step neither rises nor falls
+        # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
+        # throwing wide layers off their initial scale.
+        return optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
+    if config.schedule == "staircase":
+        hold, every, factor = config.staircase
+        return staircase(rate, steps_per_epoch, hold=int(hold), every=int(every), factor=factor)
+    return rate
+
+
 def make_optimizer(
     config: "RunConfig", steps_per_epoch: int, epochs: int
 ) -> optax.GradientTransformation:
@@ -45,22 +65,11 @@ def make_optimizer(
     and Kumar).
 
     Args:
-        config: Of the run, its learning rate resolved.
-        steps_per_epoch: Steps of an epoch.
-        epochs: Most epochs, at the end of which the cosine reaches zero.
+        config: As of `learning_rate`.
+        steps_per_epoch: The same.
+        epochs: The same.
     """
-    assert config.learning_rate is not None
-    rate: Any = config.learning_rate
-    steps = epochs * steps_per_epoch
-    if config.schedule == "cosine" and steps > 1:  # a single step neither rises nor falls
-        # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
-        # throwing wide layers off their initial scale.
-        rate = optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
-    elif config.schedule == "staircase":
-        hold, every, factor = config.staircase
-        rate = staircase(
-            config.learning_rate, steps_per_epoch, hold=int(hold), every=int(every), factor=factor
-        )
+    rate = learning_rate(config, steps_per_epoch, epochs)
     if config.optimizer == "adam":
         if config.weight_decay:
             return optax.adamw(rate, weight_decay=config.weight_decay)

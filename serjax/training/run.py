@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from serjax.training import (
     parallel,
     profiling,
     results,
+    tensorboard,
 )
 from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
@@ -34,8 +35,8 @@ from serjax.training.described import described, device
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
-from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.optimizers import make_optimizer
+from serjax.training.loop import Display, LoopState, StopRequest, train
+from serjax.training.optimizers import learning_rate, make_optimizer
 from serjax.training.reading import Recordings
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
@@ -131,6 +132,7 @@ def run(
     command: list[str] | None = None,
     recordings: Recordings | None = None,
     profile: tuple[int, int] | None = None,
+    events: bool = False,
 ) -> Path:
     """Trains, tests and reports.
 
@@ -143,6 +145,7 @@ def run(
         recordings: Of the run's corpora, if they are already read.
         profile: First and last step, from 1, of a profile for Perfetto or TensorBoard; it goes to
             `profile/` of the run folder.
+        events: Whether to write event files for TensorBoard too, to `tensorboard/`.
 
     Returns:
         The run folder, filled with `config.json`, `history.csv`, `metrics.json`,
@@ -160,6 +163,8 @@ def run(
     config.check()
     if profile is not None:
         profiling.check(profile)
+    if events:
+        tensorboard.check()
     config = config.resolved()
     with clock.timed("data"):
         distributed.check_same("configuration", repr(config))
@@ -169,7 +174,7 @@ def run(
         distributed.check_same("corpus", *jax.tree.leaves(task.examples))
     finish = _network if config.model in models.names() else _classical
     with contextlib.ExitStack() as stack:
-        job = _Job(config, task, out, resume, console, command or [], clock, stack, profile)
+        job = _Job(config, task, out, resume, console, command or [], clock, stack, profile, events)
         return finish(job)
 
 
@@ -186,6 +191,7 @@ class _Job:
     clock: Clock
     stack: contextlib.ExitStack
     profile: tuple[int, int] | None
+    events: bool
 
 
 def _profiled(
@@ -200,6 +206,24 @@ def _profiled(
     if job.profile is None or not distributed.is_first():
         return contextlib.nullcontext(call)
     return profiling.Profiled(call, job.profile, done, folder / "profile", job.console)
+
+
+@contextlib.contextmanager
+def _shown(
+    job: _Job, folder: Path, rate: float | optax.Schedule, steps: int, epoch: int
+) -> Iterator[Display]:
+    """What the loop tells of its epochs, of so many steps, from this one on."""
+
+    def last_rate(epoch: int) -> float:
+        return float(rate(epoch * steps - 1) if callable(rate) else rate)
+
+    with RunDisplay(job.console) as display:
+        if not job.events or not distributed.is_first():
+            yield display
+            return
+        writer = tensorboard.EventWriter(display, folder / "tensorboard", last_rate, epoch)
+        with contextlib.closing(writer):
+            yield writer
 
 
 def _open(job: _Job, described: dict[str, Any], fixed: Sequence[str], size: str) -> Path:
@@ -279,7 +303,8 @@ def _network(job: _Job) -> Path:
         members = members[np.unique(owners[members], return_index=True)[1]]
     examples = division.replicate(task.examples)
     trained = len(np.unique(owners[members])) if front_end.one_per_epoch else len(members)
-    optimizer = make_optimizer(config, -(-trained // batch_size), epochs)
+    steps_per_epoch = -(-trained // batch_size)
+    optimizer = make_optimizer(config, steps_per_epoch, epochs)
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
@@ -329,7 +354,7 @@ def _network(job: _Job) -> Path:
             probabilities = evaluator(variables, examples, task.split.validation)
             return scores(probabilities, task.labels[task.split.validation])
 
-    loop = LoopState()
+    loop, rate = LoopState(), learning_rate(config, steps_per_epoch, epochs)
     saved = checkpoints.restore_last(state) if job.resume else None
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])
@@ -338,7 +363,7 @@ def _network(job: _Job) -> Path:
         explained(),
         clock.timed("train"),
         _profiled(job, compiled, references, int(state.step), folder) as call,
-        RunDisplay(console) as display,
+        _shown(job, folder, rate, steps_per_epoch, loop.epoch) as display,
         StopRequest().installed() as stop,
     ):
         state, loop = train(
