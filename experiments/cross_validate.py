@@ -39,6 +39,7 @@ def main() -> int:
     add("--folds", type=int, help="how many, where the protocol leaves a choice (5)")
     add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
     arguments.add_training(parser)
+    arguments.add_distributed(parser)
     given = parser.parse_args()
     config = arguments.config_of(
         given,
@@ -54,9 +55,10 @@ def main() -> int:
     }
     for each in series.values():
         dataclasses.replace(each, fold="1/5").check()
-    console = Console()
 
-    def cross_validate(each: training.RunConfig, out: Path | None, command: list[str]) -> None:
+    def cross_validate(
+        each: training.RunConfig, out: Path | None, console: Console, command: list[str]
+    ) -> None:
         training.cross_validate(
             each,
             folds=given.folds,
@@ -68,8 +70,9 @@ def main() -> int:
         )
 
     def run(command: list[str]) -> None:
+        console = Console(quiet=not training.distributed.is_first())
         if len(series) == 1:
-            cross_validate(config, given.out, command)
+            cross_validate(config, given.out, console, command)
             return
         folder = given.out or Path("runs") / f"{given.dataset}-{given.seed}-models"
         if folder.exists() and any(folder.iterdir()) and not given.resume:
@@ -77,11 +80,11 @@ def main() -> int:
         for name, each in series.items():
             if not (folder / name / "summary.json").exists():
                 console.rule(name)
-                cross_validate(each, folder / name, command)
+                cross_validate(each, folder / name, console, command)
         report.print_series_table(console, report.write_series_table(folder, list(series)))
         console.print(f"written {folder / 'table.md'}", highlight=False, soft_wrap=True)
 
-    return arguments.run(run)
+    return arguments.run(run, given.distributed)
 
 
 if __name__ == "__main__":

@@ -30,11 +30,17 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_split(parser)
     arguments.add_training(parser)
     arguments.add_anti_transfer(parser)
+    arguments.add_distributed(parser)
     parser.add_argument(
         "--profile",
         type=_steps,
         metavar="FIRST:LAST",
         help="records these steps, from 1, for Perfetto or TensorBoard, in the run's profile/",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="writes every epoch's numbers for TensorBoard, in the run's tensorboard/",
     )
     return parser
 
@@ -52,10 +58,10 @@ def main() -> int:
     given = _parser().parse_args()
     terms = arguments.anti_transfer_of(given)
     config = arguments.config_of(given, **arguments.split_of(given), anti_transfer=terms)
-    console = Console()
+    config.check()
 
     def run(command: list[str]) -> None:
-        config.check()
+        console = Console(quiet=not training.distributed.is_first())
         taught = tuple(training.with_teacher(term, config, console, command) for term in terms)
         training.run(
             dataclasses.replace(config, anti_transfer=taught),
@@ -64,9 +70,10 @@ def main() -> int:
             console=console,
             command=command,
             profile=given.profile,
+            events=given.tensorboard,
         )
 
-    return arguments.run(run)
+    return arguments.run(run, given.distributed)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 python tests/parallel_worker.py train FOLDER MODEL ...   every kind of step, and a checkpoint
 python tests/parallel_worker.py resume FOLDER            the step after that checkpoint
 python tests/parallel_worker.py run FOLDER EPOCHS KIND   a whole run, or the rest of it
+python tests/parallel_worker.py join FOLDER COORDINATOR PROCESSES PROCESS
+                                                         steps of several processes
 """
 
 import dataclasses
@@ -17,8 +19,9 @@ import optax
 
 from serjax import frontend, layers, models, training
 from serjax.data import batches
-from serjax.training import Checkpoints, make_evaluation_step, make_train_step
-from serjax.training.parallel import Division, divide
+from serjax.errors import InputError
+from serjax.training import Checkpoints, distributed, make_evaluation_step, make_train_step
+from serjax.training.parallel import Division, divide, put
 from serjax.training.state import state_of
 
 SIZED = dataclasses.replace(frontend.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
@@ -127,7 +130,7 @@ def evaluate(name, division, state):
     return step(
         state.variables,
         division.replicate(examples.samples),
-        *jax.device_put((start, length), split),
+        *put((start, length), split),
         front_end.segment_samples,
     )
 
@@ -188,6 +191,60 @@ def run(folder, epochs, kind):
     training.run(config, out=folder, resume=folder.exists())
 
 
+def join(folder, *where):
+    """The two steps, with a checkpoint between them of which each process has its own folder."""
+    distributed.join(where)
+    division = divide(None, 16)
+    state = division.replicate(first_state("normed"))
+    examples = division.replicate(pack(SIZED))
+    lowered = make_step("normed", division).lower(
+        state, examples, division.abstract_batch(16), None
+    )
+    step = lowered.compile()
+    (folder / f"process-{jax.process_index()}.hlo").write_text(step.as_text())
+    state, told = take(state, "normed", division, step, BATCHES[:1])
+    mine = folder / f"checkpoints-{jax.process_index()}"
+    Checkpoints(mine).save_last(state, {"saved by": jax.process_index()})
+    restored = Checkpoints(mine).restore_last(state)
+    assert restored is not None
+    state, loop = restored
+    state, more = take(state, "normed", division, step, BATCHES[1:])
+    arrays = flat(state, told + more)
+    arrays["probabilities"] = np.asarray(evaluate("normed", division, state))
+    np.savez(folder / f"process-{jax.process_index()}.npz", **arrays)
+
+    def fails_at(process):
+        if jax.process_index() == process:
+            raise InputError("no such file")
+        return process
+
+    heard = {
+        "devices": [device.process_index for device in division.devices],
+        "loop": loop,
+        "gathered": distributed.gather(jax.process_index(), 7).tolist(),
+        "first": distributed.by_first(lambda: ("x" * 3000, jax.process_index())),
+        "own": distributed.by_all(jax.process_index),
+        "errors": [
+            message(lambda: distributed.by_all(lambda: fails_at(1))),
+            message(lambda: distributed.by_first(lambda: fails_at(0))),
+            message(lambda: distributed.check_same("same", "text", BATCHES)),
+            message(lambda: distributed.check_same("corpus", BATCHES + jax.process_index())),
+            message(lambda: divide("pmap", 16)),
+            message(lambda: divide(None, 15)),
+        ],
+    }
+    (folder / f"process-{jax.process_index()}.json").write_text(json.dumps(heard))
+
+
+def message(action):
+    """Of the InputError that an action raises, if it does."""
+    try:
+        action()
+    except InputError as error:
+        return str(error)
+    return None
+
+
 if __name__ == "__main__":
     command, folder, *others = sys.argv[1:]
-    {"train": train, "resume": resume, "run": run}[command](Path(folder), *others)
+    {"train": train, "resume": resume, "run": run, "join": join}[command](Path(folder), *others)

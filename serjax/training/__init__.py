@@ -1,6 +1,6 @@
 """Training: the main job as functions, from a corpus to a folder of results."""
 
-from serjax.training import freeze, memory, parallel
+from serjax.training import distributed, freeze, memory, parallel
 from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.evaluate import Evaluator
@@ -35,6 +35,7 @@ __all__ = [
     "create_state",
     "cross_corpus",
     "cross_validate",
+    "distributed",
     "find_or_train",
     "freeze",
     "make_evaluation_step",

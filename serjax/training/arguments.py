@@ -4,7 +4,7 @@ import argparse
 import errno
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from serjax import augment, data, image, losses
 from serjax.command import key_value
 from serjax.errors import InputError
 from serjax.frontend import FRONT_ENDS
+from serjax.training import distributed
 from serjax.training.cache import enable_compilation_cache
 from serjax.training.loop import DivergedError, InterruptedRunError
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
@@ -200,6 +201,17 @@ def add_anti_transfer(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_distributed(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag of several processes that train as one: --distributed."""
+    parser.add_argument(
+        "--distributed",
+        nargs="*",
+        metavar="COORDINATOR PROCESSES PROCESS",
+        help="one of several processes: as SLURM, Open MPI or Kubernetes tell, or by HOST:PORT of "
+        "process 0, how many there are, and this one's number",
+    )
+
+
 def split_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Fields of the configuration that `add_corpus` and `add_split` ask for."""
     return {
@@ -286,17 +298,20 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
     )
 
 
-def run(job: Callable[[list[str]], object]) -> int:
+def run(job: Callable[[list[str]], object], processes: Sequence[str] | None = None) -> int:
     """Does what a command that trains is there for, and says how to go on if it is stopped.
 
     Args:
         job: Called with the command as typed.
+        processes: What was given with `--distributed`; None: this process trains by itself.
 
     Returns:
         The exit status: 128 and the signal's number after SIGINT or SIGTERM, 1 if the loss
         diverged or the disk is full.
     """
     enable_compilation_cache()
+    if processes is not None:
+        distributed.join(processes)
     command = ["python", *sys.argv]
     again = command if "--resume" in command else [*command, "--resume"]
     try:

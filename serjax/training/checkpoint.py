@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from serjax.errors import InputError
+from serjax.training import distributed
+from serjax.training.parallel import put
 from serjax.training.state import TrainState, Variables
 
 Tree = TypeVar("Tree")
@@ -23,15 +26,20 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _abstract(tree: Tree) -> Tree:
-    # Where they are to lie is said, for the devices that saved them may not be there.
+def _on_host(tree: Tree) -> Tree:
+    """What Orbax is to restore as NumPy arrays, whichever devices saved it."""
+    return jax.tree.map(lambda x: np.empty(x.shape, x.dtype), tree)
+
+
+def _check_shapes(tree: Any, like: Any) -> None:
+    for x, y in zip(jax.tree.leaves(tree), jax.tree.leaves(like), strict=True):
+        if x.shape != y.shape:
+            raise ValueError(f"expected an array of shape {y.shape}, found {x.shape}")
+
+
+def _placed(tree: Tree, like: Tree) -> Tree:
     one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-
-    def abstract(x: Any) -> jax.ShapeDtypeStruct:
-        sharding = getattr(x, "sharding", None) or one
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
-
-    return jax.tree.map(abstract, tree)
+    return jax.tree.map(lambda x, y: put(x, getattr(y, "sharding", None) or one), tree, like)
 
 
 class Checkpoints:
@@ -41,7 +49,7 @@ class Checkpoints:
     is deleted only then, so a kill at any moment, or a full disk, leaves a whole one. Two of each
     are kept: where a run is killed between saving a new best and the state that knows of it, the
     state still finds the one it names; and where the last state cannot be read, the one before it
-    can.
+    can. Of several processes, the first one writes and reads, and all call the same methods.
 
     Args:
         directory: `checkpoints` of the run folder; made if it does not exist.
@@ -49,17 +57,27 @@ class Checkpoints:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
-        self._last = self._manager("last")
-        self._best = self._manager("best")
+        if distributed.is_first():
+            self._last = self._manager("last")
+            self._best = self._manager("best")
 
     def _manager(self, name: str) -> ocp.CheckpointManager:
+        (self._directory / name).mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=_KEPT, enable_async_checkpointing=False, create=True
+            max_to_keep=_KEPT,
+            enable_async_checkpointing=False,
+            create=False,
+            multiprocessing_options=ocp.options.MultiprocessingOptions(
+                primary_host=0, active_processes={0}, barrier_sync_key_prefix=name
+            ),
         )
         return ocp.CheckpointManager(self._directory / name, options=options)
 
     def check_space(self, state: TrainState) -> None:
         """Raises InputError where the disk has no room for all the checkpoints of a run."""
+        distributed.by_first(lambda: self._check_space(state))
+
+    def _check_space(self, state: TrainState) -> None:
         each = _nbytes(state) + _nbytes(state.variables)
         needed = (_KEPT + 1) * each  # an old one goes when the new one is complete
         taken = sum(f.stat().st_size for f in self._directory.rglob("*") if f.is_file())
@@ -72,16 +90,16 @@ class Checkpoints:
 
     def save_last(self, state: TrainState, loop: dict[str, Any]) -> None:
         """Saves the state and the loop's own JSON values under the state's step."""
-        self._save(self._last, state, loop)
+        distributed.by_first(lambda: self._save(self._last, state, loop))
 
     def save_best(self, state: TrainState) -> None:
         """Saves the variables under the state's step."""
-        self._save(self._best, state, None)
+        distributed.by_first(lambda: self._save(self._best, state, None))
 
     def _save(
         self, manager: ocp.CheckpointManager, state: TrainState, loop: dict[str, Any] | None
     ) -> None:
-        step = int(state.step)
+        step, state = int(state.step), jax.device_get(state)
         if step in manager.all_steps():  # a resumed run comes by here again
             manager.delete(step)
         if loop is None:
@@ -104,16 +122,17 @@ class Checkpoints:
         Raises:
             InputError: The checkpoint is of another model or optimizer.
         """
-        step = self._last.latest_step()
-        if step is None:
-            return None
-        restored = self._restore(
-            self._last,
-            step,
-            state=ocp.args.StandardRestore(_abstract(like)),
-            loop=ocp.args.JsonRestore(),
-        )
-        return restored["state"], restored["loop"]
+
+        def read() -> tuple[TrainState, dict[str, Any]] | None:
+            step = self._last.latest_step()
+            if step is None:
+                return None
+            loop = {"loop": ocp.args.JsonRestore()}
+            restored = self._restore(self._last, step, "state", like, **loop)
+            return restored["state"], restored["loop"]
+
+        saved = distributed.by_first(read)
+        return None if saved is None else (_placed(saved[0], like), saved[1])
 
     def restore_best(self, like: Variables, step: int) -> Variables:
         """The variables saved as best at a step.
@@ -121,22 +140,28 @@ class Checkpoints:
         Raises:
             InputError: There is none, or it is of another model.
         """
-        if step not in self._best.all_steps():
-            raise InputError(
-                f"{self._directory / 'best'}: expected a checkpoint of step {step}, "
-                f"found {self._best.all_steps() or 'none'}"
-            )
-        restored = self._restore(
-            self._best, step, variables=ocp.args.StandardRestore(_abstract(like))
-        )
-        return restored["variables"]
 
-    def _restore(self, manager: ocp.CheckpointManager, step: int, **items: Any) -> Any:
+        def read() -> Variables:
+            if step not in self._best.all_steps():
+                raise InputError(
+                    f"{self._directory / 'best'}: expected a checkpoint of step {step}, "
+                    f"found {self._best.all_steps() or 'none'}"
+                )
+            return self._restore(self._best, step, "variables", like)["variables"]
+
+        return _placed(distributed.by_first(read), like)
+
+    def _restore(
+        self, manager: ocp.CheckpointManager, step: int, item: str, like: Any, **others: Any
+    ) -> Any:
+        items = {item: ocp.args.StandardRestore(_on_host(like)), **others}
         try:
-            return manager.restore(step, args=ocp.args.Composite(**items))
+            restored = manager.restore(step, args=ocp.args.Composite(**items))
+            _check_shapes(restored[item], like)
+            return restored
         except Exception as error:  # Orbax raises plain ones for files that are damaged
-            others = [other for other in manager.all_steps() if other != step]
-            hint = f"; without that folder, step {max(others)} is taken" if others else ""
+            earlier = [other for other in manager.all_steps() if other != step]
+            hint = f"; without that folder, step {max(earlier)} is taken" if earlier else ""
             raise InputError(
                 f"{manager.directory / str(step)}: not a checkpoint of this model, or a damaged "
                 f"one: {_first_line(error)}{hint}"

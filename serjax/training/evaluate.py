@@ -9,7 +9,7 @@ from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.frontend import FrontEnd
 from serjax.training.objective import Outputs, class_probabilities
-from serjax.training.parallel import UNDIVIDED, Division
+from serjax.training.parallel import UNDIVIDED, Division, put
 from serjax.training.state import Variables
 from serjax.training.step import make_evaluation_step
 
@@ -85,7 +85,7 @@ class Evaluator:
                 np.where(indices >= 0, table[indices], 0) for table in (starts, lengths)
             )
             program = self._compiled[size, examples.samples.size]
-            start, length = jax.device_put((start, length), self._entries)
+            start, length = put((start, length), self._entries)
             pending.append((indices, program(variables, examples.samples, start, length)))
         rows = np.zeros((len(owners), pending[0][1].shape[-1]))
         for indices, outputs in pending:

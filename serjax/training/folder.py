@@ -11,6 +11,7 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError
+from serjax.training import distributed
 
 _LOCK = ".lock"
 
@@ -73,6 +74,19 @@ def open_folder(
         InputError: The folder holds a run and `resume` is False, it holds another run, another
             process is at work in it, or nothing can be written there.
     """
+    with contextlib.ExitStack() as stack:
+        yield distributed.by_first(lambda: _opened(out, resume, described, fixed, console, stack))
+
+
+def _opened(
+    out: Path | None,
+    resume: bool,
+    described: dict[str, Any],
+    fixed: Sequence[str],
+    console: Console,
+    stack: contextlib.ExitStack,
+) -> Path:
+    """The folder, which is held until the stack is closed."""
     if out is None:
         taken, free = _default_folders(described)
         folder = taken[-1] if resume and taken else free
@@ -96,14 +110,13 @@ def open_folder(
             raise InputError(f"{folder}: --resume found another run there: {values}")
     elif resume:
         console.print(f"{folder}: no run to resume there yet; starting it", soft_wrap=True)
-    with contextlib.ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_held(folder))
-            report.write_json(config_path, described)
-        except OSError as error:
-            raise InputError(
-                f"{folder}: expected a folder that can be written to, found: {error.strerror}"
-            ) from error
-        console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
-        yield folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_held(folder))
+        report.write_json(config_path, described)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected a folder that can be written to, found: {error.strerror}"
+        ) from error
+    console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
+    return folder

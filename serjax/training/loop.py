@@ -14,6 +14,7 @@ import numpy as np
 
 from serjax import metrics
 from serjax.data.batches import Examples
+from serjax.training import distributed
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
@@ -196,7 +197,7 @@ def train(
         epochs: Most epochs.
         patience: Epochs without a lower validation loss after which training stops.
         display: Told of batches and epochs.
-        stop: Asked after every call of `step`.
+        stop: Asked after every call of `step`; of several processes, any one's stops all.
         place: Puts a batch's indices where `step` reads them.
         steps_per_call: Batches that `step` takes at once; of more than 1, the last call of an epoch
             is filled up with batches without examples.
@@ -236,11 +237,13 @@ def train(
                     gradient_norm = float(result.gradient_norm)
                     loop.add(result)
                 display.batch(loop, len(indices), epochs)
-                if stop.signal_number is not None:
+                # Processes are told and count time for themselves, but must act at the same step.
+                due = time.monotonic() - saved_at > _SAVE_SECONDS
+                due, number = distributed.gather(due, stop.signal_number or 0).max(0)
+                if due or number:
                     save()
-                    raise InterruptedRunError(stop.signal_number)
-                if time.monotonic() - saved_at > _SAVE_SECONDS:
-                    save()
+                if number:
+                    raise InterruptedRunError(number)
         row = loop.finish_epoch(evaluate(state.variables))
         best = loop.best_loss is None or row["validation_loss"] < loop.best_loss
         if best:

@@ -55,6 +55,16 @@ def learning_rate(config: "RunConfig", steps_per_epoch: int, epochs: int) -> opt
     return rate
 
 
+def rate_after(rate: optax.ScalarOrSchedule, steps: int) -> float:
+    """The learning rate of the last of so many steps.
+
+    Args:
+        rate: From `learning_rate`.
+        steps: At least 1.
+    """
+    return float(rate(steps - 1) if callable(rate) else rate)
+
+
 def make_optimizer(
     config: "RunConfig", steps_per_epoch: int, epochs: int
 ) -> optax.GradientTransformation:

@@ -28,6 +28,20 @@ KINDS = ("none", "shard_map", "pmap")
 _AXIS = "data"
 
 
+def put(tree: Any, sharding: Sharding) -> Any:
+    """Puts a tree of arrays, the same in every process, where a sharding says."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def whole(x: Any) -> jax.Array:
+        x = np.asarray(x)
+        places = sharding.addressable_devices_indices_map(x.shape)
+        mine = [jax.device_put(x[index], device) for device, index in places.items()]
+        return jax.make_array_from_single_device_arrays(x.shape, sharding, mine)
+
+    return jax.tree.map(whole, tree)
+
+
 @flax.struct.dataclass
 class Part:
     """The part of a batch that is computed at once on one device.
@@ -160,7 +174,7 @@ class Division:
 
     def replicate(self, tree: Any) -> Any:
         """Puts a tree of arrays on every device, whole."""
-        return jax.device_put(tree, self._sharding())
+        return put(tree, self._sharding())
 
     def split_sharding(self) -> Sharding:
         """Of arrays whose first axis is divided over the devices."""
@@ -181,7 +195,7 @@ class Division:
         parts = indices.reshape(*steps, self.accumulate, self.device_count, -1)
         shape = (self.device_count, *steps, batch_size // self.device_count)
         parts = np.moveaxis(parts, -2, 0).reshape(shape)
-        return jax.device_put(parts, self.split_sharding())
+        return put(parts, self.split_sharding())
 
     def abstract_batch(self, batch_size: int, steps: int = 1) -> jax.ShapeDtypeStruct:
         """Shape, dtype and place of what `split` gives."""
@@ -286,20 +300,23 @@ class Division:
         """Makes one program of `step(variables, samples, start, length, size)`, on all devices.
 
         Args:
-            step: Written for one device. `start`, `length` and the result are divided along their
-                first axis; `size` is static.
+            step: Written for one device. `start` and `length` are divided along their first axis,
+                the results put together on every device; `size` is static.
         """
         if self.kind == "none":
             return jax.jit(step, static_argnums=4)
 
         @functools.partial(jax.jit, static_argnums=4)
         def whole(variables: Any, samples: Any, start: Any, length: Any, size: int) -> jax.Array:
+            def together(*arguments: Any) -> jax.Array:
+                return jax.lax.all_gather(step(*arguments, size=size), _AXIS, tiled=True)
+
             everywhere, split = PartitionSpec(), PartitionSpec(_AXIS)
             return jax.shard_map(
-                functools.partial(step, size=size),
+                together,
                 mesh=self._mesh(),
                 in_specs=(everywhere, everywhere, split, split),
-                out_specs=split,
+                out_specs=everywhere,
                 check_vma=False,
             )(variables, samples, start, length)
 
@@ -312,11 +329,12 @@ UNDIVIDED = Division()
 def divide(
     kind: str | None, batch_size: int, accumulate: int = 1, sync_batch_norm: bool = True
 ) -> Division:
-    """The division of batches over the devices that are there.
+    """The division of batches over the devices that are there, of all processes.
 
     Args:
         kind: One of `KINDS`, on all devices; None: "shard_map" on as many devices as divide the
-            batch evenly, "none" on one.
+            batch evenly, as many of each process, "none" on one. Of several processes, only
+            "shard_map".
         batch_size: Entries of a batch.
         accumulate: See `Division`.
         sync_batch_norm: See `Division`.
@@ -324,12 +342,15 @@ def divide(
     Raises:
         InputError: The batch cannot be divided evenly.
     """
-    devices = tuple(jax.local_devices())
+    devices, processes = tuple(jax.devices()), jax.process_count()
+    if processes > 1 and kind in ("none", "pmap"):
+        raise InputError(f"parallel: expected shard_map in {processes} processes, found {kind}")
     if kind is None:
-        shares = range(len(devices), 0, -1)
-        share = next((n for n in shares if batch_size % (n * accumulate) == 0), 1)
-        devices = devices[:share]
-        kind = "none" if share == 1 else "shard_map"
+        shares = range(jax.local_device_count(), 0, -1)
+        share = next((n for n in shares if batch_size % (n * processes * accumulate) == 0), 1)
+        first = {i: min(d.id for d in devices if d.process_index == i) for i in range(processes)}
+        devices = tuple(d for d in devices if d.id < first[d.process_index] + share)
+        kind = "none" if len(devices) == 1 else "shard_map"
     division = Division(
         kind, devices[:1] if kind == "none" else devices, accumulate, sync_batch_norm
     )

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,25 @@ from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.frontend import FrontEnd
-from serjax.training import baseline, block, freeze, memory, parallel, profiling, results
+from serjax.training import (
+    baseline,
+    block,
+    distributed,
+    freeze,
+    memory,
+    parallel,
+    profiling,
+    results,
+    tensorboard,
+)
 from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described, device
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
-from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.optimizers import learning_rate, make_optimizer
+from serjax.training.loop import Display, LoopState, StopRequest, train
+from serjax.training.optimizers import learning_rate, make_optimizer, rate_after
 from serjax.training.reading import Recordings
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
@@ -122,6 +132,7 @@ def run(
     command: list[str] | None = None,
     recordings: Recordings | None = None,
     profile: tuple[int, int] | None = None,
+    events: bool = False,
 ) -> Path:
     """Trains, tests and reports.
 
@@ -134,6 +145,7 @@ def run(
         recordings: Of the run's corpora, if they are already read.
         profile: First and last step, from 1, of a profile for Perfetto or TensorBoard; it goes to
             `profile/` of the run folder.
+        events: Whether to write event files for TensorBoard too, to `tensorboard/`.
 
     Returns:
         The run folder, filled with `config.json`, `history.csv`, `metrics.json`,
@@ -146,17 +158,23 @@ def run(
         DivergedError: The loss became infinite or no number.
         InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
     """
-    console = console or Console()
+    console = console or Console(quiet=not distributed.is_first())
     clock = Clock()
     config.check()
     if profile is not None:
         profiling.check(profile)
+    if events:
+        tensorboard.check()
     config = config.resolved()
     with clock.timed("data"):
-        task = prepare(config, build_front_end(config), console, recordings)
+        distributed.check_same("configuration", repr(config))
+        task = distributed.by_all(
+            lambda: prepare(config, build_front_end(config), console, recordings)
+        )
+        distributed.check_same("corpus", *jax.tree.leaves(task.examples))
     finish = _network if config.model in models.names() else _classical
     with contextlib.ExitStack() as stack:
-        job = _Job(config, task, out, resume, console, command or [], clock, stack, profile)
+        job = _Job(config, task, out, resume, console, command or [], clock, stack, profile, events)
         return finish(job)
 
 
@@ -173,6 +191,7 @@ class _Job:
     clock: Clock
     stack: contextlib.ExitStack
     profile: tuple[int, int] | None
+    events: bool
 
 
 def _profiled(
@@ -184,9 +203,25 @@ def _profiled(
 ) -> contextlib.AbstractContextManager[TrainStep]:
     """The step as the loop calls it, some of its calls recorded if that is asked for."""
     call: TrainStep = functools.partial(_with_references, step, references)
-    if job.profile is None:
+    if job.profile is None or not distributed.is_first():
         return contextlib.nullcontext(call)
     return profiling.Profiled(call, job.profile, done, folder / "profile", job.console)
+
+
+@contextlib.contextmanager
+def _shown(
+    job: _Job, folder: Path, rate: float | optax.Schedule, steps: int, epoch: int
+) -> Iterator[Display]:
+    """What the loop tells of its epochs, of so many steps, from this one on."""
+    with RunDisplay(job.console) as display:
+        if not job.events or not distributed.is_first():
+            yield display
+            return
+        writer = tensorboard.EventWriter(
+            display, folder / "tensorboard", lambda epoch: rate_after(rate, epoch * steps), epoch
+        )
+        with contextlib.closing(writer):
+            yield writer
 
 
 def _open(job: _Job, described: dict[str, Any], fixed: Sequence[str], size: str) -> Path:
@@ -219,7 +254,9 @@ def _classical(job: _Job) -> Path:
     with clock.timed("evaluate"):
         predictions = results.predict_parts(probabilities, task)
     about = {"hyperparameters": classifier.hyperparameters}
-    results.write_results(folder, predictions, about, task, clock, console)
+    distributed.by_first(
+        lambda: results.write_results(folder, predictions, about, task, clock, console)
+    )
     return folder
 
 
@@ -315,7 +352,7 @@ def _network(job: _Job) -> Path:
             probabilities = evaluator(variables, examples, task.split.validation)
             return scores(probabilities, task.labels[task.split.validation])
 
-    loop = LoopState()
+    loop, rate = LoopState(), learning_rate(config, steps_per_epoch, epochs)
     saved = checkpoints.restore_last(state) if job.resume else None
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])
@@ -324,7 +361,7 @@ def _network(job: _Job) -> Path:
         explained(),
         clock.timed("train"),
         _profiled(job, compiled, references, int(state.step), folder) as call,
-        RunDisplay(console) as display,
+        _shown(job, folder, rate, steps_per_epoch, loop.epoch) as display,
         StopRequest().installed() as stop,
     ):
         state, loop = train(
@@ -348,16 +385,18 @@ def _network(job: _Job) -> Path:
         predictions = results.predict_parts(
             lambda utterances: evaluator(best, examples, utterances), task
         )
-    rate = learning_rate(config, steps_per_epoch, epochs)
-    for row in loop.history:
-        last = int(row["epoch"]) * steps_per_epoch - 1
-        row["learning_rate"] = float(rate(last) if callable(rate) else rate)
-    report.write_history(folder / "history.csv", loop.history)
     kept = {
         "best_epoch": loop.best_epoch,
         "best_step": loop.best_step,
         "epochs": len(loop.history),
         "parameters": parameters,
     }
-    results.write_results(folder, predictions, kept, task, clock, console)
+
+    def write() -> None:
+        for row in loop.history:
+            row["learning_rate"] = rate_after(rate, int(row["epoch"]) * steps_per_epoch)
+        report.write_history(folder / "history.csv", loop.history)
+        results.write_results(folder, predictions, kept, task, clock, console)
+
+    distributed.by_first(write)
     return folder

@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from serjax import report
 from serjax.data import splits
 from serjax.errors import InputError
+from serjax.training import distributed
 from serjax.training.described import device, versions
 from serjax.training.folder import open_folder
 from serjax.training.reading import divide, read, tables
@@ -174,24 +176,28 @@ def _run_all(
         for number, (name, config) in enumerate(runs.items(), start=1):
             place = folder / name
             console.rule(f"{name}, {number} of {len(runs)}")
-            if (place / "report.html").exists():  # the last thing that a run writes
+            # The report is the last thing that a run writes.
+            if distributed.by_first((place / "report.html").exists):
                 console.print("finished before", highlight=False)
                 continue
             run(
                 config,
                 out=place,
-                resume=place.exists(),
+                resume=distributed.by_first(place.exists),
                 console=console,
                 command=command,
                 recordings=recordings,
             )
         console.rule("all")
-        for name, group in groups.items():
-            if members > 1:
-                report.write_ensemble(
-                    folder / name, [run.removeprefix(f"{name}/") for run in group]
-                )
-        summary = report.write_series(folder, list(groups))
+        summary = distributed.by_first(lambda: _write(folder, groups))
         report.print_series(console, summary)
         console.print(f"report {folder / 'report.html'}", highlight=False, soft_wrap=True)
         return folder
+
+
+def _write(folder: Path, groups: Mapping[str, Mapping[str, RunConfig]]) -> dict[str, Any]:
+    """Writes the ensembles, where there are any, and the summary of all runs."""
+    for name, members in groups.items():
+        if name not in members:
+            report.write_ensemble(folder / name, [run.removeprefix(f"{name}/") for run in members])
+    return report.write_series(folder, list(groups))

@@ -1,0 +1,186 @@
+"""Two processes that train as one, against one process."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import parallel_worker as worker
+import pytest
+
+from serjax.errors import InputError
+from serjax.training import distributed
+from serjax.training.parallel import Division
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = ("--model", "dscnn", "--model-option", "hidden=8", "--schedule", "constant")
+CORPUS = ("--dataset-option", "speakers=6", "--dataset-option", "words=2")
+SETTINGS = [*MODEL, *CORPUS, "--batch-size", "8", "--epochs", "3"]
+
+
+def free_address():
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return f"localhost:{listener.getsockname()[1]}"
+
+
+def start(devices, *command, **environment):
+    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(processes, status=0):
+    """Output and errors of each."""
+    told = [process.communicate(timeout=600) for process in processes]
+    assert [process.returncode for process in processes] == [status] * len(processes), told
+    return told
+
+
+# --- Steps ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """Folder of what two processes of two devices computed."""
+    folder = tmp_path_factory.mktemp("joined")
+    address = free_address()
+    finish(
+        [
+            start(2, "tests/parallel_worker.py", "join", folder, address, "2", number)
+            for number in range(2)
+        ]
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def heard(joined):
+    return [json.loads((joined / f"process-{number}.json").read_text()) for number in range(2)]
+
+
+def test_two_processes_compute_what_one_computes(joined, standard_promotion):
+    """Parameters, statistics, sums and probabilities; the second step is from a checkpoint."""
+    one = Division("none", tuple(jax.devices()[:1]))
+    state = one.replicate(worker.first_state("normed"))
+    step = worker.make_step("normed", one)
+    state, told = worker.take(state, "normed", one, step, worker.BATCHES)
+    expected = worker.flat(state, told)
+    expected["probabilities"] = np.asarray(worker.evaluate("normed", one, state))
+    for number in range(2):
+        found = np.load(joined / f"process-{number}.npz")
+        assert set(found.files) == set(expected)
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, 1e-4, 2e-5, err_msg=name)
+
+
+def test_the_first_process_alone_writes_and_reads(joined, heard):
+    assert (joined / "checkpoints-0" / "last" / "1").is_dir()
+    assert not (joined / "checkpoints-1").exists()
+    assert [each["loop"] for each in heard] == [{"saved by": 0}] * 2
+
+
+def test_processes_hear_of_each_other(heard):
+    for number, each in enumerate(heard):
+        assert each["devices"] == [0, 0, 1, 1]
+        assert each["gathered"] == [[0, 7], [1, 7]]
+        assert each["first"] == ["x" * 3000, 0]
+        assert each["own"] == number
+
+
+def test_an_error_of_one_process_is_told_to_all(heard):
+    zero, one = (each["errors"] for each in heard)
+    assert zero[:2] == ["process 1: no such file", "no such file"]
+    assert one[:2] == ["no such file", "process 0: no such file"]
+    for errors in (zero, one):
+        assert errors[2:] == [
+            None,
+            "corpus: expected that of process 0, found another at 1",
+            "parallel: expected shard_map in 2 processes, found pmap",
+            "batch_size: expected a multiple of 2, for 2 devices and 1 micro-batches, found 15; "
+            "or use --parallel none and --accumulate 1",
+        ]
+
+
+# --- Whole runs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_process(tmp_path):
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+
+    def pair(*more):
+        where = free_address()
+        return [
+            start(
+                *(1, "experiments/train.py", *SETTINGS, "--out", tmp_path / f"run-{number}"),
+                *("--distributed", where, "2", number, *more),
+                **cache,
+            )
+            for number in range(2)
+        ]
+
+    processes = pair()
+    saved = tmp_path / "run-0" / "checkpoints" / "last"
+    while not any(saved.glob("[0-9]*")) and processes[0].poll() is None:
+        time.sleep(0.01)
+    processes[1].send_signal(signal.SIGTERM)
+    for _, errors in finish(processes, 128 + signal.SIGTERM):
+        assert "stopped by SIGTERM; go on with" in errors
+    (output, _), (silent, _) = finish(pair("--resume"))
+    assert re.search(r"step: .* on each of 2 devices, shard_map", output)
+    assert "resumed at epoch" in output
+    assert silent.replace("\n", "") == "" or silent.startswith("[Gloo]")
+    assert not (tmp_path / "run-1").exists()
+    finish([start(1, "experiments/train.py", *SETTINGS, "--out", tmp_path / "one", **cache)])
+    two, one = (tmp_path / name for name in ("run-0", "one"))
+    found, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (two, one))
+    assert found == expected
+    tables = [np.genfromtxt(f / "predictions.csv", delimiter=",", dtype=str) for f in (two, one)]
+    numbers = [table[1:, -4:].astype(float) for table in tables]
+    np.testing.assert_array_equal(tables[0][:, :-4], tables[1][:, :-4])
+    np.testing.assert_allclose(numbers[0], numbers[1], atol=1e-3)
+
+
+# --- Joining -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (["localhost:9000", "2", "2"], "expected a process from 0 to 1, for there are 2, found 2"),
+        (["localhost:9000", "2"], "expected nothing, or COORDINATOR PROCESSES PROCESS"),
+        (["localhost:9000", "two", "0"], r"found localhost:9000 two 0"),
+        (["localhost", "2", "0"], "expected HOST:PORT of process 0, found 'localhost'"),
+    ],
+)
+def test_wrong_numbers(where, message):
+    with pytest.raises(InputError, match=message):
+        distributed.join(where)
+
+
+def test_a_coordinator_that_does_not_answer():
+    with pytest.raises(InputError, match=r"expected process 0 at localhost:\d+, found: .* for 0 s"):
+        distributed.join([free_address(), "2", "1"], seconds=0)
+
+
+def test_a_second_process_0():
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(InputError, match=f"expected port {port} free for process 0"):
+            distributed.join([f"localhost:{port}", "2", "0"])
