@@ -2,17 +2,31 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 
 from serjax.errors import InputError
-from serjax.training.state import TrainState, Variables
-
-Tree = TypeVar("Tree")
+from serjax.training.state import Variables
 
 _KEPT = 2
+
+
+class State(Protocol):
+    """What is saved: the state of a run, or of several together."""
+
+    @property
+    def step(self) -> Any:
+        """Steps done, by which a checkpoint is named."""
+
+    @property
+    def variables(self) -> Variables:
+        """What is used of it when it is the best."""
+
+
+Tree = TypeVar("Tree")
+Saved = TypeVar("Saved", bound=State)
 
 
 def _nbytes(tree: Any) -> int:
@@ -58,7 +72,7 @@ class Checkpoints:
         )
         return ocp.CheckpointManager(self._directory / name, options=options)
 
-    def check_space(self, state: TrainState) -> None:
+    def check_space(self, state: State) -> None:
         """Raises InputError where the disk has no room for all the checkpoints of a run."""
         each = _nbytes(state) + _nbytes(state.variables)
         needed = (_KEPT + 1) * each  # an old one goes when the new one is complete
@@ -70,16 +84,16 @@ class Checkpoints:
                 f"checkpoints, found {free / 2**20:,.0f}"
             )
 
-    def save_last(self, state: TrainState, loop: dict[str, Any]) -> None:
+    def save_last(self, state: State, loop: dict[str, Any]) -> None:
         """Saves the state and the loop's own JSON values under the state's step."""
         self._save(self._last, state, loop)
 
-    def save_best(self, state: TrainState) -> None:
+    def save_best(self, state: State) -> None:
         """Saves the variables under the state's step."""
         self._save(self._best, state, None)
 
     def _save(
-        self, manager: ocp.CheckpointManager, state: TrainState, loop: dict[str, Any] | None
+        self, manager: ocp.CheckpointManager, state: State, loop: dict[str, Any] | None
     ) -> None:
         step = int(state.step)
         if step in manager.all_steps():  # a resumed run comes by here again
@@ -96,7 +110,7 @@ class Checkpoints:
                 f"checkpoints before it are whole"
             ) from error
 
-    def restore_last(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+    def restore_last(self, like: Saved) -> tuple[Saved, dict[str, Any]] | None:
         """The last saved state and loop values, or None if nothing was saved yet.
 
         It lies where `like` does, on whichever devices it was saved.

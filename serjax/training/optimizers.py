@@ -35,14 +35,8 @@ def staircase(
     return at
 
 
-def make_optimizer(
-    config: "RunConfig", steps_per_epoch: int, epochs: int
-) -> optax.GradientTransformation:
-    """The configured optimizer with its schedule.
-
-    Adam takes weight decay as AdamW does, decoupled; to the others it is a term of the loss. SGD
-    has a momentum of 0.9 (Padi et al. 2021), Adadelta a rho of 0.95 and an epsilon of 1e-8 (Kapoor
-    and Kumar).
+def learning_rate(config: "RunConfig", steps_per_epoch: int, epochs: int) -> float | optax.Schedule:
+    """The configured learning rate: a number, or a schedule over the steps.
 
     Args:
         config: Of the run, its learning rate resolved.
@@ -50,17 +44,33 @@ def make_optimizer(
         epochs: Most epochs, at the end of which the cosine reaches zero.
     """
     assert config.learning_rate is not None
-    rate: Any = config.learning_rate
     steps = epochs * steps_per_epoch
     if config.schedule == "cosine" and steps > 1:  # a single step neither rises nor falls
         # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
         # throwing wide layers off their initial scale.
-        rate = optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
-    elif config.schedule == "staircase":
+        highest = config.learning_rate
+        return optax.warmup_cosine_decay_schedule(0.0, highest, max(steps // 20, 1), steps)
+    if config.schedule == "staircase":
         hold, every, factor = config.staircase
-        rate = staircase(
+        return staircase(
             config.learning_rate, steps_per_epoch, hold=int(hold), every=int(every), factor=factor
         )
+    return config.learning_rate
+
+
+def make_optimizer(
+    config: "RunConfig", rate: float | optax.Schedule
+) -> optax.GradientTransformation:
+    """The configured optimizer.
+
+    Adam takes weight decay as AdamW does, decoupled; to the others it is a term of the loss. SGD
+    has a momentum of 0.9 (Padi et al. 2021), Adadelta a rho of 0.95 and an epsilon of 1e-8 (Kapoor
+    and Kumar).
+
+    Args:
+        config: Of the run.
+        rate: From `learning_rate`.
+    """
     if config.optimizer == "adam":
         if config.weight_decay:
             return optax.adamw(rate, weight_decay=config.weight_decay)

@@ -14,7 +14,6 @@ import optax
 from rich.console import Console
 
 from serjax import models, pretrained, report
-from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.frontend import FrontEnd
@@ -23,10 +22,11 @@ from serjax.training.anti_transfer import AntiTransferLoss, References, load_tea
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described, device
 from serjax.training.display import Clock, RunDisplay
+from serjax.training.epochs import Epochs
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.optimizers import make_optimizer
+from serjax.training.optimizers import learning_rate, make_optimizer
 from serjax.training.reading import Recordings
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
@@ -41,7 +41,7 @@ from serjax.training.task import (
 )
 
 
-def _initial_state(
+def initial_state(
     config: RunConfig,
     model: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -156,12 +156,12 @@ def run(
         task = prepare(config, build_front_end(config), console, recordings)
     finish = _network if config.model in models.names() else _classical
     with contextlib.ExitStack() as stack:
-        job = _Job(config, task, out, resume, console, command or [], clock, stack, profile)
+        job = Job(config, task, out, resume, console, command or [], clock, stack, profile)
         return finish(job)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Job:
+class Job:
     """What is run, where to, and what is told of it; `stack` is closed at its end."""
 
     config: RunConfig
@@ -176,7 +176,7 @@ class _Job:
 
 
 def _profiled(
-    job: _Job,
+    job: Job,
     step: jax.stages.Compiled,
     references: References | None,
     done: int,
@@ -189,7 +189,7 @@ def _profiled(
     return profiling.Profiled(call, job.profile, done, folder / "profile", job.console)
 
 
-def _open(job: _Job, described: dict[str, Any], fixed: Sequence[str], size: str) -> Path:
+def open_run(job: Job, described: dict[str, Any], fixed: Sequence[str], size: str) -> Path:
     """Opens the run folder, until the job's end, and says what is run."""
     console = job.console
     opened = open_folder(job.out, job.resume, described, fixed, console)
@@ -207,13 +207,39 @@ def _open(job: _Job, described: dict[str, Any], fixed: Sequence[str], size: str)
     return folder
 
 
-def _classical(job: _Job) -> Path:
+def open_network_run(job: Job, parameters: int) -> Path:
+    """Opens the folder of a network's run, and says what is run."""
+    config = job.config
+    # These leave the numbers, but for rounding.
+    free = {"patience", "parallel", "remat", "steps_per_call"}
+    if config.schedule != "cosine":
+        free.add("epochs")
+    fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
+    about = described(config, job.task, job.command, parameters)
+    return open_run(job, about, fixed, f", {parameters:,} parameters,")
+
+
+def finish_network_run(
+    job: Job, folder: Path, loop: LoopState, parameters: int, predictions: report.Predictions
+) -> None:
+    """Writes what the run of a network leaves, but for its checkpoints."""
+    report.write_history(folder / "history.csv", loop.history)
+    kept = {
+        "best_epoch": loop.best_epoch,
+        "best_step": loop.best_step,
+        "epochs": len(loop.history),
+        "parameters": parameters,
+    }
+    results.write_results(folder, predictions, kept, job.task, job.clock, job.console)
+
+
+def _classical(job: Job) -> Path:
     """The run of a classical model. It takes seconds, so resuming starts it anew."""
     config, task, console, clock = job.config, job.task, job.console, job.clock
     if job.profile is not None:
         raise InputError(f"profile: expected none with {config.model}, which takes no steps")
     fixed = [f.name for f in dataclasses.fields(config)]
-    folder = _open(job, described(config, task, job.command), fixed, "")
+    folder = open_run(job, described(config, task, job.command), fixed, "")
     with console.status("fitting"):
         classifier, probabilities = baseline.fit(config, task, clock)
     with clock.timed("evaluate"):
@@ -223,7 +249,7 @@ def _classical(job: _Job) -> Path:
     return folder
 
 
-def _network(job: _Job) -> Path:
+def _network(job: Job) -> Path:
     """The run of a network."""
     config, task, console, clock = job.config, job.task, job.console, job.clock
     epochs, batch_size = config.epochs, config.batch_size
@@ -246,25 +272,13 @@ def _network(job: _Job) -> Path:
             untrained=lambda: (model, _untrained(model, front_end, config.seed)),
         )
         teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
-    # These leave the numbers, but for rounding.
-    free = {"patience", "parallel", "remat", "steps_per_call"}
-    if config.schedule != "cosine":
-        free.add("epochs")
-    fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
-    about = described(config, task, job.command, parameters)
-    folder = _open(job, about, fixed, f", {parameters:,} parameters,")
-
+    folder = open_network_run(job, parameters)
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
     evaluator = Evaluator(model, front_end, batch_size, division=division)
-    owners = np.asarray(task.examples.utterance)
-    members = np.flatnonzero(np.isin(owners, task.split.train)).astype(np.int32)
-    if front_end.variable_length:
-        # An epoch takes one random chunk of each utterance, however long it is.
-        members = members[np.unique(owners[members], return_index=True)[1]]
+    heard = Epochs.of(task.examples, task.split.train, front_end, order_key, batch_size)
     examples = division.replicate(task.examples)
-    trained = len(np.unique(owners[members])) if front_end.one_per_epoch else len(members)
-    optimizer = make_optimizer(config, -(-trained // batch_size), epochs)
+    optimizer = make_optimizer(config, learning_rate(config, heard.steps, epochs))
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
@@ -274,11 +288,11 @@ def _network(job: _Job) -> Path:
         memory.explained, batch_size, division.device_count, config.accumulate, config.remat
     )
     with explained(), console.status("compiling"), clock.timed("compile"):
-        state = _initial_state(config, model, optimizer, init_key, front_end, task, teachers)
+        state = initial_state(config, model, optimizer, init_key, front_end, task, teachers)
         state, references = division.replicate(state), None
         if teachers is not None:
             references = division.replicate(
-                _references(teachers, config, state, examples, members, console)
+                _references(teachers, config, state, examples, heard.members, console)
             )
         step = make_train_step(
             model,
@@ -303,12 +317,6 @@ def _network(job: _Job) -> Path:
         soft_wrap=True,
     )
 
-    def order(epoch: int) -> np.ndarray:
-        key, heard = jax.random.fold_in(order_key, epoch), members
-        if front_end.one_per_epoch:
-            heard = batches.one_of_each(jax.random.fold_in(key, 1), members, owners)
-        return batches.epoch_order(key, heard, batch_size)
-
     def evaluate(variables: Any) -> dict[str, float]:
         with clock.timed("evaluate"):
             probabilities = evaluator(variables, examples, task.split.validation)
@@ -331,7 +339,7 @@ def _network(job: _Job) -> Path:
             loop,
             step=call,
             examples=examples,
-            order=order,
+            order=heard.order,
             evaluate=evaluate,
             checkpoints=checkpoints,
             epochs=epochs,
@@ -347,12 +355,5 @@ def _network(job: _Job) -> Path:
         predictions = results.predict_parts(
             lambda utterances: evaluator(best, examples, utterances), task
         )
-    report.write_history(folder / "history.csv", loop.history)
-    kept = {
-        "best_epoch": loop.best_epoch,
-        "best_step": loop.best_step,
-        "epochs": len(loop.history),
-        "parameters": parameters,
-    }
-    results.write_results(folder, predictions, kept, task, clock, console)
+    finish_network_run(job, folder, loop, parameters, predictions)
     return folder
