@@ -38,6 +38,11 @@ def main() -> int:
     add("--protocol", default="speaker", help=f"{', '.join(splits.protocols())} (%(default)s)")
     add("--folds", type=int, help="how many, where the protocol leaves a choice (5)")
     add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
+    add(
+        "--together",
+        default="auto",
+        help=f"folds and seeds in one program: {', '.join(training.CHOICES)} (%(default)s)",
+    )
     arguments.add_training(parser)
     arguments.add_distributed(parser)
     given = parser.parse_args()
@@ -67,6 +72,7 @@ def main() -> int:
             resume=given.resume,
             console=console,
             command=command,
+            together=given.together,
         )
 
     def run(command: list[str]) -> None:

@@ -15,7 +15,8 @@ CONFIG = training.RunConfig(learning_rate=0.1, schedule="constant")
 
 def path(steps=6, steps_per_epoch=2, epochs=3, **options):
     """Parameters after each step on half their squared norm, from (1, -2)."""
-    optimizer = make_optimizer(dataclasses.replace(CONFIG, **options), steps_per_epoch, epochs)
+    config = dataclasses.replace(CONFIG, **options)
+    optimizer = make_optimizer(config, learning_rate(config, steps_per_epoch, epochs))
     params = jnp.array([1.0, -2.0])
     state = optimizer.init(params)
     found = [params]

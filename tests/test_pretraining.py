@@ -20,7 +20,7 @@ from serjax.errors import InputError
 from serjax.training import rhemo
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.objective import Batch
-from serjax.training.run import _initial_state
+from serjax.training.run import initial_state
 from serjax.training.state import draw
 from serjax.training.task import abstract_variables, build_model
 
@@ -404,7 +404,7 @@ def test_runs_start_from_the_shipped_encoder(asked, shipped):
     model = build_model(config, 4)
     front_end = models.front_end(config.model)
     task = SimpleNamespace(classes=list("abcd"))
-    state = _initial_state(
+    state = initial_state(
         config, model, optax.adam(1e-3), jax.random.key(1), front_end, task, None
     )
     assert differs(state.params["embedding"], pretrained.encoder()["params"]) != shipped

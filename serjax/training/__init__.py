@@ -9,13 +9,15 @@ from serjax.training.reading import Recordings, check_division, read
 from serjax.training.recognizer import Recognizer
 from serjax.training.rhemo import RHEmoConfig, pretrain
 from serjax.training.run import run
+from serjax.training.run_together import CHOICES
 from serjax.training.series import check_folds, cross_corpus, cross_validate
 from serjax.training.state import TrainState, create_state
-from serjax.training.step import make_evaluation_step, make_train_step
+from serjax.training.step import make_evaluation_step, make_train_step, training_step
 from serjax.training.task import AntiTransfer, RunConfig, Task, prepare
 from serjax.training.teachers import TASKS, find_or_train, teacher_config, with_teacher
 
 __all__ = [
+    "CHOICES",
     "TASKS",
     "AntiTransfer",
     "AntiTransferLoss",
@@ -48,5 +50,6 @@ __all__ = [
     "run",
     "teacher_config",
     "train",
+    "training_step",
     "with_teacher",
 ]

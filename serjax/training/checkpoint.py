@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -11,11 +11,25 @@ import orbax.checkpoint as ocp
 from serjax.errors import InputError
 from serjax.training import distributed
 from serjax.training.parallel import put
-from serjax.training.state import TrainState, Variables
-
-Tree = TypeVar("Tree")
+from serjax.training.state import Variables
 
 _KEPT = 2
+
+
+class State(Protocol):
+    """What is saved: the state of a run, or of several together."""
+
+    @property
+    def step(self) -> Any:
+        """Steps done, by which a checkpoint is named."""
+
+    @property
+    def variables(self) -> Variables:
+        """What is used of it when it is the best."""
+
+
+Tree = TypeVar("Tree")
+Saved = TypeVar("Saved", bound=State)
 
 
 def _nbytes(tree: Any) -> int:
@@ -73,11 +87,11 @@ class Checkpoints:
         )
         return ocp.CheckpointManager(self._directory / name, options=options)
 
-    def check_space(self, state: TrainState) -> None:
+    def check_space(self, state: State) -> None:
         """Raises InputError where the disk has no room for all the checkpoints of a run."""
         distributed.by_first(lambda: self._check_space(state))
 
-    def _check_space(self, state: TrainState) -> None:
+    def _check_space(self, state: State) -> None:
         each = _nbytes(state) + _nbytes(state.variables)
         needed = (_KEPT + 1) * each  # an old one goes when the new one is complete
         taken = sum(f.stat().st_size for f in self._directory.rglob("*") if f.is_file())
@@ -88,16 +102,16 @@ class Checkpoints:
                 f"checkpoints, found {free / 2**20:,.0f}"
             )
 
-    def save_last(self, state: TrainState, loop: dict[str, Any]) -> None:
+    def save_last(self, state: State, loop: dict[str, Any]) -> None:
         """Saves the state and the loop's own JSON values under the state's step."""
         distributed.by_first(lambda: self._save(self._last, state, loop))
 
-    def save_best(self, state: TrainState) -> None:
+    def save_best(self, state: State) -> None:
         """Saves the variables under the state's step."""
         distributed.by_first(lambda: self._save(self._best, state, None))
 
     def _save(
-        self, manager: ocp.CheckpointManager, state: TrainState, loop: dict[str, Any] | None
+        self, manager: ocp.CheckpointManager, state: State, loop: dict[str, Any] | None
     ) -> None:
         step, state = int(state.step), jax.device_get(state)
         if step in manager.all_steps():  # a resumed run comes by here again
@@ -114,7 +128,7 @@ class Checkpoints:
                 f"checkpoints before it are whole"
             ) from error
 
-    def restore_last(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+    def restore_last(self, like: Saved) -> tuple[Saved, dict[str, Any]] | None:
         """The last saved state and loop values, or None if nothing was saved yet.
 
         It lies where `like` does, on whichever devices it was saved.
@@ -123,7 +137,7 @@ class Checkpoints:
             InputError: The checkpoint is of another model or optimizer.
         """
 
-        def read() -> tuple[TrainState, dict[str, Any]] | None:
+        def read() -> tuple[Saved, dict[str, Any]] | None:
             step = self._last.latest_step()
             if step is None:
                 return None

@@ -72,12 +72,12 @@ class RunDisplay:
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
             self._say(f"epoch {loop.epoch}/{epochs}  batch {loop.batch}/{batches}  {now}")
 
-    def epoch(self, row: dict[str, float], best: bool) -> None:
-        """Shows a finished epoch; the best so far has a star."""
+    def epoch(self, row: dict[str, float], best: bool, name: str = "") -> None:
+        """Shows a finished epoch, of a run of several by its name; the best so far has a star."""
         unlike = row["train_anti_transfer"]
         of_teachers = f"anti-transfer {unlike:.4f}  " if unlike else ""
         self._say(
-            f"epoch {row['epoch']:3.0f}  "
+            f"{name and f'{name}  '}epoch {row['epoch']:3.0f}  "
             f"training loss {row['train_loss']:.3f} UA {row['train_ua']:6.1%}  "
             f"{of_teachers}validation loss {row['validation_loss']:.3f} "
             f"WA {row['validation_wa']:6.1%} UA {row['validation_ua']:6.1%}  "

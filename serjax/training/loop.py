@@ -20,7 +20,7 @@ from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
 
 # A long epoch is saved in between, so that a kill costs minutes and not hours.
-_SAVE_SECONDS = 300.0
+SAVE_SECONDS = 300.0
 
 
 class DivergedError(RuntimeError):
@@ -128,6 +128,19 @@ class LoopState:
         self.confusion, self.seconds = None, 0.0
         return row
 
+    def is_best(self, row: dict[str, float], step: int) -> bool:
+        """Whether the epoch just closed has the lowest validation loss; if so, it is noted.
+
+        Args:
+            row: From `finish_epoch`.
+            step: At its end.
+        """
+        if self.best_loss is not None and not row["validation_loss"] < self.best_loss:
+            return False
+        self.best_epoch, self.best_loss = int(row["epoch"]), row["validation_loss"]
+        self.best_step = step
+        return True
+
     def is_over(self, epochs: int, patience: int) -> bool:
         """Whether so many epochs are done, or so many since the best one."""
         return self.epoch > epochs or self.epoch - 1 - self.best_epoch >= patience
@@ -143,7 +156,19 @@ class Display(Protocol):
         """After an epoch."""
 
 
-def _diverged(step: int, result: StepResult, norm_before: float) -> DivergedError:
+def is_finite(result: StepResult) -> bool:
+    """Whether the loss of a step is a finite number."""
+    return math.isfinite(result.loss + result.anti_transfer)
+
+
+def diverged(step: int, result: StepResult, norm_before: float) -> DivergedError:
+    """What to raise for a loss that is not finite.
+
+    Args:
+        step: Number of the step, from 1.
+        result: Of the step.
+        norm_before: Of the gradient of the step before.
+    """
     if not result.input_finite:
         cause = "the features of this batch are not finite"
     elif not math.isfinite(norm_before) or norm_before > 1e3:
@@ -231,24 +256,22 @@ def train(
                 results = _each(jax.device_get(found), len(block), steps_per_call)
                 loop.seconds += time.monotonic() - started
                 for number, result in enumerate(results, start=1):
-                    if not np.isfinite(result.loss + result.anti_transfer):
+                    if not is_finite(result):
                         at = int(jax.device_get(state.step)) - len(block) + number
-                        raise _diverged(at, result, gradient_norm)
+                        raise diverged(at, result, gradient_norm)
                     gradient_norm = float(result.gradient_norm)
                     loop.add(result)
                 display.batch(loop, len(indices), epochs)
                 # Processes are told and count time for themselves, but must act at the same step.
-                due = time.monotonic() - saved_at > _SAVE_SECONDS
+                due = time.monotonic() - saved_at > SAVE_SECONDS
                 due, number = distributed.gather(due, stop.signal_number or 0).max(0)
                 if due or number:
                     save()
                 if number:
                     raise InterruptedRunError(number)
         row = loop.finish_epoch(evaluate(state.variables))
-        best = loop.best_loss is None or row["validation_loss"] < loop.best_loss
+        best = loop.is_best(row, int(state.step))
         if best:
-            loop.best_epoch, loop.best_loss = int(row["epoch"]), row["validation_loss"]
-            loop.best_step = int(state.step)
             checkpoints.save_best(state)
         save()
         display.epoch(row, best)

@@ -1,6 +1,6 @@
 """Memory of a step: what it keeps for its gradients, how much it takes, and where it ran out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,7 +41,9 @@ def peak_bytes(program: jax.stages.Compiled) -> int:
 
 
 @contextmanager
-def explained(batch_size: int, devices: int, accumulate: int, remat: str) -> Iterator[None]:
+def explained(
+    batch_size: int, devices: int, accumulate: int, remat: str, others: Sequence[str] = ()
+) -> Iterator[None]:
     """Within the context, a device that is out of memory is an InputError that says what helps.
 
     Args:
@@ -49,13 +51,14 @@ def explained(batch_size: int, devices: int, accumulate: int, remat: str) -> Ite
         devices: That share them.
         accumulate: Micro-batches.
         remat: One of `REMAT`.
+        others: What else takes less memory.
     """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        helps = []
+        helps = [*others]
         if batch_size > devices * accumulate:
             helps.append(f"--accumulate {2 * accumulate}")
         helps += {"none": ["--remat dots"], "dots": ["--remat everything"]}.get(remat, [])

@@ -66,20 +66,18 @@ def rate_after(rate: optax.ScalarOrSchedule, steps: int) -> float:
 
 
 def make_optimizer(
-    config: "RunConfig", steps_per_epoch: int, epochs: int
+    config: "RunConfig", rate: optax.ScalarOrSchedule
 ) -> optax.GradientTransformation:
-    """The configured optimizer with its schedule.
+    """The configured optimizer.
 
     Adam takes weight decay as AdamW does, decoupled; to the others it is a term of the loss. SGD
     has a momentum of 0.9 (Padi et al. 2021), Adadelta a rho of 0.95 and an epsilon of 1e-8 (Kapoor
     and Kumar).
 
     Args:
-        config: Of the run, its learning rate resolved.
-        steps_per_epoch: Steps of an epoch.
-        epochs: Most epochs, at the end of which the cosine reaches zero.
+        config: Of the run.
+        rate: From `learning_rate`.
     """
-    rate = learning_rate(config, steps_per_epoch, epochs)
     if config.optimizer == "adam":
         if config.weight_decay:
             return optax.adamw(rate, weight_decay=config.weight_decay)

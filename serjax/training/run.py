@@ -14,7 +14,6 @@ import optax
 from rich.console import Console
 
 from serjax import models, pretrained, report
-from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.frontend import FrontEnd
@@ -33,6 +32,7 @@ from serjax.training.anti_transfer import AntiTransferLoss, References, load_tea
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described, device
 from serjax.training.display import Clock, RunDisplay
+from serjax.training.epochs import Epochs
 from serjax.training.evaluate import Evaluator, scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import Display, LoopState, StopRequest, train
@@ -51,7 +51,7 @@ from serjax.training.task import (
 )
 
 
-def _initial_state(
+def initial_state(
     config: RunConfig,
     model: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -174,12 +174,12 @@ def run(
         distributed.check_same("corpus", *jax.tree.leaves(task.examples))
     finish = _network if config.model in models.names() else _classical
     with contextlib.ExitStack() as stack:
-        job = _Job(config, task, out, resume, console, command or [], clock, stack, profile, events)
+        job = Job(config, task, out, resume, console, command or [], clock, stack, profile, events)
         return finish(job)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Job:
+class Job:
     """What is run, where to, and what is told of it; `stack` is closed at its end."""
 
     config: RunConfig
@@ -195,7 +195,7 @@ class _Job:
 
 
 def _profiled(
-    job: _Job,
+    job: Job,
     step: jax.stages.Compiled,
     references: References | None,
     done: int,
@@ -210,7 +210,7 @@ def _profiled(
 
 @contextlib.contextmanager
 def _shown(
-    job: _Job, folder: Path, rate: float | optax.Schedule, steps: int, epoch: int
+    job: Job, folder: Path, rate: float | optax.Schedule, steps: int, epoch: int
 ) -> Iterator[Display]:
     """What the loop tells of its epochs, of so many steps, from this one on."""
     with RunDisplay(job.console) as display:
@@ -224,7 +224,7 @@ def _shown(
             yield writer
 
 
-def _open(job: _Job, described: dict[str, Any], fixed: Sequence[str], size: str) -> Path:
+def open_run(job: Job, described: dict[str, Any], fixed: Sequence[str], size: str) -> Path:
     """Opens the run folder, until the job's end, and says what is run."""
     console = job.console
     opened = open_folder(job.out, job.resume, described, fixed, console)
@@ -242,13 +242,47 @@ def _open(job: _Job, described: dict[str, Any], fixed: Sequence[str], size: str)
     return folder
 
 
-def _classical(job: _Job) -> Path:
+def open_network_run(job: Job, parameters: int) -> Path:
+    """Opens the folder of a network's run, and says what is run."""
+    config = job.config
+    # These leave the numbers, but for rounding.
+    free = {"patience", "parallel", "remat", "steps_per_call"}
+    if config.schedule != "cosine":
+        free.add("epochs")
+    fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
+    about = described(config, job.task, job.command, parameters)
+    return open_run(job, about, fixed, f", {parameters:,} parameters,")
+
+
+def finish_network_run(
+    job: Job,
+    folder: Path,
+    loop: LoopState,
+    rate: optax.ScalarOrSchedule,
+    steps: int,
+    parameters: int,
+    predictions: report.Predictions,
+) -> None:
+    """Writes what the run of a network, of so many steps an epoch, leaves beside checkpoints."""
+    for row in loop.history:
+        row["learning_rate"] = rate_after(rate, int(row["epoch"]) * steps)
+    report.write_history(folder / "history.csv", loop.history)
+    kept = {
+        "best_epoch": loop.best_epoch,
+        "best_step": loop.best_step,
+        "epochs": len(loop.history),
+        "parameters": parameters,
+    }
+    results.write_results(folder, predictions, kept, job.task, job.clock, job.console)
+
+
+def _classical(job: Job) -> Path:
     """The run of a classical model. It takes seconds, so resuming starts it anew."""
     config, task, console, clock = job.config, job.task, job.console, job.clock
     if job.profile is not None:
         raise InputError(f"profile: expected none with {config.model}, which takes no steps")
     fixed = [f.name for f in dataclasses.fields(config)]
-    folder = _open(job, described(config, task, job.command), fixed, "")
+    folder = open_run(job, described(config, task, job.command), fixed, "")
     with console.status("fitting"):
         classifier, probabilities = baseline.fit(config, task, clock)
     with clock.timed("evaluate"):
@@ -260,7 +294,7 @@ def _classical(job: _Job) -> Path:
     return folder
 
 
-def _network(job: _Job) -> Path:
+def _network(job: Job) -> Path:
     """The run of a network."""
     config, task, console, clock = job.config, job.task, job.console, job.clock
     epochs, batch_size = config.epochs, config.batch_size
@@ -283,26 +317,14 @@ def _network(job: _Job) -> Path:
             untrained=lambda: (model, _untrained(model, front_end, config.seed)),
         )
         teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
-    # These leave the numbers, but for rounding.
-    free = {"patience", "parallel", "remat", "steps_per_call"}
-    if config.schedule != "cosine":
-        free.add("epochs")
-    fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
-    about = described(config, task, job.command, parameters)
-    folder = _open(job, about, fixed, f", {parameters:,} parameters,")
-
+    folder = open_network_run(job, parameters)
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
     evaluator = Evaluator(model, front_end, batch_size, division=division)
-    owners = np.asarray(task.examples.utterance)
-    members = np.flatnonzero(np.isin(owners, task.split.train)).astype(np.int32)
-    if front_end.variable_length:
-        # An epoch takes one random chunk of each utterance, however long it is.
-        members = members[np.unique(owners[members], return_index=True)[1]]
+    heard = Epochs.of(task.examples, task.split.train, front_end, order_key, batch_size)
     examples = division.replicate(task.examples)
-    trained = len(np.unique(owners[members])) if front_end.one_per_epoch else len(members)
-    steps_per_epoch = -(-trained // batch_size)
-    optimizer = make_optimizer(config, steps_per_epoch, epochs)
+    rate = learning_rate(config, heard.steps, epochs)
+    optimizer = make_optimizer(config, rate)
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
@@ -312,11 +334,11 @@ def _network(job: _Job) -> Path:
         memory.explained, batch_size, division.device_count, config.accumulate, config.remat
     )
     with explained(), console.status("compiling"), clock.timed("compile"):
-        state = _initial_state(config, model, optimizer, init_key, front_end, task, teachers)
+        state = initial_state(config, model, optimizer, init_key, front_end, task, teachers)
         state, references = division.replicate(state), None
         if teachers is not None:
             references = division.replicate(
-                _references(teachers, config, state, examples, members, console)
+                _references(teachers, config, state, examples, heard.members, console)
             )
         step = make_train_step(
             model,
@@ -341,18 +363,12 @@ def _network(job: _Job) -> Path:
         soft_wrap=True,
     )
 
-    def order(epoch: int) -> np.ndarray:
-        key, heard = jax.random.fold_in(order_key, epoch), members
-        if front_end.one_per_epoch:
-            heard = batches.one_of_each(jax.random.fold_in(key, 1), members, owners)
-        return batches.epoch_order(key, heard, batch_size)
-
     def evaluate(variables: Any) -> dict[str, float]:
         with clock.timed("evaluate"):
             probabilities = evaluator(variables, examples, task.split.validation)
             return scores(probabilities, task.labels[task.split.validation])
 
-    loop, rate = LoopState(), learning_rate(config, steps_per_epoch, epochs)
+    loop = LoopState()
     saved = checkpoints.restore_last(state) if job.resume else None
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])
@@ -361,7 +377,7 @@ def _network(job: _Job) -> Path:
         explained(),
         clock.timed("train"),
         _profiled(job, compiled, references, int(state.step), folder) as call,
-        _shown(job, folder, rate, steps_per_epoch, loop.epoch) as display,
+        _shown(job, folder, rate, heard.steps, loop.epoch) as display,
         StopRequest().installed() as stop,
     ):
         state, loop = train(
@@ -369,7 +385,7 @@ def _network(job: _Job) -> Path:
             loop,
             step=call,
             examples=examples,
-            order=order,
+            order=heard.order,
             evaluate=evaluate,
             checkpoints=checkpoints,
             epochs=epochs,
@@ -385,18 +401,7 @@ def _network(job: _Job) -> Path:
         predictions = results.predict_parts(
             lambda utterances: evaluator(best, examples, utterances), task
         )
-    kept = {
-        "best_epoch": loop.best_epoch,
-        "best_step": loop.best_step,
-        "epochs": len(loop.history),
-        "parameters": parameters,
-    }
-
-    def write() -> None:
-        for row in loop.history:
-            row["learning_rate"] = rate_after(rate, int(row["epoch"]) * steps_per_epoch)
-        report.write_history(folder / "history.csv", loop.history)
-        results.write_results(folder, predictions, kept, task, clock, console)
-
-    distributed.by_first(write)
+    distributed.by_first(
+        lambda: finish_network_run(job, folder, loop, rate, heard.steps, parameters, predictions)
+    )
     return folder

@@ -1,6 +1,7 @@
 """Runs that belong together: the folds of a cross-validation, the seeds of a cross-corpus test."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from rich.console import Console
 
 from serjax import report
 from serjax.data import splits
-from serjax.errors import InputError
+from serjax.errors import InputError, unknown_name
 from serjax.training import distributed
 from serjax.training.described import device, versions
 from serjax.training.folder import open_folder
-from serjax.training.reading import divide, read, tables
+from serjax.training.reading import Recordings, divide, read, tables
 from serjax.training.run import run
+from serjax.training.run_together import CHOICES, choose, is_finished, run_together
 from serjax.training.task import RunConfig, build_front_end
 
 
@@ -28,6 +30,7 @@ def cross_validate(
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,
+    together: str = "auto",
 ) -> Path:
     """Runs every fold of a protocol, each in a folder of its own, and sums them up.
 
@@ -41,6 +44,8 @@ def cross_validate(
         resume: Go on with what is in the folder; finished folds stay as they are.
         console: Where to tell of it; None: standard output.
         command: As it is to be shown in the report.
+        together: Whether the runs are trained in one program, and how, one of
+            `serjax.training.run_together.CHOICES`.
 
     Returns:
         The folder, with `fold-1` (`seed-0-fold-1` of several seeds) and so on, those of an ensemble
@@ -52,6 +57,8 @@ def cross_validate(
     """
     if config.split not in splits.protocols():
         raise splits.SplitError(f"{config.split}: expected {', '.join(splits.protocols())}")
+    if together not in CHOICES:
+        raise InputError(unknown_name("together", together, CHOICES))
     if config.split.startswith("leave_one_"):
         if folds is not None:
             raise InputError(f"folds: expected none with {config.split}, found {folds}")
@@ -66,7 +73,9 @@ def cross_validate(
         for number in range(1, folds + 1)
     }
     title = f"{config.split}-folds"
-    return _run_all(runs, members, title, out, resume, console or Console(), command or [])
+    return _run_all(
+        runs, members, title, out, resume, console or Console(), command or [], together
+    )
 
 
 def cross_corpus(
@@ -148,6 +157,7 @@ def _run_all(
     resume: bool,
     console: Console,
     command: list[str],
+    together: str = "off",
 ) -> Path:
     """Runs what is not finished, and writes the summary."""
     groups = {name: _members(name, config, members) for name, config in series.items()}
@@ -173,21 +183,11 @@ def _run_all(
     }
     fixed = [*(field.name for field in dataclasses.fields(first)), "runs"]
     with open_folder(out, resume, described, fixed, console) as folder:
-        for number, (name, config) in enumerate(runs.items(), start=1):
-            place = folder / name
-            console.rule(f"{name}, {number} of {len(runs)}")
-            # The report is the last thing that a run writes.
-            if distributed.by_first((place / "report.html").exists):
-                console.print("finished before", highlight=False)
-                continue
-            run(
-                config,
-                out=place,
-                resume=distributed.by_first(place.exists),
-                console=console,
-                command=command,
-                recordings=recordings,
-            )
+        engine, why = choose(together, runs, folder)
+        if why is not None:
+            console.print(f"together: {engine or 'off'}, {why}", highlight=False, soft_wrap=True)
+        compute = functools.partial(run_together, engine=engine) if engine else _one_by_one
+        compute(runs, folder, console=console, command=command, recordings=recordings)
         console.rule("all")
         summary = distributed.by_first(lambda: _write(folder, groups))
         report.print_series(console, summary)
@@ -201,3 +201,28 @@ def _write(folder: Path, groups: Mapping[str, Mapping[str, RunConfig]]) -> dict[
         if name not in members:
             report.write_ensemble(folder / name, [run.removeprefix(f"{name}/") for run in members])
     return report.write_series(folder, list(groups))
+
+
+def _one_by_one(
+    runs: Mapping[str, RunConfig],
+    folder: Path,
+    *,
+    console: Console,
+    command: list[str],
+    recordings: Recordings,
+) -> None:
+    """Runs what is not finished, one run after the other."""
+    for number, (name, config) in enumerate(runs.items(), start=1):
+        place = folder / name
+        console.rule(f"{name}, {number} of {len(runs)}")
+        if distributed.by_first(functools.partial(is_finished, place)):
+            console.print("finished before", highlight=False)
+            continue
+        run(
+            config,
+            out=place,
+            resume=distributed.by_first(place.exists),
+            console=console,
+            command=command,
+            recordings=recordings,
+        )

@@ -73,7 +73,7 @@ def _random_chunk(
     return start + offset, jnp.minimum(length, chunk)
 
 
-def make_train_step(
+def training_step(
     model: nn.Module,
     front_end: FrontEnd,
     optimizer: optax.GradientTransformation,
@@ -85,12 +85,11 @@ def make_train_step(
     objective: Objective = classification,
     division: Division = UNDIVIDED,
     remat: str = "none",
-    steps_per_call: int = 1,
-) -> jax.stages.Wrapped:
-    """Makes `step(state, examples, indices, references) -> (state, result)`.
+) -> TrainStep:
+    """Makes `step(state, examples, indices, references) -> (state, result)`, a pure function.
 
-    The state is donated; `indices` are `[batch]`, or what `division.split` gives where there is
-    one; `references` are those of the anti-transfer loss, None without it.
+    `indices` are `[batch]`, or what `division.split` gives where there is one; `references` are
+    those of the anti-transfer loss, None without it.
 
     Args:
         model: From `serjax.models.create`.
@@ -106,8 +105,6 @@ def make_train_step(
         objective: The loss of each example.
         division: Of a batch, over devices and micro-batches.
         remat: One of `serjax.training.memory.REMAT`, what the backward pass computes again.
-        steps_per_call: If more than 1, indices and results are those of so many steps, see
-            `serjax.training.block.in_blocks`.
     """
     size = front_end.segment_samples
     if front_end.variable_length:
@@ -202,8 +199,22 @@ def make_train_step(
         branches = [functools.partial(step_of_stage, first) for first in firsts]
         return jax.lax.switch(stage, branches, state, examples, indices, references)
 
+    return step
+
+
+def make_train_step(*settings: Any, steps_per_call: int = 1, **options: Any) -> jax.stages.Wrapped:
+    """Makes `training_step` one compiled program, which overwrites the state it is given.
+
+    Args:
+        *settings: Of `training_step`.
+        steps_per_call: If more than 1, indices and results are those of so many steps, see
+            `serjax.training.block.in_blocks`.
+        **options: Of `training_step`.
+    """
+    step: Any = training_step(*settings, **options)
+    division: Division = options.get("division", UNDIVIDED)
     if steps_per_call > 1:
-        return division.compile_step(block.in_blocks(step, steps_per_call, division))
+        step = block.in_blocks(step, steps_per_call, division)
     return division.compile_step(step)
 
 
