@@ -268,7 +268,7 @@ def train(
                 if due or number:
                     save()
                 if number:
-                    raise InterruptedRunError(number)
+                    raise InterruptedRunError(int(number))
         row = loop.finish_epoch(evaluate(state.variables))
         best = loop.is_best(row, int(state.step))
         if best:
