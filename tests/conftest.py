@@ -31,30 +31,6 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-# Files whose tests share a run or compiled programs, which two workers would both make.
-_BY_ONE_WORKER = (
-    "test_anti_transfer",
-    "test_augmented_training",
-    "test_commands",
-    "test_distributed",
-    "test_lockstep",
-    "test_parallel",
-    "test_pretrained",
-    "test_pretraining",
-    "test_run",
-    "test_series",
-    "test_together",
-)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of these files together, before xdist reads the groups."""
-    for item in items:
-        if item.path.stem in _BY_ONE_WORKER:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture
 def key() -> jax.Array:
     return jax.random.key(0)
