@@ -2,20 +2,29 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from serjax.errors import InputError
 from serjax.training import distributed
 from serjax.training.parallel import put
 from serjax.training.state import TrainState, Variables
 
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
+
 Tree = TypeVar("Tree")
 
 _KEPT = 2
+
+
+def _orbax() -> Any:
+    """Imported where it is used, for it takes half as long as JAX itself."""
+    import orbax.checkpoint
+
+    return orbax.checkpoint
 
 
 def _nbytes(tree: Any) -> int:
@@ -61,7 +70,8 @@ class Checkpoints:
             self._last = self._manager("last")
             self._best = self._manager("best")
 
-    def _manager(self, name: str) -> ocp.CheckpointManager:
+    def _manager(self, name: str) -> "ocp.CheckpointManager":
+        ocp = _orbax()
         (self._directory / name).mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEPT,
@@ -97,8 +107,9 @@ class Checkpoints:
         distributed.by_first(lambda: self._save(self._best, state, None))
 
     def _save(
-        self, manager: ocp.CheckpointManager, state: TrainState, loop: dict[str, Any] | None
+        self, manager: "ocp.CheckpointManager", state: TrainState, loop: dict[str, Any] | None
     ) -> None:
+        ocp = _orbax()
         step, state = int(state.step), jax.device_get(state)
         if step in manager.all_steps():  # a resumed run comes by here again
             manager.delete(step)
@@ -127,8 +138,8 @@ class Checkpoints:
             step = self._last.latest_step()
             if step is None:
                 return None
-            loop = {"loop": ocp.args.JsonRestore()}
-            restored = self._restore(self._last, step, "state", like, **loop)
+            loop = _orbax().args.JsonRestore()
+            restored = self._restore(self._last, step, "state", like, loop=loop)
             return restored["state"], restored["loop"]
 
         saved = distributed.by_first(read)
@@ -152,8 +163,9 @@ class Checkpoints:
         return _placed(distributed.by_first(read), like)
 
     def _restore(
-        self, manager: ocp.CheckpointManager, step: int, item: str, like: Any, **others: Any
+        self, manager: "ocp.CheckpointManager", step: int, item: str, like: Any, **others: Any
     ) -> Any:
+        ocp = _orbax()
         items = {item: ocp.args.StandardRestore(_on_host(like)), **others}
         try:
             restored = manager.restore(step, args=ocp.args.Composite(**items))
