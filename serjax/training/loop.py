@@ -239,7 +239,7 @@ def train(
                 display.batch(loop, len(indices), epochs)
                 # Processes are told and count time for themselves, but must act at the same step.
                 due = time.monotonic() - saved_at > _SAVE_SECONDS
-                due, number = distributed.gather(due, stop.signal_number or 0).max(0)
+                due, number = distributed.gather(due, stop.signal_number or 0).max(0).tolist()
                 if due or number:
                     save()
                 if number:
