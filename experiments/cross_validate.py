@@ -26,6 +26,7 @@ from serjax import report, training
 from serjax.data import splits
 from serjax.errors import InputError
 from serjax.training import arguments
+from serjax.training.distributed import by_first
 
 
 def main() -> int:
@@ -81,13 +82,15 @@ def main() -> int:
             cross_validate(config, given.out, console, command)
             return
         folder = given.out or Path("runs") / f"{given.dataset}-{given.seed}-models"
-        if folder.exists() and any(folder.iterdir()) and not given.resume:
+        filled = by_first(lambda: folder.exists() and any(folder.iterdir()))
+        if filled and not given.resume:
             raise InputError(f"{folder}: expected a new or empty folder; go on with it by --resume")
         for name, each in series.items():
-            if not (folder / name / "summary.json").exists():
+            if not by_first((folder / name / "summary.json").exists):
                 console.rule(name)
                 cross_validate(each, folder / name, console, command)
-        report.print_series_table(console, report.write_series_table(folder, list(series)))
+        table = by_first(lambda: report.write_series_table(folder, list(series)))
+        report.print_series_table(console, table)
         console.print(f"written {folder / 'table.md'}", highlight=False, soft_wrap=True)
 
     return arguments.run(run, given.distributed)

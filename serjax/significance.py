@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy import stats
 
 from serjax import metrics
 from serjax.metrics import Interval
@@ -54,6 +53,8 @@ def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
     only_first, only_second = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
     if only_first + only_second == 0:
         return 1.0
+    from scipy import stats  # takes as long as importing JAX
+
     return float(stats.binomtest(only_first, only_first + only_second).pvalue)
 
 

@@ -404,9 +404,7 @@ def test_runs_start_from_the_shipped_encoder(asked, shipped):
     model = build_model(config, 4)
     front_end = models.front_end(config.model)
     task = SimpleNamespace(classes=list("abcd"))
-    state = initial_state(
-        config, model, optax.adam(1e-3), jax.random.key(1), front_end, task, None
-    )
+    state = initial_state(config, model, optax.adam(1e-3), jax.random.key(1), front_end, task, None)
     assert differs(state.params["embedding"], pretrained.encoder()["params"]) != shipped
     assert differs(state.batch_stats["embedding"], pretrained.encoder()["batch_stats"]) != shipped
     assert shapes(state.params) == shapes(abstract_variables(model, front_end)["params"])

@@ -1,6 +1,6 @@
 """The classical classifiers by name, and the choice of their hyper-parameters.
 
-scikit-learn is imported where it is used, so that importing the library stays quick.
+scikit-learn and SciPy are imported where they are used, so that importing the library stays quick.
 """
 
 import itertools
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize, special
 
 from serjax import losses, metrics
 from serjax.classical.rda import RegularizedDiscriminantAnalysis
@@ -143,6 +142,7 @@ def _calibrated(
     scores: Model, validation: Callable[[Model], np.ndarray], labels: np.ndarray
 ) -> Model:
     """Scores turned into probabilities."""
+    from scipy import optimize, special
 
     def scaled(log_scale: float) -> Model:
         return lambda x: special.softmax(np.exp(log_scale) * scores(x), axis=-1)

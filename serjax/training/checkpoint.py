@@ -2,16 +2,19 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from serjax.errors import InputError
 from serjax.training import distributed
 from serjax.training.parallel import put
 from serjax.training.state import Variables
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
+
 
 _KEPT = 2
 
@@ -30,6 +33,13 @@ class State(Protocol):
 
 Tree = TypeVar("Tree")
 Saved = TypeVar("Saved", bound=State)
+
+
+def _orbax() -> Any:
+    """Imported where it is used, for it takes half as long as JAX itself."""
+    import orbax.checkpoint
+
+    return orbax.checkpoint
 
 
 def _nbytes(tree: Any) -> int:
@@ -75,7 +85,8 @@ class Checkpoints:
             self._last = self._manager("last")
             self._best = self._manager("best")
 
-    def _manager(self, name: str) -> ocp.CheckpointManager:
+    def _manager(self, name: str) -> "ocp.CheckpointManager":
+        ocp = _orbax()
         (self._directory / name).mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEPT,
@@ -111,8 +122,9 @@ class Checkpoints:
         distributed.by_first(lambda: self._save(self._best, state, None))
 
     def _save(
-        self, manager: ocp.CheckpointManager, state: State, loop: dict[str, Any] | None
+        self, manager: "ocp.CheckpointManager", state: State, loop: dict[str, Any] | None
     ) -> None:
+        ocp = _orbax()
         step, state = int(state.step), jax.device_get(state)
         if step in manager.all_steps():  # a resumed run comes by here again
             manager.delete(step)
@@ -141,8 +153,8 @@ class Checkpoints:
             step = self._last.latest_step()
             if step is None:
                 return None
-            loop = {"loop": ocp.args.JsonRestore()}
-            restored = self._restore(self._last, step, "state", like, **loop)
+            loop = _orbax().args.JsonRestore()
+            restored = self._restore(self._last, step, "state", like, loop=loop)
             return restored["state"], restored["loop"]
 
         saved = distributed.by_first(read)
@@ -166,8 +178,9 @@ class Checkpoints:
         return _placed(distributed.by_first(read), like)
 
     def _restore(
-        self, manager: ocp.CheckpointManager, step: int, item: str, like: Any, **others: Any
+        self, manager: "ocp.CheckpointManager", step: int, item: str, like: Any, **others: Any
     ) -> Any:
+        ocp = _orbax()
         items = {item: ocp.args.StandardRestore(_on_host(like)), **others}
         try:
             restored = manager.restore(step, args=ocp.args.Composite(**items))

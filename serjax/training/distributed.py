@@ -21,6 +21,8 @@ from serjax.errors import InputError
 T = TypeVar("T")
 
 _JOIN_SECONDS = 120
+# All end together; one that fails by itself ends the others after so long.
+_LEAVE_SECONDS = 60
 _BLOCK_BYTES = 1024
 _BLOCKS_AT_ONCE = 2**16
 
@@ -53,7 +55,9 @@ def join(where: Sequence[str] = (), seconds: int = _JOIN_SECONDS) -> None:
     # The service has a handler of SIGTERM, which would keep a run that is not training yet alive.
     jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(**settings, initialization_timeout=seconds)
+        jax.distributed.initialize(
+            **settings, initialization_timeout=seconds, shutdown_timeout_seconds=_LEAVE_SECONDS
+        )
     except (ValueError, RuntimeError) as error:
         raise InputError(
             "--distributed: expected SLURM, Open MPI, Kubernetes, or COORDINATOR PROCESSES "

@@ -264,11 +264,11 @@ def train(
                 display.batch(loop, len(indices), epochs)
                 # Processes are told and count time for themselves, but must act at the same step.
                 due = time.monotonic() - saved_at > SAVE_SECONDS
-                due, number = distributed.gather(due, stop.signal_number or 0).max(0)
+                due, number = distributed.gather(due, stop.signal_number or 0).max(0).tolist()
                 if due or number:
                     save()
                 if number:
-                    raise InterruptedRunError(int(number))
+                    raise InterruptedRunError(number)
         row = loop.finish_epoch(evaluate(state.variables))
         best = loop.is_best(row, int(state.step))
         if best:

@@ -165,7 +165,7 @@ def _run_all(
     for config in runs.values():
         config.check()
     first = next(iter(runs.values()))
-    recordings = read(first, build_front_end(first), console)
+    recordings = distributed.by_all(lambda: read(first, build_front_end(first), console))
     for config in runs.values():  # before hours are spent on those that can be made
         divide(config, recordings.corpora, recordings.target, recordings.content)
     corpora = recordings.corpora

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError, unknown_name
+from serjax.training import distributed
 from serjax.training.anti_transfer import UNTRAINED
 from serjax.training.run import run
 from serjax.training.task import AntiTransfer, RunConfig
@@ -71,20 +72,25 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
     config = teacher_config(task, student)
     wanted = json.loads(json.dumps(dataclasses.asdict(config)))
     name = f"{task}-{config.dataset}-{config.model}-{student.split}-{student.seed}"
-    number = 1
-    while True:
-        folder = Path("runs/teachers") / (name if number == 1 else f"{name}-{number}")
-        if not (folder / "config.json").exists():
-            break
-        described = report.read_config(folder / "config.json")
-        if all(described.get(key) == value for key, value in wanted.items()):
-            break
-        number += 1
-    if (folder / "metrics.json").exists():
+
+    def find() -> tuple[Path, bool, bool]:
+        number = 1
+        while True:
+            folder = Path("runs/teachers") / (name if number == 1 else f"{name}-{number}")
+            if not (folder / "config.json").exists():
+                break
+            described = report.read_config(folder / "config.json")
+            if all(described.get(key) == value for key, value in wanted.items()):
+                break
+            number += 1
+        return folder, folder.exists(), (folder / "metrics.json").exists()
+
+    folder, begun, finished = distributed.by_first(find)
+    if finished:
         console.print(f"teacher for {task}: {folder}", highlight=False, soft_wrap=True)
         return folder
     console.print(f"training a teacher for {task} first", highlight=False, soft_wrap=True)
-    return run(config, out=folder, resume=folder.exists(), console=console, command=command)
+    return run(config, out=folder, resume=begun, console=console, command=command)
 
 
 def with_teacher(
@@ -95,7 +101,7 @@ def with_teacher(
     Raises:
         InputError: Neither a folder nor a task.
     """
-    if term.teacher == UNTRAINED or Path(term.teacher).exists():
+    if term.teacher == UNTRAINED or distributed.by_first(Path(term.teacher).exists):
         return term
     if term.teacher not in TASKS:
         raise InputError(
