@@ -128,6 +128,16 @@ def test_epochs_are_means_of_the_runs_that_reached_them(outcome, tmp_path):
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_single_run_has_no_folds(tmp_path):
+    run_folder(tmp_path / "run", 10, (1.0,))
+    outcome = report.read_outcome(tmp_path / "run", "a run")
+    table = report.Figures("T", {"row": {"wa": 60.44, "mean_wa": None, "megabytes": None}})
+    (*_, line) = lines_of(table, {"row": [outcome]})
+    assert line == (
+        "| a run | 60.44 | 100.0 (100.0 – 100.0) | not in the text |  | not in the text | 2.0 |"
+    )
+
+
 def test_tables_of_rows_that_did_not_run_are_left_out():
     for table in (report.Figures("T", {"row": {"wa": 1}}), report.Confusion("T", "row")):
         assert report.paper_markdown(table, {}, ".") == ""

@@ -16,6 +16,7 @@ from trees import give_sound, iemocap, ravdess, touch
 from serjax import models, report, training
 from serjax.data import CorpusError
 from serjax.data.corpora import PUBLISHED
+from serjax.training.sweep import Sweep
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -276,6 +277,26 @@ def test_all_rows_of_a_paper_make_all_its_tables(reproduce, recipes, untrained, 
     assert "| IEMOCAP, clean spectrograms, AlexNet | 70.54 | 100.0 " in table
     # Half a million float32 of 4 bytes, and a minute.
     assert "| 38 | 1.0 | 201 | 2.0 |" in table
+
+
+def test_rows_of_a_sweep_stand_beside_the_paper(reproduce, recipes, monkeypatch, tmp_path):
+    def swept(self, folder, console, command):
+        (method,), (layer,) = self.methods, self.layers
+        place = folder / f"{self.base.model}-{self.base.split}-{method}-{layer}"
+        run_folder(place, 10, (1.0,))
+        return [{"folder": place}]
+
+    monkeypatch.setattr(Sweep, "run", swept)
+    status, _, errors = reproduce("guizzo2023", "--embedded", "--tuned")
+    assert status == 0, errors
+    recipe = importlib.import_module("recipes.guizzo2023").RECIPE
+    table = (tmp_path / "runs" / "guizzo2023" / "table.md").read_text()
+    check_tables(recipe, table, {row.name for row in recipe.rows})
+    row = "RAVDESS, quat_vgg16, dual-ws at layer 11, by random"
+    assert f"| {row} | 60.44 | 100.0 " in table
+    assert f"| {row}, tuned |  | 100.0 " in table
+    assert "| RAVDESS, quat_resnet50, none, by random | not in the text | 100.0 " in table
+    assert "benchmarks/run.py --suite models --models vgg16,quat_vgg16` measures both" in table
 
 
 def test_padis_parts_are_with_and_without(recipes, configured):
