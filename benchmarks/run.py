@@ -5,7 +5,8 @@
 Every suite compares programs side by side, round by round, and reports medians with quartiles, and
 ratios with 95 % intervals, ties where these span 1: absolute times say as much about the machine.
 What the device does at most heads every table. `--out` keeps tables, figures, every sample, and
-report.html and results.md, which show all suites of the folder and where the numbers to beat stand.
+report.html and results.md, which show all suites of the folder and where the numbers to beat stand;
+the latter is what benchmarks/RESULTS.md is copied from.
 A run that was stopped goes on where it was: what the folder holds of the same commit, device and
 settings is not measured again. `--compare OLD NEW` sets two such folders side by side.
 """
