@@ -26,10 +26,10 @@ def write_tone(
     soundfile.write(path, np.stack([tone] * channels, axis=1), sample_rate)
 
 
-def give_sound(root: Path, seconds: float = 0.5) -> Path:
-    """Writes a tone into each recording of a tree, every one another; returns the root."""
+def give_sound(root: Path, seconds: float = 0.5, lowest_hz: float = 200) -> Path:
+    """Writes a tone into each recording of a tree, 5 Hz above the last; returns the root."""
     for number, path in enumerate(sorted(root.rglob("*.wav"))):
-        write_tone(path, seconds, hz=200 + 5 * number)
+        write_tone(path, seconds, hz=lowest_hz + 5 * number)
     return root
 
 
