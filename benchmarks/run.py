@@ -28,6 +28,7 @@ import anti_transfer_cost
 import changes
 import features
 import flax
+import folds
 import jax
 import kernels
 import models
@@ -47,6 +48,7 @@ SUITES: dict[str, ModuleType] = {
     "models": models,
     "anti_transfer": anti_transfer_cost,
     "features": features,
+    "folds": folds,
 }
 
 
