@@ -32,6 +32,7 @@ import ceilings
 import changes
 import features
 import flax
+import folds
 import jax
 import kernels
 import models
@@ -55,6 +56,7 @@ SUITES: dict[str, ModuleType] = {
     "features": features,
     "training": training,
     "scaling": scaling,
+    "folds": folds,
 }
 
 

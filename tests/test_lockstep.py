@@ -3,6 +3,10 @@
 import contextlib
 import dataclasses
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +28,7 @@ from serjax.training.state import TrainState
 from serjax.training.step import StepResult
 from serjax.training.together import Together
 
+ROOT = Path(__file__).resolve().parents[1]
 BATCH = 4
 # Examples of each run's epoch, and the step that is worst to go beyond: where it stops falling.
 SIZES = {"first": 11, "second": 5, "third": 8}
@@ -118,6 +123,7 @@ def alone(folder):
 def together_in(folder, engine="vmap", steps=1, stop=None, examples=EXAMPLES, after=None):
     """The same together, from what is in the folder on."""
     together = Together(engine, len(SIZES))
+    assert together.rows == {1: 3, 2: 4}[jax.local_device_count()]
     step = together.compile_step(make_step, steps)
     step_keys = together.stack(keys())
     state = first_state(together.stack(states()))
@@ -184,6 +190,21 @@ def expected(tmp_path_factory):
 def test_each_run_ends_as_by_itself(tmp_path, expected, engine, steps):
     """Its own epochs, early stopping, history, last and best weights."""
     assert_the_runs(*together_in(tmp_path, engine, steps), expected)
+
+
+def test_each_run_ends_so_on_two_devices():
+    """Two runs on one and a run on the other; the test above in a process that has both."""
+    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+    test = "tests/test_lockstep.py::test_each_run_ends_as_by_itself"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "3 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("after", [1, 4, 8, 15])

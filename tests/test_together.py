@@ -1,15 +1,24 @@
 """Runs in one program: the numbers, and the folders, of as many runs one after the other."""
 
+import csv
+import dataclasses
+import io
+import json
+
 import jax
 import numpy as np
 import optax
 import parallel_worker as worker
 import pytest
+from rich.console import Console
 
+from serjax import training
 from serjax.errors import InputError
-from serjax.training import training_step
+from serjax.training import run_together, training_step
 from serjax.training.evaluate import Evaluator
 from serjax.training.evaluate_together import EvaluatorTogether
+from serjax.training.finished import load_best
+from serjax.training.run_together import choose
 from serjax.training.state import state_of
 from serjax.training.together import Together
 
@@ -114,3 +123,110 @@ def test_predictions_together_are_the_runs():
 def test_another_engine():
     with pytest.raises(InputError, match=r"unknown engine 'pmap': .* known are vmap, scan"):
         Together("pmap", 2)
+
+
+# --- Cross-validation ----------------------------------------------------------------------------
+
+CONFIG = training.RunConfig(
+    model="dscnn",
+    model_options={"hidden": 8},
+    dataset_options={"speakers": 5, "words": 2},
+    split="speaker",
+    augmentation="conservative",
+    image_size=(16, 16),
+    batch_size=5,
+    epochs=2,
+)
+FOLDS = {f"fold-{n}": dataclasses.replace(CONFIG, fold=f"{n}/3") for n in (1, 2, 3)}
+
+
+def validate(out, together, resume=False, **options):
+    """Three folds of speakers, whose training parts have 16, 16 and 8 utterances."""
+    console = Console(file=io.StringIO(), width=200)
+    config = dataclasses.replace(CONFIG, **options)
+    training.cross_validate(
+        config, folds=3, out=out, resume=resume, console=console, together=together
+    )
+    return console.file.getvalue()
+
+
+def numbers_of(folder):
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    history = [[float(v) for k, v in row.items() if "second" not in k] for row in rows]
+    with (folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    names = [(row["path"], row["part"], row["true"]) for row in rows]
+    probabilities = [[float(v) for k, v in row.items() if k.startswith("p_")] for row in rows]
+    return names, np.array(history), np.array(probabilities)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["vmap", "scan"])
+def test_folds_together_leave_what_separate_folds_leave(tmp_path, monkeypatch, engine):
+    """With epochs of four and of two batches; and again after a kill while they were written."""
+    validate(tmp_path / "off", "off")
+    out = tmp_path / engine
+    finish = run_together.finish_network_run
+
+    def killed(job, *given):
+        if job.out.name == "fold-2":
+            raise KeyboardInterrupt
+        finish(job, *given)
+
+    monkeypatch.setattr(run_together, "finish_network_run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        validate(out, engine)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="begun together"):
+        validate(out, "off", resume=True)
+    told = validate(out, "auto", resume=True)
+    assert "they were begun together" in told
+    assert "fold-1 finished before" in told
+    assert not (out / "together").exists()
+
+    for fold in FOLDS:
+        one, other = tmp_path / "off" / fold, out / fold
+        assert {f.name for f in one.iterdir()} == {f.name for f in other.iterdir()}
+        names, history, probabilities = numbers_of(one)
+        assert numbers_of(other)[0] == names
+        np.testing.assert_allclose(numbers_of(other)[1], history, 1e-3, 1e-4)
+        np.testing.assert_allclose(numbers_of(other)[2], probabilities, 1e-3, 1e-4)
+        expected, found = load_best(one), load_best(other)
+        assert found.config == expected.config
+        assert_same(found.variables["batch_stats"], expected.variables["batch_stats"])
+        config = json.loads((one / "config.json").read_text())
+        assert json.loads((other / "config.json").read_text()) == config
+    assert validate(out, "off", resume=True).count("finished before") == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "changed", "expected"),
+    [
+        ("off", {}, (None, None)),
+        ("scan", {}, ("scan", "as asked")),
+        ("vmap", {"model": "lda"}, (None, "lda is not trained in steps")),
+        ("vmap", {"anti_transfer": (training.AntiTransfer("untrained"),)}, (None, "teachers")),
+        ("vmap", {"parallel": "pmap"}, (None, "pmap divides the batches of a run")),
+    ],
+)
+def test_what_is_chosen_and_why(tmp_path, asked, changed, expected):
+    runs = {name: dataclasses.replace(config, **changed) for name, config in FOLDS.items()}
+    engine, why = choose(asked, runs, tmp_path)
+    assert engine == expected[0]
+    assert why == expected[1] or expected[1] in why
+
+
+def test_folders_of_before_decide(tmp_path):
+    assert choose("scan", {"fold-1": CONFIG}, tmp_path) == (None, "there is one run only")
+    (tmp_path / "fold-2" / "checkpoints" / "last" / "4").mkdir(parents=True)
+    assert choose("scan", FOLDS, tmp_path) == (None, "fold-2 was begun by itself")
+    (tmp_path / "together").mkdir()
+    assert choose("vmap", FOLDS, tmp_path) == ("vmap", "they were begun together")
+    with pytest.raises(InputError, match=r"found off; without .*together they start anew"):
+        choose("off", FOLDS, tmp_path)
+
+
+def test_no_such_way(tmp_path):
+    with pytest.raises(InputError, match=r"unknown together 'vamp': did you mean 'vmap'"):
+        validate(tmp_path, "vamp")
