@@ -19,7 +19,6 @@ from serjax.data.batches import Examples
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.display import RunDisplay
 from serjax.training.loop import (
-    SAVE_SECONDS,
     DivergedError,
     InterruptedRunError,
     LoopState,
@@ -27,6 +26,7 @@ from serjax.training.loop import (
     diverged,
     is_finite,
 )
+from serjax.training.pace import Pace
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import TrainStep
 from serjax.training.together import Together
@@ -113,7 +113,7 @@ def train_together(
         orders: Of each run, epoch number -> indices `[batches, batch_size]`, -1 where empty.
         evaluate: Variables of all and numbers of some runs -> "loss", "wa", "ua" of their
             validation parts.
-        checkpoints: Where the state goes after every epoch.
+        checkpoints: Where the state goes, as of `serjax.training.train`.
         epochs: Most epochs.
         patience: Epochs without a lower validation loss after which a run stops.
         display: Told of batches and epochs.
@@ -131,14 +131,12 @@ def train_together(
     """
     names, all_loops = list(loops), list(loops.values())
     checkpoints.check_space(state)
-    saved_at = time.monotonic()
+    pace = Pace()
 
     def save() -> None:
-        nonlocal saved_at
-        with jax.transfer_guard("allow"):  # also from within an epoch
+        with pace.saving(), jax.transfer_guard("allow"):  # also from within an epoch
             told = {name: dataclasses.asdict(loop) for name, loop in loops.items()}
             checkpoints.save_last(together.gather(state), told)
-        saved_at = time.monotonic()
 
     def add(number: int, told: Any, block: np.ndarray) -> None:
         """Adds a run's results of a call to its epoch."""
@@ -176,7 +174,7 @@ def train_together(
                 if stop.signal_number is not None:
                     save()
                     raise InterruptedRunError(stop.signal_number)
-                if time.monotonic() - saved_at > SAVE_SECONDS:
+                if pace.due_within_epoch():
                     save()
         validation = evaluate(state.states.variables, active)
         steps = jax.device_get(state.states.step)
@@ -186,7 +184,8 @@ def train_together(
             better[number] = all_loops[number].is_best(row, int(steps[number]))
             display.epoch(row, bool(better[number]), names[number])
         state = _with_best_in_place(state, jax.device_put(better, together.split_sharding()))
-        save()
+        if not going() or pace.due_after_epoch():
+            save()
     return state
 
 

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -16,11 +16,11 @@ from serjax import metrics
 from serjax.data.batches import Examples
 from serjax.training import distributed
 from serjax.training.checkpoint import Checkpoints
+from serjax.training.pace import Pace
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
 
 # A long epoch is saved in between, so that a kill costs minutes and not hours.
-SAVE_SECONDS = 300.0
 
 
 class DivergedError(RuntimeError):
@@ -193,6 +193,13 @@ def _each(found: StepResult, count: int, steps: int) -> list[StepResult]:
     return [jax.tree.map(lambda x, i=i: x[i], found) for i in range(count)]
 
 
+class _Best(NamedTuple):
+    """The variables of the best epoch, on the host."""
+
+    step: int
+    variables: Variables
+
+
 def train(
     state: TrainState,
     loop: LoopState,
@@ -218,7 +225,8 @@ def train(
         examples: Training part, on the device.
         order: Epoch number -> indices `[batches, batch_size]`, -1 where empty.
         evaluate: Variables -> "loss", "wa", "ua" and perhaps more of the validation part.
-        checkpoints: Where last and best go.
+        checkpoints: Where last and best go: after the first epoch, the last one, a signal, and in
+            between as `Pace` tells.
         epochs: Most epochs.
         patience: Epochs without a lower validation loss after which training stops.
         display: Told of batches and epochs.
@@ -236,13 +244,16 @@ def train(
         InterruptedRunError: `stop` was requested; the run is saved.
     """
     checkpoints.check_space(state)
-    saved_at = time.monotonic()
+    pace = Pace()
+    best: _Best | None = None  # where it is not saved yet
 
     def save() -> None:
-        nonlocal saved_at
-        with jax.transfer_guard("allow"):  # also from within an epoch
+        nonlocal best
+        with pace.saving(), jax.transfer_guard("allow"):  # also from within an epoch
+            if best is not None:
+                checkpoints.save_best(best)
+                best = None
             checkpoints.save_last(state, dataclasses.asdict(loop))
-        saved_at = time.monotonic()
 
     while not loop.is_over(epochs, patience):
         indices = order(loop.epoch)
@@ -263,16 +274,18 @@ def train(
                     loop.add(result)
                 display.batch(loop, len(indices), epochs)
                 # Processes are told and count time for themselves, but must act at the same step.
-                due = time.monotonic() - saved_at > SAVE_SECONDS
+                due = pace.due_within_epoch()
                 due, number = distributed.gather(due, stop.signal_number or 0).max(0).tolist()
                 if due or number:
                     save()
                 if number:
                     raise InterruptedRunError(number)
         row = loop.finish_epoch(evaluate(state.variables))
-        best = loop.is_best(row, int(state.step))
-        if best:
-            checkpoints.save_best(state)
-        save()
-        display.epoch(row, best)
+        better = loop.is_best(row, int(state.step))
+        if better:
+            best = _Best(loop.best_step, jax.tree.map(np.array, state.variables))
+        over = loop.is_over(epochs, patience)
+        if distributed.gather(over or pace.due_after_epoch()).any():
+            save()
+        display.epoch(row, better)
     return state, loop
