@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--tuned",
         action="store_true",
-        help="each network also with the best settings known here, in rows of their own",
+        help="each network also with settings of our choice, in rows of their own",
     )
     add("--seed", type=int, default=0, help="(%(default)s)")
     add(

@@ -57,7 +57,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """The best that is known here under a paper's protocol: `--tuned`.
+    """Settings of our choice, not searched for yet, under a paper's protocol: `--tuned`.
 
     Attributes:
         config: Fields of a network's configuration, in place of the paper's.
