@@ -41,6 +41,7 @@ import peers
 import scaling
 import tables
 import training
+from measure import FEWEST
 from rich.console import Console
 from settings import Settings
 
@@ -58,6 +59,8 @@ SUITES: dict[str, ModuleType] = {
     "scaling": scaling,
     "folds": folds,
 }
+
+_ROUNDS = 10
 
 
 def _commit() -> str:
@@ -164,7 +167,7 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--suite", help=f"{', '.join(SUITES)} (all)")
     parser.add_argument("--out", type=Path, help="folder for tables, figures and page (none)")
     parser.add_argument(
-        "--rounds", type=int, default=10, help="calls of each program (%(default)s)"
+        "--rounds", type=int, help=f"calls of each program ({_ROUNDS}; {FEWEST} of --quick)"
     )
     parser.add_argument(
         "--dtype", default="float32", help="float32 or bfloat16 arithmetic (%(default)s)"
@@ -178,7 +181,7 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--steps-per-call", type=int, help="steps of one call in training (as suits the device)"
     )
-    parser.add_argument("--quick", action="store_true", help="only some of the sizes")
+    parser.add_argument("--quick", action="store_true", help="only some of the sizes, few rounds")
     parser.add_argument("--peers", action="store_true", help="other libraries beside ours")
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"))
     return parser.parse_args(arguments)
@@ -197,8 +200,11 @@ def main() -> int:
         return changes.print_comparison(old, new, console)
     if arguments.suite is not None and arguments.suite not in SUITES:
         raise InputError(unknown_name("suite", arguments.suite, SUITES))
-    if arguments.rounds < 1:
-        raise InputError(f"--rounds: expected at least 1, found {arguments.rounds}")
+    rounds = arguments.rounds
+    if rounds is None:
+        rounds = FEWEST if arguments.quick else _ROUNDS
+    if rounds < 1:
+        raise InputError(f"--rounds: expected at least 1, found {rounds}")
     if arguments.dtype not in ("float32", "bfloat16"):
         raise InputError(unknown_name("dtype", arguments.dtype, ("float32", "bfloat16")))
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
@@ -211,7 +217,7 @@ def main() -> int:
     if arguments.steps_per_call is not None and arguments.steps_per_call < 1:
         raise InputError(f"--steps-per-call: expected at least 1, found {arguments.steps_per_call}")
     settings = Settings(
-        arguments.rounds,
+        rounds,
         arguments.dtype,
         arguments.quick,
         arguments.peers,
