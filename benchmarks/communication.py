@@ -23,8 +23,9 @@ from serjax import models
 from serjax.command import run_command
 from serjax.data.batches import Examples
 from serjax.training.parallel import Division
-from serjax.training.state import TrainState, parameter_count, state_of
+from serjax.training.state import parameter_count, state_of
 from serjax.training.step import make_train_step
+from serjax.training.task import abstract_variables
 
 _CLASSES = 4
 _UTTERANCES = 16
@@ -145,12 +146,8 @@ def compile_step(name: str, devices: tuple[jax.Device, ...], each: int) -> tuple
     """
     model, front_end = models.create(name, _CLASSES), models.front_end(name)
     optimizer, division = optax.adam(1e-4), Division("shard_map", devices)
-    shape = (1, *front_end.input_shape)
-
-    def initialize(key: jax.Array) -> TrainState:
-        return state_of(model.init(key, jnp.zeros(shape)), optimizer)
-
-    state = jax.eval_shape(initialize, jax.random.key(0))
+    abstract = abstract_variables(model, front_end)
+    state = jax.eval_shape(lambda variables: state_of(variables, optimizer), abstract)
 
     def lay_out() -> Examples:
         samples = jnp.zeros(_UTTERANCES * front_end.segment_samples, jnp.int16)

@@ -34,14 +34,11 @@ class Settings:
 
 
 class Drawing(Protocol):
-    """What a suite draws of its rows.
-
-    Attributes:
-        label: What it shows, in words.
-    """
+    """What a suite draws of its rows."""
 
     @property
-    def label(self) -> str: ...  # noqa: D102
+    def label(self) -> str:
+        """What it shows, in words."""
 
     def draw(self, rows: Rows, dark: bool) -> Any:
         """A figure, on a dark background if so asked; None where there is nothing to draw."""

@@ -32,6 +32,7 @@ from serjax.data.describe import differences
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 from serjax.training import arguments
+from serjax.training.folder import is_finished
 from serjax.training.sweep import Sweep
 
 RECIPES = ("deepika2025", "guizzo2023", "kapoor", "padi2021", "tiwari")
@@ -382,7 +383,7 @@ def main() -> int:
         options: dict[str, Any] = {"console": console, "command": command}
         for network, config in first.items():
             place = folder / "pretrained" / network
-            if not (place / "report.html").exists():  # the last thing that a run writes
+            if not is_finished(place):
                 console.rule(f"pretraining of {network}")
                 training.run(config, out=place, resume=place.exists(), **options)
         outcomes: dict[str, list[report.Outcome]] = {}

@@ -99,7 +99,11 @@ def test_every_round_has_inputs_of_its_own_the_same_for_all(measure):
 
     def keeping(name):
         program = measure.compile_program(lambda x, y: x + y, x, fixed)
-        call = lambda *given: heard[name].append(np.array(given)) or program.call(*given)  # noqa: E731
+
+        def call(*given):
+            heard[name].append(np.array(given))
+            return program.call(*given)
+
         return measure.renewed(dataclasses.replace(program, call=call), 0)
 
     measure.time_together({name: keeping(name) for name in heard}, rounds=3)

@@ -160,9 +160,10 @@ def by_all(action: Callable[[], T]) -> T:
     """
     if jax.process_count() == 1:
         return action()
-    result, error = None, None
+    results: list[T] = []
+    error = None
     try:
-        result = action()
+        results.append(action())
     except Exception as raised:
         error = raised
     failed = np.flatnonzero(gather(error is not None).any(1))
@@ -170,7 +171,7 @@ def by_all(action: Callable[[], T]) -> T:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         line = _tell(line, int(failed[0]))
         raise error or InputError(f"process {failed[0]}: {line}")
-    return result  # type: ignore[return-value]
+    return results[0]
 
 
 def by_first(action: Callable[[], T]) -> T:

@@ -16,6 +16,11 @@ from serjax.training import distributed
 _LOCK = ".lock"
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a run was finished in its folder."""
+    return (folder / "report.html").exists()  # the last thing that a run writes
+
+
 def _default_folders(described: dict[str, Any]) -> tuple[list[Path], Path]:
     """Existing folders of runs of this name, in order, and the next free one."""
     keys = ("dataset", "model", "target", "split", "seed")

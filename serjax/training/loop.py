@@ -20,8 +20,6 @@ from serjax.training.pace import Pace
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
 
-# A long epoch is saved in between, so that a kill costs minutes and not hours.
-
 
 class DivergedError(RuntimeError):
     """The loss is no longer a finite number; the message names the step and the likely cause."""

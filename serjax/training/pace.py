@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+# A long epoch is saved in between, so that a kill costs minutes and not hours.
 _SECONDS = 300.0
 _SHARE = 0.05
 

@@ -24,6 +24,7 @@ from serjax.training.display import Clock, RunDisplay
 from serjax.training.epochs import Epochs
 from serjax.training.evaluate import scores
 from serjax.training.evaluate_together import EvaluatorTogether
+from serjax.training.folder import is_finished
 from serjax.training.lockstep import RunsState, first_state, train_together
 from serjax.training.loop import LoopState, StopRequest
 from serjax.training.optimizers import learning_rate, make_optimizer
@@ -47,11 +48,6 @@ CHOICES = ("auto", "off", *ENGINES)
 
 _CHECKPOINTS = "together"
 _GO_ON = "vmap"
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a run was finished in its folder."""
-    return (folder / "report.html").exists()  # the last thing that a run writes
 
 
 def choose(

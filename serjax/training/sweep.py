@@ -9,6 +9,7 @@ from rich.console import Console
 from serjax import report
 from serjax.errors import InputError, unknown_name
 from serjax.training.anti_transfer import UNTRAINED
+from serjax.training.folder import is_finished
 from serjax.training.reading import Recordings, read
 from serjax.training.run import run
 from serjax.training.task import AntiTransfer, RunConfig, build_front_end
@@ -159,7 +160,7 @@ def _finished(
     recordings: Recordings | None = None,
 ) -> Path:
     """The folder of the run, which is done or finished where it is not."""
-    if (folder / "report.html").exists():  # the last thing that a run writes
+    if is_finished(folder):
         return folder
     console.rule(str(folder))
     return run(
