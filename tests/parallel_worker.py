@@ -191,6 +191,23 @@ def run(folder, epochs, kind):
     training.run(config, out=folder, resume=folder.exists())
 
 
+def stream(folder, stored):
+    """One run on a resident corpus, and the same on a streamed one, over all devices."""
+    for name, kind in (("resident", "none"), ("shard_map", "shard_map"), ("pmap", "pmap")):
+        config = training.RunConfig(
+            model="dscnn",
+            dataset="tfds",
+            data_dir=stored,
+            model_options={"hidden": 8},
+            epochs=1,
+            batch_size=16,
+            augmentation="conservative",
+            parallel=kind,
+            stream=name != "resident",
+        )
+        training.run(config, out=folder / name)
+
+
 def join(folder, *where):
     """The two steps, with a checkpoint between them of which each process has its own folder."""
     distributed.join(where)
@@ -247,4 +264,5 @@ def message(action):
 
 if __name__ == "__main__":
     command, folder, *others = sys.argv[1:]
-    {"train": train, "resume": resume, "run": run, "join": join}[command](Path(folder), *others)
+    commands = {"train": train, "resume": resume, "run": run, "stream": stream, "join": join}
+    commands[command](Path(folder), *others)

@@ -15,6 +15,7 @@ import numpy as np
 import parallel_worker as worker
 import pytest
 
+from serjax import data
 from serjax.errors import InputError
 from serjax.training import distributed
 from serjax.training.parallel import Division
@@ -22,7 +23,7 @@ from serjax.training.parallel import Division
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ("--model", "dscnn", "--model-option", "hidden=8", "--schedule", "constant")
 CORPUS = ("--dataset-option", "speakers=6", "--dataset-option", "words=2")
-SETTINGS = [*MODEL, *CORPUS, "--batch-size", "8", "--epochs", "3"]
+SETTINGS = [*MODEL, "--batch-size", "8", "--epochs", "3"]
 
 
 def free_address():
@@ -119,7 +120,12 @@ def test_an_error_of_one_process_is_told_to_all(heard):
 
 
 @pytest.mark.slow
-def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_process(tmp_path):
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_process(
+    tmp_path, streamed
+):
+    data.build("synthetic", None, tmp_path / "stored", speakers=6, words=2)
+    stored = ("--dataset", "tfds", "--data-dir", tmp_path / "stored")
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
 
     def pair(*more):
@@ -128,6 +134,7 @@ def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_proce
             start(
                 *(1, "experiments/train.py", *SETTINGS, "--out", tmp_path / f"run-{number}"),
                 *("--distributed", where, "2", number, *more),
+                *((*stored, "--stream") if streamed else CORPUS),
                 **cache,
             )
             for number in range(2)
@@ -145,7 +152,8 @@ def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_proce
     assert "resumed at epoch" in output
     assert all(line.startswith("[Gloo]") for line in silent.splitlines())
     assert not (tmp_path / "run-1").exists()
-    finish([start(1, "experiments/train.py", *SETTINGS, "--out", tmp_path / "one", **cache)])
+    alone = (*(stored if streamed else CORPUS), "--out", tmp_path / "one")
+    finish([start(1, "experiments/train.py", *SETTINGS, *alone, **cache)])
     two, one = (tmp_path / name for name in ("run-0", "one"))
     found, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (two, one))
     # Adam's first steps are as large for a gradient of rounding errors as for another.

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from serjax.training import Checkpoints
+from serjax.training.calls import resident
 from serjax.training.display import RunDisplay
 from serjax.training.lockstep import first_state, train_together
 from serjax.training.loop import (
@@ -107,7 +108,7 @@ def alone(folder):
                 state,
                 LoopState(),
                 step=jax.jit(make_step(number, keys()[number])),
-                examples=jax.device_put(EXAMPLES),
+                calls=resident(jax.device_put(EXAMPLES)),
                 order=order_of(name),
                 evaluate=lambda v, n=number: validation(int(v["batch_stats"]["steps"]), n),
                 checkpoints=checkpoints,

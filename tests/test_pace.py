@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from serjax.training import pace
+from serjax.training.calls import resident
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.loop import LoopState, StopRequest, train
 from serjax.training.state import state_of
@@ -91,7 +92,7 @@ def test_the_best_epoch_is_there_though_it_was_not_saved_at_once(
         state_of({"params": {"kernel": jnp.zeros(3)}}, optimizer),
         LoopState(),
         step=step,
-        examples=None,
+        calls=resident(None),
         order=lambda epoch: np.zeros((3, 2), np.int32),
         evaluate=lambda variables: {"loss": next(losses), "wa": 0.5, "ua": 0.5},
         checkpoints=checkpoints,

@@ -1,6 +1,7 @@
 """Utterances on the device, and the segments of them that make batches."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import flax.struct
 import jax
@@ -34,6 +35,26 @@ class Examples:
         return self.start.shape[0]
 
 
+class Segments(NamedTuple):
+    """The examples of a corpus, on the host.
+
+    Attributes:
+        starts: `[examples]`, first sample of each: among all samples that lie end to end, or of
+            its utterance where utterances are read one by one.
+        lengths: `[examples]`, samples of each.
+        owners: `[examples]`, the utterance that each is a stretch of.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    owners: np.ndarray
+
+    @classmethod
+    def of(cls, examples: Examples) -> "Segments":
+        """Those of examples on the device."""
+        return cls(*jax.device_get((examples.start, examples.length, examples.utterance)))
+
+
 def segment_starts(length: int, longest: int) -> list[int]:
     """First samples of the segments that cover an utterance.
 
@@ -49,6 +70,28 @@ def segment_starts(length: int, longest: int) -> list[int]:
     return [round(i * (length - longest) / (count - 1)) for i in range(count)]
 
 
+def segments(
+    lengths: Sequence[int] | np.ndarray, longest: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The segments that cover utterances.
+
+    Args:
+        lengths: Samples of each utterance.
+        longest: Samples of the longest segment.
+
+    Returns:
+        The utterance that each segment is of, its first sample in there, and its length, each
+        `[segments]` int32.
+    """
+    table = [
+        (index, start, min(longest, length - start))
+        for index, length in enumerate(map(int, lengths))
+        for start in segment_starts(length, longest)
+    ]
+    owner, start, length = np.array(table, np.int32).reshape(-1, 3).T
+    return owner, start, length
+
+
 def to_int16(waveform: np.ndarray) -> np.ndarray:
     """A waveform in [-1, 1] with 16 bits; from a 16-bit recording exactly its samples.
 
@@ -59,6 +102,11 @@ def to_int16(waveform: np.ndarray) -> np.ndarray:
         int16 `[samples]`, 32768 times as much, the full scale +1 as 32767.
     """
     return np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def from_int16(samples: np.ndarray) -> np.ndarray:
+    """A waveform, float32 `[samples]` in [-1, 1], of what `to_int16` makes of it."""
+    return samples.astype(np.float32) / 32768.0
 
 
 def pack(
@@ -83,19 +131,16 @@ def pack(
     total = -(-(sum(lengths) + room) // 2**20) * 2**20
     if total >= 2**31:
         raise InputError(
-            f"corpus: expected fewer than 2^31 samples in one part, found {total}; "
-            "use a part of the corpus"
+            f"corpus: expected fewer than 2^31 samples to keep on the device, found {total}; "
+            "what `python -m serjax.data NAME --write FOLDER` stores, --dataset tfds streams"
         )
     samples = np.zeros(total, np.int16)
-    table: list[tuple[int, int, int, int]] = []
-    position = 0
-    for index, (waveform, label) in enumerate(zip(waveforms, labels, strict=True)):
+    positions = np.cumsum([0, *lengths], dtype=np.int32)
+    for position, waveform in zip(positions, waveforms, strict=False):
         samples[position : position + len(waveform)] = to_int16(waveform)
-        for start in segment_starts(len(waveform), longest):
-            length = min(longest, len(waveform) - start)
-            table.append((position + start, length, label, index))
-        position += len(waveform)
-    return Examples(samples, *np.array(table, np.int32).reshape(-1, 4).T)
+    owner, start, length = segments(lengths, longest)
+    label = np.asarray(labels, np.int32)[owner]
+    return Examples(samples, positions[owner] + start, length, label, owner)
 
 
 def cut(samples: Array, start: Array, length: Array, size: int) -> jax.Array:

@@ -72,6 +72,7 @@ class Utterance:
 
 
 Reader = Callable[[Utterance, int], np.ndarray]
+Measure = Callable[[Utterance, int], tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class Corpus:
             `serjax.audio.AudioError`. Safe to call from several threads.
         notes: What the loader dropped or noticed (duplicates, ignored files), one line each.
         folder: What the utterances' paths are relative to; None where there are no files.
+        measure: `(utterance, sample_rate)` to its length in samples and the hash of its content,
+            see `serjax.data.splits.content_hash`, without reading it. Raises as `read` does. None
+            where that takes reading: then the corpus cannot be streamed.
 
     Raises:
         CorpusError: An utterance is listed twice.
@@ -96,6 +100,7 @@ class Corpus:
     read: Reader
     notes: tuple[str, ...] = ()
     folder: Path | None = None
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.utterances, key=_order))

@@ -118,7 +118,7 @@ def describe(
             return error
         return _Sound(
             len(waveform) / _SAMPLE_RATE,
-            splits.content_hashes([waveform])[0],
+            splits.content_hash(waveform),
             not waveform.any(),
             form,
         )

@@ -1,8 +1,8 @@
 """Corpora stored as TFDS datasets: the names of their fields, and opening them again.
 
 A dataset is what `serjax.data.tfds_builder` writes: array_record files of utterances, read by
-random access, and beside them, in `metadata.json`, the table of them and the length of each, so
-that opening a dataset reads no recording. TensorFlow is not needed.
+random access, and beside them, in `metadata.json`, the table of them and the length and hash of
+each, so that opening a dataset reads no recording. TensorFlow is not needed.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ SPLIT = "train"
 NO_LABEL = -1
 """What TFDS's `ClassLabel` calls a missing one."""
 
-_METADATA = ("corpus", "sample_rate", "written_from", "table", "samples", "notes")
+_METADATA = ("corpus", "sample_rate", "written_from", "table", "samples", "content", "notes")
 _WANTED = "expected a folder that `python -m serjax.data NAME --data-dir P --write FOLDER` wrote"
 
 _CREMAD = {"emotion": "label", "speaker": "speaker_id"}
@@ -61,6 +61,7 @@ class Stored:
         sample_rate: Of its waveforms, in Hz.
         utterances: In the order of the records.
         samples: `[utterances]` int64, length of each waveform.
+        content: Hash of each waveform, see `serjax.data.splits.content_hash`.
         notes: What was dropped or noticed when it was written.
         source: Record of every utterance, by random access: a dict of the fields of
             `field_names`, the audio int16 `[samples]`, texts as bytes. Safe to call from several
@@ -71,6 +72,7 @@ class Stored:
     sample_rate: int
     utterances: tuple[Utterance, ...]
     samples: np.ndarray
+    content: tuple[str, ...]
     notes: tuple[str, ...]
     source: Sequence[Mapping[str, Any]]
 
@@ -97,6 +99,7 @@ def open_stored(folder: str | Path | None) -> Stored:
         sample_rate=found["sample_rate"],
         utterances=_utterances(found["table"]),
         samples=np.array(found["samples"], np.int64),
+        content=tuple(found["content"]),
         notes=tuple(found["notes"]),
         source=tfds.builder_from_directory(path).as_data_source(SPLIT),
     )
@@ -110,7 +113,8 @@ def metadata(path: Path) -> dict[str, Any]:
 
     Returns:
         "corpus", its name; "sample_rate" in Hz; "written_from", the digest of the table that was
-        to be written; "table", the columns of that which was; "samples", the lengths; "notes".
+        to be written; "table", the columns of that which was; "samples", the lengths; "content",
+        the hashes; "notes".
 
     Raises:
         CorpusError: There is none, or not all of it.

@@ -6,13 +6,13 @@ agree on the batches without talking to each other.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import flax.struct
 import numpy as np
 
-from serjax.data.batches import Array, Examples, segment_starts
+from serjax.data.batches import Array, Examples, Segments, segments
 from serjax.data.stored import Stored
 from serjax.errors import InputError
 
@@ -94,22 +94,37 @@ def batches(
             f"stream of {stored.name}: expected utterances and epochs, found {len(records)} "
             f"utterances, {epochs} epochs"
         )
-    record, start, length = _examples(stored.samples, records, sizes[-1])
+    owner, start, length = segments(stored.samples[records], sizes[-1])
+    table = Segments(start, length, records[owner].astype(np.int32))
 
     def read(batch: tuple[np.ndarray, int]) -> Batch:
         rows, size = batch
-        rows = rows[index::count]
-        real = rows >= 0
-        samples = np.zeros((len(rows), size), np.int16)
-        for entry in np.flatnonzero(real):
-            row = rows[entry]
-            waveform = stored.waveform(int(record[row]))
-            samples[entry, : length[row]] = waveform[start[row] : start[row] + length[row]]
-        return Batch(samples, np.where(real, length[rows], 0), np.where(real, record[rows], -1))
+        return read_batch(stored.waveform, table, rows[index::count], size)
 
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
     order = _order(length, sizes, batch_size, seed)
     return order.repeat(epochs).map(read).to_iter_dataset(options)
+
+
+def read_batch(
+    read: Callable[[int], np.ndarray], table: Segments, rows: np.ndarray, size: int
+) -> Batch:
+    """Reads segments of utterances into a batch.
+
+    Args:
+        read: Index of an utterance -> its waveform, int16 `[samples]`.
+        table: All segments.
+        rows: `[batch]` those of the batch; -1 is an empty entry.
+        size: Samples that each is padded to.
+    """
+    real = rows >= 0
+    samples = np.zeros((len(rows), size), np.int16)
+    for entry in np.flatnonzero(real):
+        row = rows[entry]
+        first, length = table.starts[row], table.lengths[row]
+        samples[entry, :length] = read(int(table.owners[row]))[first : first + length]
+    length = np.where(real, table.lengths[rows], 0)
+    return Batch(samples, length, np.where(real, table.owners[rows], -1))
 
 
 def to_examples(batch: Batch, labels: np.ndarray, room: int) -> tuple[Examples, np.ndarray]:
@@ -144,19 +159,6 @@ def _shard(shard: tuple[int, int] | None) -> tuple[int, int]:
     if not 0 <= index < count:
         raise InputError(f"shard: expected an index below the number of shards, found {shard}")
     return shard
-
-
-def _examples(
-    samples: np.ndarray, records: np.ndarray, longest: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Record, start and length of the segments that cover utterances, each `[examples]` int32."""
-    table = [
-        (record, start, min(longest, samples[record] - start))
-        for record in records
-        for start in segment_starts(int(samples[record]), longest)
-    ]
-    record, start, length = np.array(table, np.int32).T
-    return record, start, length
 
 
 def _order(

@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from serjax import audio, data
-from serjax.data import stored
-from serjax.data.batches import to_int16
+from serjax.data import splits, stored
+from serjax.data.batches import from_int16, to_int16
 from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, attempts
 
@@ -95,6 +95,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         names = stored.field_names(self._corpus.name)
         written: list[Utterance] = []
         samples: list[int] = []
+        content: list[str] = []
         notes = list(self._corpus.notes)
         for utterance, heard in attempts(self._corpus, self._sample_rate):
             if isinstance(heard, audio.AudioError):
@@ -102,7 +103,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
                     raise audio.AudioError(f"{heard}; --skip-bad-files writes the rest") from heard
                 notes.append(f"skipped, can't be read: {heard}")
                 continue
-            record: dict[str, Any] = {names["audio"]: to_int16(heard)}
+            waveform = to_int16(heard)
+            record: dict[str, Any] = {names["audio"]: waveform}
             for column in stored.TEXTS:
                 missing = stored.NO_LABEL if names[column] == "label" else ""
                 record[names[column]] = getattr(utterance, column) or missing
@@ -112,9 +114,12 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
             yield len(written), record
             written.append(utterance)
             samples.append(len(heard))
+            content.append(splits.content_hash(from_int16(waveform)))
         if not written:
             raise audio.AudioError(f"none of {self._corpus.name}'s {len(self._corpus)} can be read")
-        self.info.metadata.update(table=stored.table(written), samples=samples, notes=notes)
+        self.info.metadata.update(
+            table=stored.table(written), samples=samples, content=content, notes=notes
+        )
 
 
 class RegisteredBuilder(CorpusBuilder, skip_registration=True):  # type: ignore[call-arg]

@@ -126,6 +126,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="steps between which the device waits for nothing (1 on a CPU, 16 elsewhere)",
     )
+    add(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        default=_DEFAULTS.stream,
+        help="read a corpus of --dataset tfds in every epoch anew (if it is above 2 GiB)",
+    )
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
     add(
         "--embedding",
@@ -289,6 +295,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         accumulate=arguments.accumulate,
         remat=arguments.remat,
         steps_per_call=arguments.steps_per_call,
+        stream=arguments.stream,
         initial=arguments.init,
         embedding=arguments.embedding,
         freeze=dict(arguments.freeze),

@@ -1,7 +1,7 @@
 """Class probabilities, or other outputs, of whole utterances, and what they are worth."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 
 from serjax import losses, metrics
 from serjax.data import batches
-from serjax.data.batches import Examples
+from serjax.data.batches import Array, Examples, Segments
 from serjax.frontend import FrontEnd
 from serjax.training.objective import Outputs, class_probabilities
 from serjax.training.parallel import UNDIVIDED, Division, put
@@ -27,59 +27,46 @@ def input_sizes(lengths: np.ndarray, front_end: FrontEnd) -> list[int]:
     return batches.length_sizes(int(lengths.max()), front_end.samples(_SHORTEST_FRAMES))
 
 
-class Segments(NamedTuple):
-    """The examples of a corpus, on the host.
-
-    Attributes:
-        starts: `[examples]`, first sample of each.
-        lengths: `[examples]`, samples of each.
-        owners: `[examples]`, the utterance that each is a stretch of.
-    """
-
-    starts: np.ndarray
-    lengths: np.ndarray
-    owners: np.ndarray
-
-    @classmethod
-    def of(cls, examples: Examples) -> "Segments":
-        """Those of examples on the device."""
-        return cls(*jax.device_get((examples.start, examples.length, examples.utterance)))
-
-
 class EvaluationPrograms:
     """The programs that give outputs of batches of segments, one for each size.
 
     Args:
         model: From `serjax.models.create`.
         front_end: What it hears.
-        entries: Shape of a batch, its last axis that of segments.
+        batch_size: Segments of a batch.
+        entries: Shape of what tells of a batch's segments.
         outputs: What is computed.
-        division: Of the batch over devices, on which the examples lie whole; or of runs.
+        division: Of the batch over devices; or of runs.
     """
 
     def __init__(
         self,
         model: nn.Module,
         front_end: FrontEnd,
+        batch_size: int,
         entries: tuple[int, ...],
         outputs: Outputs,
         division: Any,
     ) -> None:
         self._front_end = front_end
-        self._batch_size = entries[-1]
+        self._batch_size = batch_size
         self.entries = entries
         self._entry = jax.ShapeDtypeStruct(entries, np.int32, sharding=division.split_sharding())
         self._step = make_evaluation_step(model, front_end, outputs, division)
         self._compiled: dict[tuple[int, int], jax.stages.Compiled] = {}
 
     def compile(self, variables: Variables, examples: Examples) -> None:
-        """Compiles all that evaluating these examples will need."""
+        """Compiles all that evaluating these examples, on the device, will need."""
         for size in input_sizes(np.asarray(examples.length), self._front_end):
-            if (size, examples.samples.size) not in self._compiled:
-                lowered = self._step.lower(
-                    variables, examples.samples, self._entry, self._entry, size
-                )
-                self._compiled[size, examples.samples.size] = lowered.compile()
+            self.compile_size(variables, examples.samples, size)
+
+    def compile_size(
+        self, variables: Variables, samples: Array | jax.ShapeDtypeStruct, size: int
+    ) -> None:
+        """Compiles what segments of this size, among so many samples, need."""
+        if (size, samples.size) not in self._compiled:
+            lowered = self._step.lower(variables, samples, self._entry, self._entry, size)
+            self._compiled[size, samples.size] = lowered.compile()
 
     def batches(
         self, segments: Segments, utterances: np.ndarray
@@ -104,9 +91,18 @@ class EvaluationPrograms:
             for table in (segments.starts, segments.lengths)
         )
         start, length = put((start, length), self._entry.sharding)
-        found: jax.Array = self._compiled[size, examples.samples.size](
-            variables, examples.samples, start, length
-        )
+        return self.run(variables, examples.samples, start, length, size)
+
+    def run(
+        self,
+        variables: Variables,
+        samples: Array,
+        start: jax.Array,
+        length: jax.Array,
+        size: int,
+    ) -> jax.Array:
+        """Outputs of the segments at these places among samples, all on the device."""
+        found: jax.Array = self._compiled[size, samples.size](variables, samples, start, length)
         return found
 
 
@@ -152,7 +148,9 @@ class Evaluator:
         outputs: Outputs = class_probabilities,
         division: Division = UNDIVIDED,
     ) -> None:
-        self._programs = EvaluationPrograms(model, front_end, (batch_size,), outputs, division)
+        self._programs = EvaluationPrograms(
+            model, front_end, batch_size, (batch_size,), outputs, division
+        )
         self.compile = self._programs.compile
 
     def __call__(

@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from serjax.data.batches import Examples
+from serjax.data.batches import Examples, Segments
 from serjax.frontend import FrontEnd
-from serjax.training.evaluate import EvaluationPrograms, Segments, utterance_means
+from serjax.training.evaluate import EvaluationPrograms, utterance_means
 from serjax.training.objective import class_probabilities
 from serjax.training.state import Variables
 from serjax.training.together import Together
@@ -31,7 +31,7 @@ class EvaluatorTogether:
         entries = (together.rows, batch_size)
         self._batch_size = batch_size
         self._programs = EvaluationPrograms(
-            model, front_end, entries, class_probabilities, together
+            model, front_end, batch_size, entries, class_probabilities, together
         )
         self.compile = self._programs.compile
 

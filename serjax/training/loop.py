@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 from serjax import metrics
-from serjax.data.batches import Examples
 from serjax.training import distributed
+from serjax.training.calls import Calls
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.pace import Pace
 from serjax.training.state import TrainState, Variables
@@ -177,16 +177,9 @@ def diverged(step: int, result: StepResult, norm_before: float) -> DivergedError
     return DivergedError(f"loss is {loss} at step {step}; likely cause: {cause}")
 
 
-def _filled_up(block: np.ndarray, steps: int) -> np.ndarray:
-    """The indices of one call, `[batch]` of a single step, else `[steps, batch]`."""
-    if steps == 1:
-        return block[0]
-    return np.pad(block, ((0, steps - len(block)), (0, 0)), constant_values=-1)
-
-
-def _each(found: StepResult, count: int, steps: int) -> list[StepResult]:
-    """The results of the first steps of a call."""
-    if steps == 1:
+def _each(found: StepResult, count: int) -> list[StepResult]:
+    """The results of the first batches of a call."""
+    if np.ndim(found.loss) == 0:
         return [found]
     return [jax.tree.map(lambda x, i=i: x[i], found) for i in range(count)]
 
@@ -203,7 +196,7 @@ def train(
     loop: LoopState,
     *,
     step: TrainStep,
-    examples: Examples,
+    calls: Calls,
     order: Callable[[int], np.ndarray],
     evaluate: Callable[[Variables], dict[str, float]],
     checkpoints: Checkpoints,
@@ -211,8 +204,6 @@ def train(
     patience: int,
     display: Display,
     stop: StopRequest,
-    place: Callable[[np.ndarray], jax.Array] = jax.device_put,
-    steps_per_call: int = 1,
 ) -> tuple[TrainState, LoopState]:
     """Trains until the epochs are done or the validation loss has stopped falling.
 
@@ -220,7 +211,7 @@ def train(
         state: Where to start; donated.
         loop: Where to start; changed in place.
         step: From `make_train_step`, which may be compiled ahead.
-        examples: Training part, on the device.
+        calls: What `step` is called with in an epoch.
         order: Epoch number -> indices `[batches, batch_size]`, -1 where empty.
         evaluate: Variables -> "loss", "wa", "ua" and perhaps more of the validation part.
         checkpoints: Where last and best go: after the first epoch, the last one, a signal, and in
@@ -229,9 +220,6 @@ def train(
         patience: Epochs without a lower validation loss after which training stops.
         display: Told of batches and epochs.
         stop: Asked after every call of `step`; of several processes, any one's stops all.
-        place: Puts a batch's indices where `step` reads them.
-        steps_per_call: Batches that `step` takes at once; of more than 1, the last call of an epoch
-            is filled up with batches without examples.
 
     Returns:
         Last state and loop state. The best variables are in `checkpoints`.
@@ -258,15 +246,14 @@ def train(
         gradient_norm = 0.0
         # What crosses between host and device here is named, or it is a mistake.
         with jax.transfer_guard("disallow"):
-            while loop.batch < len(indices):
-                started = time.monotonic()
-                block = indices[loop.batch : loop.batch + steps_per_call]
-                state, found = step(state, examples, place(_filled_up(block, steps_per_call)))
-                results = _each(jax.device_get(found), len(block), steps_per_call)
+            started = time.monotonic()
+            for call in calls(indices, loop.batch):
+                state, found = step(state, call.examples, call.indices)
+                results = _each(jax.device_get(found), call.batches)
                 loop.seconds += time.monotonic() - started
                 for number, result in enumerate(results, start=1):
                     if not is_finite(result):
-                        at = int(jax.device_get(state.step)) - len(block) + number
+                        at = int(jax.device_get(state.step)) - call.batches + number
                         raise diverged(at, result, gradient_norm)
                     gradient_norm = float(result.gradient_norm)
                     loop.add(result)
@@ -278,6 +265,7 @@ def train(
                     save()
                 if number:
                     raise InterruptedRunError(number)
+                started = time.monotonic()
         row = loop.finish_epoch(evaluate(state.variables))
         better = loop.is_best(row, int(state.step))
         if better:

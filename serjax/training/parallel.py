@@ -142,12 +142,15 @@ class Division:
             their running statistics move once for each.
         sync_batch_norm: Whether batch norms take the statistics of all devices' examples. If not,
             each device's are its own, and the running ones the mean by real examples.
+        streamed: Whether a call brings the samples it is about, every device its own part's, in
+            arrays with a first axis of devices, instead of all lying whole on every device.
     """
 
     kind: str = "none"
     devices: tuple[jax.Device, ...] = ()
     accumulate: int = 1
     sync_batch_norm: bool = True
+    streamed: bool = False
 
     @property
     def axis(self) -> str | None:
@@ -162,7 +165,8 @@ class Division:
     def describe(self) -> str:
         """How it divides, behind what is said of a step; empty where it does not."""
         over = f" on each of {self.device_count} devices, {self.kind}" if self.axis else ""
-        return over + (f", {self.accumulate} micro-batches" if self.accumulate > 1 else "")
+        over += f", {self.accumulate} micro-batches" if self.accumulate > 1 else ""
+        return over + (", waveforms streamed" if self.streamed else "")
 
     def _mesh(self) -> jax.sharding.Mesh:
         return jax.sharding.Mesh(np.array(self.devices), (_AXIS,))
@@ -180,8 +184,8 @@ class Division:
         """Of arrays whose first axis is divided over the devices."""
         return self._sharding(_AXIS)
 
-    def split(self, indices: np.ndarray) -> jax.Array:
-        """Puts a batch's indices where a step reads them.
+    def parts(self, indices: np.ndarray) -> np.ndarray:
+        """Divides a batch's indices over the devices.
 
         Args:
             indices: `[batch]`, or of several steps `[steps, batch]`.
@@ -194,8 +198,35 @@ class Division:
         *steps, batch_size = indices.shape
         parts = indices.reshape(*steps, self.accumulate, self.device_count, -1)
         shape = (self.device_count, *steps, batch_size // self.device_count)
-        parts = np.moveaxis(parts, -2, 0).reshape(shape)
-        return put(parts, self.split_sharding())
+        return np.moveaxis(parts, -2, 0).reshape(shape)
+
+    def split(self, indices: np.ndarray) -> jax.Array:
+        """Puts the `parts` of a batch's indices where a step reads them."""
+        return put(self.parts(indices), self.split_sharding())
+
+    @property
+    def own(self) -> list[int]:
+        """Which of the devices are this process's."""
+        if self.kind == "none":
+            return [0]
+        mine = jax.process_index()
+        return [i for i, device in enumerate(self.devices) if device.process_index == mine]
+
+    def split_own(self, tree: Any) -> Any:
+        """Puts arrays on this process's devices, their first axis that of `own`."""
+        sharding = self.split_sharding()
+        if sharding.is_fully_addressable:
+            return jax.device_put(tree, sharding)
+
+        def whole(x: np.ndarray) -> jax.Array:
+            shape = (self.device_count, *x.shape[1:])
+            mine = [
+                jax.device_put(row[None], self.devices[device])
+                for row, device in zip(x, self.own, strict=True)
+            ]
+            return jax.make_array_from_single_device_arrays(shape, sharding, mine)
+
+        return jax.tree.map(whole, tree)
 
     def abstract_batch(self, batch_size: int, steps: int = 1) -> jax.ShapeDtypeStruct:
         """Shape, dtype and place of what `split` gives."""
@@ -276,33 +307,52 @@ class Division:
 
         Args:
             step: Written for one device, its results the same on every one. The state is donated;
-                the indices are what `split` gives.
+                the indices are what `split` gives, and so are the examples if they are streamed.
         """
         if self.kind == "none":
-            return jax.jit(step, donate_argnums=0)
+            return jax.jit(self._of_own(step, 1), donate_argnums=0)
         if self.kind == "pmap":
             return jax.pmap(
                 step,
                 _AXIS,
-                in_axes=(None, None, 0, None),
+                in_axes=(None, 0 if self.streamed else None, 0, None),
                 out_axes=None,
                 devices=self.devices,
                 donate_argnums=0,
             )
-        everywhere = PartitionSpec()
-        specs = (everywhere, everywhere, PartitionSpec(_AXIS), everywhere)
+        everywhere, split = PartitionSpec(), PartitionSpec(_AXIS)
         sharded = jax.shard_map(
-            step, mesh=self._mesh(), in_specs=specs, out_specs=everywhere, check_vma=False
+            self._of_own(step, 1),
+            mesh=self._mesh(),
+            in_specs=(everywhere, split if self.streamed else everywhere, split, everywhere),
+            out_specs=everywhere,
+            check_vma=False,
         )
         return jax.jit(sharded, donate_argnums=0)
+
+    def _of_own(self, step: Callable[..., Any], *divided: int) -> Callable[..., Any]:
+        """The step of what a device is given, without the axis of devices of what is streamed."""
+        if not self.streamed:
+            return step
+
+        @functools.wraps(step)
+        def of_own(*arguments: Any, **options: Any) -> Any:
+            mine = list(arguments)
+            for place in divided:
+                mine[place] = jax.tree.map(lambda x: x[0], mine[place])
+            return step(*mine, **options)
+
+        return of_own
 
     def compile_evaluation(self, step: Callable[..., jax.Array]) -> jax.stages.Wrapped:
         """Makes one program of `step(variables, samples, start, length, size)`, on all devices.
 
         Args:
             step: Written for one device. `start` and `length` are divided along their first axis,
-                the results put together on every device; `size` is static.
+                the results put together on every device; `size` is static. If samples are streamed,
+                they are divided, with `start` and `length` `[devices, batch / devices]`.
         """
+        step = self._of_own(step, 1, 2, 3)
         if self.kind == "none":
             return jax.jit(step, static_argnums=4)
 
@@ -315,7 +365,7 @@ class Division:
             return jax.shard_map(
                 together,
                 mesh=self._mesh(),
-                in_specs=(everywhere, everywhere, split, split),
+                in_specs=(everywhere, split if self.streamed else everywhere, split, split),
                 out_specs=everywhere,
                 check_vma=False,
             )(variables, samples, start, length)
@@ -327,7 +377,12 @@ UNDIVIDED = Division()
 
 
 def divide(
-    kind: str | None, batch_size: int, accumulate: int = 1, sync_batch_norm: bool = True
+    kind: str | None,
+    batch_size: int,
+    accumulate: int = 1,
+    sync_batch_norm: bool = True,
+    *,
+    streamed: bool = False,
 ) -> Division:
     """The division of batches over the devices that are there, of all processes.
 
@@ -338,6 +393,7 @@ def divide(
         batch_size: Entries of a batch.
         accumulate: See `Division`.
         sync_batch_norm: See `Division`.
+        streamed: See `Division`.
 
     Raises:
         InputError: The batch cannot be divided evenly.
@@ -351,8 +407,7 @@ def divide(
         first = {i: min(d.id for d in devices if d.process_index == i) for i in range(processes)}
         devices = tuple(d for d in devices if d.id < first[d.process_index] + share)
         kind = "none" if len(devices) == 1 else "shard_map"
-    division = Division(
-        kind, devices[:1] if kind == "none" else devices, accumulate, sync_batch_norm
-    )
+    devices = devices[:1] if kind == "none" else devices
+    division = Division(kind, devices, accumulate, sync_batch_norm, streamed)
     division.check(batch_size)
     return division

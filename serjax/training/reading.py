@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from serjax import data
+from serjax import classical, data
 from serjax.data import Corpus, splits
+from serjax.data.unread import Unread
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from serjax.training.task import RunConfig
 
 _TARGETS = ("emotion", "speaker", "text")
+
+RESIDENT_SAMPLES = 2**30
+"""Corpora of more samples, 2 GiB or 19 hours at 16 kHz, are streamed if they are stored."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,14 +29,15 @@ class Recordings:
     Attributes:
         corpora: The corpus, or the one that is trained and the one that is tested on.
         target: The column that is recognized.
-        waveforms: float32 `[samples]` of every utterance, corpus after corpus.
+        waveforms: float32 `[samples]` of every utterance, corpus after corpus; or where they are
+            read from in every epoch anew.
         content: Hash of each waveform.
     """
 
     corpora: tuple[Corpus, ...]
     target: str
-    waveforms: list[np.ndarray]
-    content: list[str]
+    waveforms: list[np.ndarray] | Unread
+    content: Sequence[str]
 
 
 def tables(config: "RunConfig") -> tuple[tuple[Corpus, ...], str]:
@@ -67,6 +72,9 @@ def read(config: "RunConfig", front_end: FrontEnd, console: Console) -> Recordin
     corpora, target = tables(config)
     # A split that cannot be made is better refused before all is read.
     divide(config, corpora, target)
+    unread = _unread(config, front_end, corpora)
+    if unread is not None:
+        return _streamed(corpora, target, unread, front_end, config.skip_bad_files)
     checked: list[Corpus] = []
     heard: list[np.ndarray] = []
     for corpus in corpora:
@@ -74,10 +82,11 @@ def read(config: "RunConfig", front_end: FrontEnd, console: Console) -> Recordin
             corpus, waveforms = data.waveforms(
                 corpus, front_end.sample_rate, skip_bad_files=config.skip_bad_files
             )
-        corpus, waveforms = _without_short(corpus, waveforms, front_end, config.skip_bad_files)
+        lengths = [len(waveform) for waveform in waveforms]
+        corpus, kept = _without_short(corpus, lengths, front_end, config.skip_bad_files)
         checked.append(corpus)
-        heard += waveforms
-    return Recordings(tuple(checked), target, heard, splits.content_hashes(heard))
+        heard += [waveforms[i] for i in kept]
+    return Recordings(tuple(checked), target, heard, [*map(splits.content_hash, heard)])
 
 
 def _training_part(
@@ -94,9 +103,54 @@ def _training_part(
     return Recordings(
         (corpus,),
         target,
-        [whole.waveforms[i] for i in source],
+        selected(whole.waveforms, source),
         [whole.content[i] for i in source],
     )
+
+
+def _unread(config: "RunConfig", front_end: FrontEnd, corpora: Sequence[Corpus]) -> Unread | None:
+    """What corpora are streamed from; None where they are read once and stay on the device."""
+    if config.stream is False:
+        return None
+    if config.stream is None:
+        stored = all(corpus.measure is not None for corpus in corpora)
+        whole = config.model in classical.names() or front_end.silence == "voiced"
+        if whole or not stored:
+            return None
+    elif front_end.silence == "voiced":
+        raise InputError(
+            "stream: expected silence to be kept or removed, found voiced, which looks for voiced "
+            "speech before training"
+        )
+    unread = Unread.of(corpora, front_end.sample_rate)
+    large = int(unread.lengths.sum()) > RESIDENT_SAMPLES
+    return unread if config.stream or large else None
+
+
+def _streamed(
+    corpora: Sequence[Corpus], target: str, unread: Unread, front_end: FrontEnd, skip: bool
+) -> Recordings:
+    """Corpora whose waveforms are read when they are heard."""
+    checked: list[Corpus] = []
+    kept: list[int] = []
+    first = 0
+    for corpus in corpora:
+        lengths = unread.lengths[first : first + len(corpus)]
+        one, places = _without_short(corpus, lengths, front_end, skip)
+        checked.append(one)
+        kept += [first + place for place in places]
+        first += len(corpus)
+    unread = unread.select(kept)
+    return Recordings(tuple(checked), target, unread, unread.content)
+
+
+def selected(
+    waveforms: list[np.ndarray] | Unread, indices: Sequence[int] | np.ndarray
+) -> list[np.ndarray] | Unread:
+    """The waveforms at `indices`, in that order."""
+    if isinstance(waveforms, Unread):
+        return waveforms.select(indices)
+    return [waveforms[i] for i in indices]
 
 
 def divide(
@@ -181,21 +235,25 @@ def _labelled(corpus: Corpus, target: str) -> Corpus:
 
 
 def _without_short(
-    corpus: Corpus, waveforms: list[np.ndarray], front_end: FrontEnd, skip: bool
-) -> tuple[Corpus, list[np.ndarray]]:
-    """Refuses utterances shorter than one analysis window, or leaves them out and notes it."""
+    corpus: Corpus, lengths: Sequence[int] | np.ndarray, front_end: FrontEnd, skip: bool
+) -> tuple[Corpus, list[int]]:
+    """Refuses utterances shorter than one analysis window, or leaves them out and notes it.
+
+    Returns:
+        The corpus without them, and where each of its utterances stood.
+    """
     window = front_end.window_samples
-    short = [i for i, waveform in enumerate(waveforms) if len(waveform) < window]
+    short = [i for i, length in enumerate(lengths) if length < window]
     if not short:
-        return corpus, waveforms
+        return corpus, list(range(len(corpus)))
     first = corpus.utterances[short[0]].path
     found = (
         f"{first}: expected at least one window of {window} samples at {front_end.sample_rate} Hz, "
-        f"found {len(waveforms[short[0]])}"
+        f"found {lengths[short[0]]}"
     )
     if not skip:
         raise InputError(f"{found}; {len(short)} such; --skip-bad-files trains on the rest")
-    keep = [i for i in range(len(waveforms)) if i not in set(short)]
+    keep = sorted(set(range(len(corpus))) - set(short))
     notes = [f"skipped, too short: {corpus.utterances[i].path}" for i in short]
     kept = dataclasses.replace(corpus.select(keep), notes=(*corpus.notes, *notes))
-    return kept, [waveforms[i] for i in keep]
+    return kept, keep

@@ -12,7 +12,6 @@ import numpy as np
 from rich.console import Console
 
 from serjax import features, report
-from serjax.data.batches import Examples
 from serjax.training.display import Clock
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _hardest_with_sound(
     sample_rate = task.sample_rate
     hardest = report.hardest_utterances(predictions)
     place = {utterance.path: i for i, utterance in enumerate(task.corpus.utterances)}
-    waveforms = [_waveform(task.examples, place[utterance.path]) for utterance in hardest]
+    waveforms = [task.waveform(place[utterance.path]) for utterance in hardest]
     return [
         dataclasses.replace(
             utterance,
@@ -128,14 +127,6 @@ def _spectrograms(waveforms: list[np.ndarray]) -> list[np.ndarray]:
         picture[: features.frame_count(len(waveform), _HOP_SAMPLES, fft_size=_FFT_SIZE)]
         for picture, waveform in zip(pictures, waveforms, strict=True)
     ]
-
-
-def _waveform(examples: Examples, utterance: int) -> np.ndarray:
-    """An utterance's samples, int16, from its first segment to its last."""
-    segments = np.flatnonzero(examples.utterance == utterance)
-    first, last = segments[0], segments[-1]
-    end = examples.start[last] + examples.length[last]
-    return np.asarray(examples.samples[examples.start[first] : end])
 
 
 def _wav(waveform: np.ndarray, sample_rate: int) -> bytes:

@@ -23,6 +23,7 @@ from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.models.rhemo import DIMENSIONS
 from serjax.training import evaluate, freeze, results
+from serjax.training.calls import resident
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described
 from serjax.training.display import Clock, RunDisplay
@@ -340,7 +341,7 @@ class _Pretraining:
                     state,
                     loop,
                     step=compiled,
-                    examples=examples,
+                    calls=resident(examples),
                     order=order,
                     evaluate=validate,
                     checkpoints=checkpoints,
@@ -413,6 +414,7 @@ def pretrain(
     front_end = build_front_end(run)
     with clock.timed("data"):
         task = prepare(run, front_end, console)
+        task.check_resident("rhemo")
     targets = np.zeros((len(task.corpus), 0), np.float32)
     own: list[str] = []
     if config.dimensions == "mapped":

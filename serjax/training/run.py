@@ -33,11 +33,12 @@ from serjax.training.checkpoint import Checkpoints
 from serjax.training.described import described, device
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.epochs import Epochs
-from serjax.training.evaluate import Evaluator, scores
+from serjax.training.evaluate import scores
 from serjax.training.folder import open_folder
 from serjax.training.loop import Display, LoopState, StopRequest, train
 from serjax.training.optimizers import learning_rate, make_optimizer, rate_after
 from serjax.training.reading import Recordings
+from serjax.training.source import source_of
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
 from serjax.training.task import (
@@ -95,14 +96,19 @@ def _references(
     teachers: AntiTransferLoss,
     config: RunConfig,
     state: TrainState,
-    examples: Examples,
+    examples: Examples | None,
     members: np.ndarray,
     console: Console,
 ) -> References:
-    """What the anti-transfer loss reads: kept where that is possible, else computed every step."""
+    """What the anti-transfer loss reads: kept where that is possible, else computed every step.
+
+    `examples` are those on the device, None if they are streamed.
+    """
     console.print(f"anti-transfer: {teachers.describe()}", highlight=False, soft_wrap=True)
     reason = teachers.why_not_kept(len(members), config.augmentation, config.freeze)
-    if reason is not None:
+    if examples is None:
+        reason = "the corpus is streamed"
+    if examples is None or reason is not None:
         console.print(f"its teachers run in every step: {reason}", highlight=False, soft_wrap=True)
         return teachers.references()
     kept = teachers.keep(state.variables, examples, members, config.batch_size or 1)
@@ -246,7 +252,7 @@ def open_network_run(job: Job, parameters: int) -> Path:
     """Opens the folder of a network's run, and says what is run."""
     config = job.config
     # These leave the numbers, but for rounding.
-    free = {"patience", "parallel", "remat", "steps_per_call"}
+    free = {"patience", "parallel", "remat", "steps_per_call", "stream"}
     if config.schedule != "cosine":
         free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
@@ -302,7 +308,11 @@ def _network(job: Job) -> Path:
     assert batch_size is not None
     front_end = build_front_end(config)
     division = parallel.divide(
-        config.parallel, batch_size, config.accumulate, config.sync_batch_norm
+        config.parallel,
+        batch_size,
+        config.accumulate,
+        config.sync_batch_norm,
+        streamed=task.unread is not None,
     )
     model = build_model(config, len(task.classes))
     abstract = abstract_variables(model, front_end)
@@ -320,22 +330,22 @@ def _network(job: Job) -> Path:
     folder = open_network_run(job, parameters)
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
-    evaluator = Evaluator(model, front_end, batch_size, division=division)
+    # A profile tells of each step by itself.
+    steps = 1 if job.profile is not None else block.steps_per_call(config.steps_per_call)
+    source = source_of(task, model, front_end, batch_size, steps, division)
     heard = Epochs.of(task.examples, task.split.train, front_end, order_key, batch_size)
-    examples = division.replicate(task.examples)
     rate = learning_rate(config, heard.steps, epochs)
     optimizer = make_optimizer(config, rate)
     if config.freeze:
         optimizer = freeze.optimizer(optimizer, config.freeze)
 
-    # A profile tells of each step by itself.
-    steps = 1 if job.profile is not None else block.steps_per_call(config.steps_per_call)
     explained = functools.partial(
         memory.explained, batch_size, division.device_count, config.accumulate, config.remat
     )
     with explained(), console.status("compiling"), clock.timed("compile"):
         state = initial_state(config, model, optimizer, init_key, front_end, task, teachers)
         state, references = division.replicate(state), None
+        examples = None if task.unread is not None else source.arguments[0]
         if teachers is not None:
             references = division.replicate(
                 _references(teachers, config, state, examples, heard.members, console)
@@ -353,9 +363,8 @@ def _network(job: Job) -> Path:
             remat=config.remat,
             steps_per_call=steps,
         )
-        indices = division.abstract_batch(batch_size, steps)
-        compiled = step.lower(state, examples, indices, references).compile()
-        evaluator.compile(state.variables, examples)
+        compiled = step.lower(state, *source.arguments, references).compile()
+        source.compile(state.variables)
     console.print(
         f"step: {memory.peak_bytes(compiled) / 2**20:.1f} MiB{division.describe()}"
         f"{f', {steps} steps a call' if steps > 1 else ''}",
@@ -365,7 +374,7 @@ def _network(job: Job) -> Path:
 
     def evaluate(variables: Any) -> dict[str, float]:
         with clock.timed("evaluate"):
-            probabilities = evaluator(variables, examples, task.split.validation)
+            probabilities = source.evaluate(variables, task.split.validation)
             return scores(probabilities, task.labels[task.split.validation])
 
     loop = LoopState()
@@ -384,7 +393,7 @@ def _network(job: Job) -> Path:
             state,
             loop,
             step=call,
-            examples=examples,
+            calls=source.calls,
             order=heard.order,
             evaluate=evaluate,
             checkpoints=checkpoints,
@@ -392,15 +401,11 @@ def _network(job: Job) -> Path:
             patience=config.patience,
             display=display,
             stop=stop,
-            place=division.split,
-            steps_per_call=steps,
         )
     clock.seconds["train"] -= clock.seconds.get("evaluate", 0.0)
     with clock.timed("evaluate"):
         best = checkpoints.restore_best(state.variables, loop.best_step)
-        predictions = results.predict_parts(
-            lambda utterances: evaluator(best, examples, utterances), task
-        )
+        predictions = results.predict_parts(functools.partial(source.evaluate, best), task)
     distributed.by_first(
         lambda: finish_network_run(job, folder, loop, rate, heard.steps, parameters, predictions)
     )

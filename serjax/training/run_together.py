@@ -217,7 +217,9 @@ def run_together(
         first = configs[0]
         front_end = build_front_end(first)
         with shared.timed("data"):
-            tasks = _shared([prepare(each, front_end, console, recordings) for each in configs])
+            tasks = [prepare(each, front_end, console, recordings) for each in configs]
+            tasks[0].check_resident("--together")
+            tasks = _shared(tasks)
         model = build_model(first, len(tasks[0].classes))
         abstract = abstract_variables(model, front_end)
         parameters = parameter_count(abstract["params"])

@@ -56,6 +56,13 @@ class StepResult(NamedTuple):
 TrainStep = Callable[..., tuple[TrainState, StepResult]]
 
 
+def cut_samples(front_end: FrontEnd) -> int:
+    """Samples that a training step cuts out of an example, which may be shorter."""
+    if front_end.variable_length:
+        return front_end.samples(max(CHUNK_FRAMES))
+    return front_end.segment_samples
+
+
 def _random_chunk(
     key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, part: Part
 ) -> tuple[jax.Array, jax.Array]:
@@ -106,9 +113,7 @@ def training_step(
         division: Of a batch, over devices and micro-batches.
         remat: One of `serjax.training.memory.REMAT`, what the backward pass computes again.
     """
-    size = front_end.segment_samples
-    if front_end.variable_length:
-        size = front_end.samples(max(CHUNK_FRAMES))
+    size = cut_samples(front_end)
     changes = augment.AUGMENTATIONS[augmentation]
     frozen = frozen or {}
     firsts = freeze.stages(frozen)

@@ -12,12 +12,13 @@ from rich.console import Console
 from serjax import augment, classical, frontend, losses, models
 from serjax.data import Corpus, batches, labels, splits
 from serjax.data.batches import Examples
+from serjax.data.unread import Unread
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 from serjax.training.memory import REMAT
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.parallel import KINDS
-from serjax.training.reading import Recordings, divide, read
+from serjax.training.reading import Recordings, divide, read, selected
 
 _OF_NETWORKS = (
     "epochs",
@@ -31,6 +32,7 @@ _OF_NETWORKS = (
     "augmentation",
     "front_end_of",
     "silence",
+    "stream",
     "colormap",
     "image_size",
     "dtype",
@@ -142,6 +144,9 @@ class RunConfig:
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
         test_dataset_options: The same for the test corpus.
+        stream: Whether waveforms are read anew in every epoch instead of lying on the device, from
+            a stored corpus; None: if it is larger than `serjax.training.reading.RESIDENT_SAMPLES`.
+            The numbers are the same.
         skip_bad_files: Go on without files that cannot be used, and list them.
     """
 
@@ -185,6 +190,7 @@ class RunConfig:
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     test_dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    stream: bool | None = None
     skip_bad_files: bool = False
 
     def check(self) -> None:
@@ -280,8 +286,10 @@ class Task:
         classes: Names of the classes.
         labels: `[utterances]` int32.
         split: Indices of the three parts.
-        examples: Of all parts, on the host.
+        examples: Of all parts, on the host. Where they are streamed, without samples, and with
+            starts that count from their utterance's first sample.
         sample_rate: Of the examples, in Hz.
+        unread: Where the utterances are streamed from; None: they lie in `examples`.
     """
 
     corpus: Corpus
@@ -290,6 +298,23 @@ class Task:
     split: splits.Split
     examples: Examples
     sample_rate: int
+    unread: Unread | None = None
+
+    def waveform(self, utterance: int) -> np.ndarray:
+        """An utterance's samples, int16."""
+        if self.unread is not None:
+            return self.unread.waveform(utterance)
+        segments = np.flatnonzero(self.examples.utterance == utterance)
+        first, last = segments[0], segments[-1]
+        end = self.examples.start[last] + self.examples.length[last]
+        return np.asarray(self.examples.samples[self.examples.start[first] : end])
+
+    def check_resident(self, what: str) -> None:
+        """Raises InputError if the utterances are streamed, which `what` cannot do with."""
+        if self.unread is not None:
+            raise InputError(
+                f"stream: expected --no-stream with {what}, which needs a corpus whole"
+            )
 
 
 def prepare(
@@ -308,16 +333,25 @@ def prepare(
     """
     recordings = recordings or read(config, front_end, console)
     corpora, target = recordings.corpora, recordings.target
+    if config.model in classical.names() and isinstance(recordings.waveforms, Unread):
+        raise InputError(
+            f"stream: expected --no-stream with {config.model}, which hears all at once"
+        )
     crossing = divide(config, corpora, target, recordings.content)
-    corpus, waveforms = crossing.corpus, [recordings.waveforms[i] for i in crossing.source]
+    corpus, waveforms = crossing.corpus, selected(recordings.waveforms, crossing.source)
     classes = corpus.labels(target)
     if len(classes) < 2:
         raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
     numbers = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
-    heard = front_end.heard(waveforms)
-    examples = batches.pack(heard, numbers.tolist(), longest, room=longest)
-    return Task(corpus, classes, numbers, crossing.split, examples, front_end.sample_rate)
+    if isinstance(waveforms, Unread):
+        owner, start, length = batches.segments(waveforms.lengths, longest)
+        examples = Examples(np.zeros(0, np.int16), start, length, numbers[owner], owner)
+        unread = waveforms
+    else:
+        heard = front_end.heard(waveforms)
+        examples, unread = batches.pack(heard, numbers.tolist(), longest, room=longest), None
+    return Task(corpus, classes, numbers, crossing.split, examples, front_end.sample_rate, unread)
 
 
 def build_front_end(config: RunConfig) -> FrontEnd:

@@ -45,8 +45,16 @@ def join(corpora: Mapping[str, Corpus]) -> Corpus:
         corpus, original = origin[utterance.path, utterance.start, utterance.end]
         return corpus.read(original, sample_rate)
 
+    def measure(utterance: Utterance, sample_rate: int) -> tuple[int, str]:
+        corpus, original = origin[utterance.path, utterance.start, utterance.end]
+        assert corpus.measure is not None
+        return corpus.measure(original, sample_rate)
+
+    measured = all(corpus.measure is not None for corpus in corpora.values())
     notes = (f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes)
-    return Corpus("joined", tuple(utterances), read, tuple(notes))
+    return Corpus(
+        "joined", tuple(utterances), read, tuple(notes), measure=measure if measured else None
+    )
 
 
 def _within(corpus: str, value: str | None) -> str | None:

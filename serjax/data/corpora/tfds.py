@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from serjax.audio import AudioError
+from serjax.data.batches import from_int16
 from serjax.data.corpus import Corpus, Utterance
 from serjax.data.stored import open_stored
 
@@ -21,16 +22,22 @@ def load(data_dir: str | Path | None = None) -> Corpus:
     dataset = open_stored(data_dir)
     place = {_identity(u): index for index, u in enumerate(dataset.utterances)}
 
-    def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
+    def record(utterance: Utterance, sample_rate: int) -> int:
         if sample_rate != dataset.sample_rate:
             raise AudioError(
                 f"{data_dir}: {utterance.path}: expected waveforms at {sample_rate} Hz, found "
                 f"them stored at {dataset.sample_rate}; write the corpus at that rate"
             )
-        samples = dataset.waveform(place[_identity(utterance)])
-        return samples.astype(np.float32) / 32768.0
+        return place[_identity(utterance)]
 
-    return Corpus(dataset.name, dataset.utterances, read, dataset.notes)
+    def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
+        return from_int16(dataset.waveform(record(utterance, sample_rate)))
+
+    def measure(utterance: Utterance, sample_rate: int) -> tuple[int, str]:
+        index = record(utterance, sample_rate)
+        return int(dataset.samples[index]), dataset.content[index]
+
+    return Corpus(dataset.name, dataset.utterances, read, dataset.notes, measure=measure)
 
 
 def _identity(utterance: Utterance) -> tuple[str, float | None, float | None]:

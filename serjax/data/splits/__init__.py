@@ -18,7 +18,7 @@ choice but to separate them, it is refused.
 """
 
 from serjax.data.splits.crossing import Crossing, common, cross
-from serjax.data.splits.parts import PARTS, Split, SplitError, content_hashes
+from serjax.data.splits.parts import PARTS, Split, SplitError, content_hash
 from serjax.data.splits.rotation import fold_of, folds, protocols
 from serjax.data.splits.single import names, split
 
@@ -28,7 +28,7 @@ __all__ = [
     "Split",
     "SplitError",
     "common",
-    "content_hashes",
+    "content_hash",
     "cross",
     "fold_of",
     "folds",

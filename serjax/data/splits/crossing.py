@@ -70,7 +70,7 @@ def cross(
         validation: The validation part's share of the training corpus, in (0, 1).
         seed: Selects one of the possible divisions.
         content: What identifies the sound of each utterance of `train` and then of `test`, such as
-            `content_hashes` of the waveforms.
+            `content_hash` of the waveforms.
 
     Raises:
         SplitError: There is no such split, the training corpus can't be divided so, the classes

@@ -33,16 +33,10 @@ class Split:
     test: np.ndarray
 
 
-def content_hashes(waveforms: Sequence[np.ndarray]) -> list[str]:
-    """Returns a hash of each waveform's samples, equal for equal ones.
-
-    Args:
-        waveforms: Each [samples]; compared as float32.
-    """
-    return [
-        hashlib.blake2b(np.ascontiguousarray(waveform, "<f4").tobytes(), digest_size=16).hexdigest()
-        for waveform in waveforms
-    ]
+def content_hash(waveform: np.ndarray) -> str:
+    """Returns a hash of a waveform's samples `[samples]`, compared as float32; equal for equal."""
+    samples = np.ascontiguousarray(waveform, "<f4").tobytes()
+    return hashlib.blake2b(samples, digest_size=16).hexdigest()
 
 
 def made(name: str, parts: np.ndarray) -> Split:

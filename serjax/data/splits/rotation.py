@@ -65,7 +65,7 @@ def folds(
         target: The column to be predicted, whose classes are balanced over the folds.
         folds: How many, at least 3; the protocols that leave one out have as many as there are.
         seed: Selects one of the possible divisions.
-        content: What identifies each utterance's sound, such as `content_hashes` of the waveforms;
+        content: What identifies each utterance's sound, such as its `content_hash`;
             utterances of the same content come into the same fold.
 
     Returns:

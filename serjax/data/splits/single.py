@@ -36,7 +36,7 @@ def split(
         fractions: The parts' shares: train, validation, test. Positive, of sum 1. A `given`
             split has its own.
         seed: Selects one of the possible splits. A `given` split has only one.
-        content: What identifies each utterance's sound, such as `content_hashes` of the waveforms;
+        content: What identifies each utterance's sound, such as its `content_hash`;
             utterances of the same content come into the same part.
         parts_file: For a `given` split, a CSV file with columns `path` and `part`, which may list
             more than the corpus holds. None: the corpus's sessions are its parts.

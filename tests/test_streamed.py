@@ -1,0 +1,160 @@
+"""Runs whose waveforms are read in every epoch anew have the numbers of those that keep them."""
+
+import dataclasses
+import io
+import signal
+
+import numpy as np
+import pytest
+from rich.console import Console
+from test_parallel import start
+from trees import touch
+
+from serjax import data, training
+from serjax.errors import InputError
+from serjax.training import loop, reading
+from serjax.training.run import prepare
+from serjax.training.task import build_front_end
+
+FILES = ("history.csv", "metrics.json", "predictions.csv")
+CONFIG = training.RunConfig(
+    model="dscnn",
+    dataset="tfds",
+    model_options={"hidden": 8},
+    epochs=2,
+    batch_size=8,
+    augmentation="conservative",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _standard(standard_promotion):
+    """Optax promotes implicitly."""
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """48 synthetic utterances, of up to 2.2 s; the training part leaves a batch half empty."""
+    folder = tmp_path_factory.mktemp("stored")
+    data.build("synthetic", None, folder, speakers=6, words=2)
+    return folder
+
+
+def run(stored, out, **changes):
+    shown = io.StringIO()
+    config = dataclasses.replace(CONFIG, data_dir=str(stored), **changes)
+    resume = out.exists()
+    training.run(config, out=out, resume=resume, console=Console(file=shown, width=200))
+    return shown.getvalue()
+
+
+def results(folder):
+    """Without the columns of time."""
+    texts = {name: (folder / name).read_text() for name in FILES}
+    rows = [row.split(",") for row in texts["history.csv"].splitlines()]
+    timed = [i for i, name in enumerate(rows[0]) if "second" in name]
+    texts["history.csv"] = [np.delete(row, timed).tolist() for row in rows]
+    return texts
+
+
+@pytest.fixture(scope="module")
+def resident(stored, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "resident"
+    assert "streamed" not in run(stored, out)
+    return results(out)
+
+
+def test_the_numbers_are_those_of_a_resident_corpus(stored, resident, tmp_path):
+    assert "MiB, waveforms streamed" in run(stored, tmp_path / "run", stream=True)
+    assert results(tmp_path / "run") == resident
+
+
+def test_an_interrupted_run_goes_on_at_the_same_batch(stored, resident, tmp_path, monkeypatch):
+    add = loop.LoopState.add
+
+    def add_and_stop(state, result):
+        add(state, result)
+        if (state.epoch, state.batch) == (2, 2):
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(loop.LoopState, "add", add_and_stop)
+    with pytest.raises(loop.InterruptedRunError):
+        run(stored, tmp_path / "run", stream=True)
+    monkeypatch.undo()
+    assert "resumed at epoch 2, batch 2" in run(stored, tmp_path / "run", stream=True)
+    assert results(tmp_path / "run") == resident
+
+
+@pytest.mark.slow
+def test_several_steps_in_a_call(stored, tmp_path):
+    for name, stream in (("resident", False), ("streamed", True)):
+        run(stored, tmp_path / name, stream=stream, steps_per_call=3)
+    assert results(tmp_path / "resident") == results(tmp_path / "streamed")
+
+
+@pytest.mark.slow
+def test_chunks_of_utterances_of_any_length(stored, tmp_path):
+    for name, stream in (("resident", False), ("streamed", True)):
+        run(stored, tmp_path / name, stream=stream, model="resnet34_stats", epochs=1)
+    assert results(tmp_path / "resident") == results(tmp_path / "streamed")
+
+
+def test_devices_read_their_own_part(stored, tmp_path):
+    start(8, "stream", tmp_path, stored)
+    one, *others = (
+        np.loadtxt(
+            tmp_path / kind / "predictions.csv", delimiter=",", skiprows=1, usecols=range(5, 9)
+        )
+        for kind in ("resident", "shard_map", "pmap")
+    )
+    for other in others:
+        np.testing.assert_allclose(other, one, atol=1e-4)
+
+
+def task(stored, **changes):
+    config = dataclasses.replace(CONFIG, data_dir=str(stored), **changes).resolved()
+    return prepare(config, build_front_end(config), Console(quiet=True))
+
+
+def test_large_stored_corpora_are_streamed(stored, monkeypatch):
+    assert task(stored).unread is None
+    total = sum(data.open_stored(stored).samples)
+    for limit, streamed in ((total, False), (total - 1, True)):
+        monkeypatch.setattr(reading, "RESIDENT_SAMPLES", limit)
+        assert (task(stored).unread is not None) == streamed
+    assert task(stored, stream=False).unread is None
+    assert (
+        task(
+            stored, model="lda", epochs=None, batch_size=None, model_options={}, augmentation="none"
+        ).unread
+        is None
+    )
+    generated = dataclasses.replace(CONFIG, dataset="synthetic", dataset_options={"words": 1})
+    assert prepare(generated, build_front_end(generated), Console(quiet=True)).unread is None
+
+
+def test_waveforms_are_those_of_the_corpus(stored):
+    streamed, resident = task(stored, stream=True), task(stored, stream=False)
+    for utterance in (0, 7, 47):
+        np.testing.assert_array_equal(
+            streamed.waveform(utterance), resident.waveform(utterance), strict=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "folder"}, "stream: expected corpora of --dataset tfds, found folder"),
+        ({"silence": "voiced"}, "stream: expected silence to be kept or removed, found voiced"),
+        ({"model": "svm", "model_options": {}}, "stream: expected none with svm, found True"),
+    ],
+)
+def test_what_cannot_be_streamed_says_so(stored, tmp_path, changes, message):
+    if changes.get("dataset") == "folder":
+        for emotion in ("anger", "sadness"):
+            touch(tmp_path / "in" / emotion, *(f"{i}.wav" for i in range(9)))
+        stored, changes = tmp_path / "in", changes | {"split": "random"}
+    if changes.get("model") == "svm":
+        changes |= {"epochs": None, "batch_size": None, "augmentation": "none"}
+    with pytest.raises(InputError, match=message):
+        run(stored, tmp_path / "run", stream=True, **changes)
