@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from serjax import hypercomplex, quaternion
+from serjax import hypercomplex, losses, models, quaternion
 from serjax.layers import QuaternionBatchNorm
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -149,3 +149,142 @@ def test_quaternion_batch_norm():
     y = layer.apply({"params": params, "batch_stats": dict(stats)}, x_eval, True)
     np.testing.assert_allclose(y, channels_last(golden["eval"]), rtol=0, atol=1e-6)
     assert_golden(train, x, "qgan.npz", "train")
+
+
+# --- RH-emo --------------------------------------------------------------------------------------
+
+# Its parameters in the order of their seeds, as serjax names them.
+_HEADS = ("discrete", "valence", "arousal", "dominance")
+RHEMO = [
+    *(f"embedding conv{i} {leaf}" for i in (1, 2, 3) for leaf in ("kernel", "bias")),
+    *(f"embedding norm{i} {leaf}" for i in (1, 2) for leaf in ("scale", "bias")),
+    *(f"decoder conv{i} {leaf}" for i in (1, 2, 3) for leaf in ("r", "i", "j", "k", "bias")),
+    *(f"decoder norm{i} {leaf}" for i in (1, 2) for leaf in ("scale", "bias")),
+    *(
+        f"{head} {layer} {leaf}"
+        for head in _HEADS
+        for layer in ("dense1", "dense2", "head")
+        for leaf in ("kernel", "bias")
+    ),
+]
+
+
+def rhemo_kernels(components):
+    """The kernel of a transposed convolution of quaternions from PyTorch's four."""
+    kernel = np.moveaxis(np.stack(components), (1, 2), (-2, -1))[:, ::-1, ::-1]
+    return kernel * np.array([1, -1, -1, -1]).reshape(4, 1, 1, 1, 1)
+
+
+def rhemo_params(abstract):
+    """Each parameter is `wave(seed) / 2` in PyTorch's layout, a scale 1 more."""
+    params = {}
+    components = []
+    for seed, name in enumerate(RHEMO, start=1):
+        module, layer, leaf = name.split()
+        place = params.setdefault(module, {}).setdefault(layer, {})
+        expected = abstract[module][layer]
+        if leaf in "rijk":
+            components.append(wave(seed, 1, 1, 3, 3) / 2)
+            if leaf == "k":
+                place["kernel"] = jnp.asarray(rhemo_kernels(components))
+                components = []
+            continue
+        value = wave(seed, *expected[leaf].shape[::-1]) / 2
+        if leaf == "kernel" and layer.startswith("conv"):
+            rows, columns, inputs, outputs = expected[leaf].shape
+            value = wave(seed, outputs, inputs, rows, columns).transpose(2, 3, 1, 0) / 2
+        elif leaf == "kernel":
+            value = value.T
+        place[leaf] = jnp.asarray(value + (leaf == "scale"))
+    return params
+
+
+@pytest.fixture(scope="module")
+def rhemo(standard_promotion):
+    """Golden values, the network, its parameters, and the start of its statistics."""
+    with jax.enable_x64(True):
+        model = models.create("rhemo", 5, hidden=8, dtype=jnp.float64, param_dtype=jnp.float64)
+        shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 8, 1)))
+        stats = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes["batch_stats"])
+        for norms in stats.values():
+            for norm in norms.values():
+                norm["var"] += 1
+        return np.load(GOLDEN / "rhemo.npz"), model, rhemo_params(shapes["params"]), stats
+
+
+def spectrograms(seed):
+    return jnp.asarray((wave(seed, 3, 1, 32, 8) + 1) / 2).transpose(0, 2, 3, 1)
+
+
+def assert_rhemo(golden, logits, features, prefix="", tolerance=1e-12):
+    dimensions = [jax.nn.sigmoid(features[name]) for name in _HEADS[1:]]
+    found = dict(zip(_HEADS, (logits, *dimensions), strict=True))
+    found["decoded"] = jnp.moveaxis(features["conv6"], -1, 1)
+    for name, value in found.items():
+        # Logits are float32, whatever is computed with.
+        bound = tolerance if name == "decoded" else 3e-7
+        np.testing.assert_allclose(value, golden[prefix + name], atol=bound, rtol=bound)
+
+
+def test_rhemo_in_training(rhemo):
+    golden, model, params, stats = rhemo
+    x, target = spectrograms(0), spectrograms(0)
+
+    def loss(params, x):
+        (logits, features), updates = model.apply(
+            {"params": params, "batch_stats": stats}, x, train=True, mutable=["batch_stats"]
+        )
+        labels, truth = jnp.array([0, 3, 4]), jnp.array([[1, 0, 1], [0, 0, 1], [1, 1, 0]])
+        dimensions = jnp.stack([features[name] for name in _HEADS[1:]], axis=-1)
+        each = losses.binary_cross_entropy(
+            features["reconstruction_logits"], target
+        ) + losses.emotion_loss(logits, dimensions, labels, truth.astype(jnp.float64))
+        return jnp.mean(each), (logits, features, updates["batch_stats"])
+
+    differentiated = jax.jit(
+        jax.value_and_grad(loss, argnums=(0, 1), has_aux=True),
+        compiler_options={"xla_backend_optimization_level": 0},
+    )
+    (total, (logits, features, moved)), gradients = differentiated(params, x)
+    assert_rhemo(golden, logits, features)
+    np.testing.assert_allclose(total, golden["loss"], rtol=1e-6)
+    of_params, of_x = gradients
+    found = {
+        "input_gradient": jnp.moveaxis(of_x, -1, 1),
+        "gradient_conv1.weight": of_params["embedding"]["conv1"]["kernel"].transpose(3, 2, 0, 1),
+        "gradient_t_conv3.r_weight": of_params["decoder"]["conv3"]["kernel"][0, ::-1, ::-1, 0, 0],
+        "gradient_t_conv1.k_weight": -of_params["decoder"]["conv1"]["kernel"][3, ::-1, ::-1, 0, 0],
+        "gradient_tconv1_bn.gamma": of_params["decoder"]["norm1"]["scale"],
+        "gradient_classifier_arousal.3.weight": of_params["arousal"]["dense2"]["kernel"].T,
+    }
+    for name, value in found.items():
+        expected = golden[name].reshape(value.shape)
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-7, err_msg=name)
+    count = {"norm1": 3 * 16 * 4, "norm2": 3 * 8 * 4}
+    for name, norm in moved["embedding"].items():
+        theirs = {k: golden[f"stats_conv{name[-1]}_bn.running_{k}"] for k in ("mean", "var")}
+        np.testing.assert_allclose(norm["mean"], theirs["mean"], atol=1e-7)
+        # PyTorch's running variance is the unbiased one.
+        unbiased = 0.9 + (norm["var"] - 0.9) * count[name] / (count[name] - 1)
+        np.testing.assert_allclose(unbiased, theirs["var"], rtol=1e-6)
+    for name, norm in moved["decoder"].items():
+        theirs = {k: golden[f"stats_t{name.replace('norm', 'conv')}_bn.moving_{k}"] for k in norm}
+        for k, value in norm.items():
+            np.testing.assert_allclose(value, theirs[k], rtol=1e-6, atol=1e-7)
+
+
+def test_rhemo_in_evaluation(rhemo):
+    golden, model, params, stats = rhemo
+    x = spectrograms(0)
+    _, updates = model.apply(
+        {"params": params, "batch_stats": stats}, x, train=True, mutable=["batch_stats"]
+    )
+    stats = updates["batch_stats"]
+    for i in (1, 2):
+        stats["embedding"][f"norm{i}"]["var"] = jnp.asarray(golden[f"stats_conv{i}_bn.running_var"])
+    variables = {"params": params, "batch_stats": stats}
+    logits, features = model.apply(variables, spectrograms(60), train=False)
+    # So are running statistics.
+    assert_rhemo(golden, logits, features, "eval_", 1e-6)
+    embedding = jnp.moveaxis(features["embedding"], -1, 1)
+    np.testing.assert_allclose(embedding, golden["eval_embedding"], rtol=1e-6, atol=1e-7)

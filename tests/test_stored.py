@@ -37,8 +37,11 @@ def noise() -> Corpus:
     return Corpus("noise", tuple(utterances), read, ("a note",))
 
 
-def test_comes_back_to_the_bit(noise, tmp_path):
-    tfds_builder.write(noise, tmp_path)
+@pytest.mark.parametrize("records_per_file", [4096, 7, 1])
+def test_comes_back_to_the_bit(noise, tmp_path, monkeypatch, records_per_file):
+    monkeypatch.setattr(tfds_builder, "_RECORDS_PER_FILE", records_per_file)
+    folder = tfds_builder.write(noise, tmp_path).data_path
+    assert len([*folder.glob("*.array_record-*")]) == -(-len(noise) // records_per_file)
     back = data.load("tfds", tmp_path)
     assert (back.name, back.utterances, back.notes) == ("noise", noise.utterances, ("a note",))
     _, expected = data.waveforms(noise)

@@ -2,7 +2,12 @@
 
 import dataclasses
 import io
+import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +16,14 @@ from test_parallel import start
 from trees import touch
 
 from serjax import data, training
+from serjax.data import tfds_builder
+from serjax.data.corpus import Corpus, Utterance
 from serjax.errors import InputError
 from serjax.training import loop, reading
 from serjax.training.run import prepare
 from serjax.training.task import build_front_end
 
+ROOT = Path(__file__).resolve().parents[1]
 FILES = ("history.csv", "metrics.json", "predictions.csv")
 CONFIG = training.RunConfig(
     model="dscnn",
@@ -158,3 +166,48 @@ def test_what_cannot_be_streamed_says_so(stored, tmp_path, changes, message):
         changes |= {"epochs": None, "batch_size": None, "augmentation": "none"}
     with pytest.raises(InputError, match=message):
         run(stored, tmp_path / "run", stream=True, **changes)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
+def test_a_corpus_of_100_000_utterances_trains_within_2_gib(tmp_path):
+    """3 GiB of noise: stopped in the first epoch, resumed, stopped again."""
+
+    def read(utterance, sample_rate):
+        draw = np.random.default_rng(int(utterance.path))
+        return draw.integers(-9999, 9999, 16000).astype(np.float32) / 32768
+
+    utterances = tuple(
+        Utterance(f"{i:06d}", ("anger", "sadness")[i % 2], f"{i % 99}") for i in range(100_000)
+    )
+    tfds_builder.write(Corpus("noise", utterances, read), tmp_path)
+    command = [
+        *(sys.executable, "experiments/train.py", "--dataset", "tfds", "--data-dir", tmp_path),
+        *("--model", "dscnn", "--model-option", "hidden=8", "--out", tmp_path / "run"),
+    ]
+    done = []
+    for more in ([], ["--resume"]):
+        with subprocess.Popen(
+            [*map(str, command), *more],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            told = []
+            for line in process.stdout:
+                told.append(line)
+                if line.startswith("step: "):
+                    break
+            time.sleep(20)
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            process.send_signal(signal.SIGTERM)
+            told += process.communicate(timeout=60)[0].splitlines()
+            assert process.returncode == 128 + signal.SIGTERM, told
+        assert "streamed" in "".join(told)
+        assert int(status.split("VmHWM:")[1].split()[0]) < 2 * 2**20, told  # in kibibytes
+        done += [line for line in told if line.startswith("resumed at epoch 1, batch ")]
+    assert len(done) == 1
+    assert int(done[0].split()[-1]) > 1

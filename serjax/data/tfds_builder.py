@@ -8,8 +8,10 @@ with TFDS, so that its own functions find them too:
 """
 
 import hashlib
+import itertools
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordWriter
+from rich.progress import track
 
 from serjax import audio, data
 from serjax.data import splits, stored
@@ -25,6 +29,7 @@ from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, attempts
 
 VERSION = "1.0.0"
+_RECORDS_PER_FILE = 4096
 
 
 class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -90,6 +95,44 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         return {stored.SPLIT: self._generate_examples()}
+
+    def _generate_splits(self, dl_manager: Any, download_config: Any) -> list[Any]:
+        """Writes records as they come.
+
+        TFDS itself gathers and sorts them first, and needs TensorFlow for more than 1000 MiB.
+        """
+        (generated,) = self._split_generators(dl_manager).values()
+        records = track(
+            (record for _, record in generated),
+            f"writing {self._corpus.name}",
+            total=len(self._corpus),
+            transient=True,
+        )
+        files = tfds.core.ShardedFileTemplate(
+            dataset_name=self.name,
+            data_dir=self.data_path,
+            split=stored.SPLIT,
+            filetype_suffix="array_record",
+            template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
+        )
+        counts: list[int] = []
+        size = 0
+        while some := list(itertools.islice(records, 1)):
+            path = files.sharded_filepath(shard_index=len(counts), num_shards=None)
+            # One record in a group: they are read by random access.
+            writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
+            count = 0
+            for record in itertools.chain(some, itertools.islice(records, _RECORDS_PER_FILE - 1)):
+                serialized = self.info.features.serialize_example(record)
+                writer.write(serialized)
+                size += len(serialized)
+                count += 1
+            writer.close()
+            counts.append(count)
+        info = tfds.core.SplitInfo(
+            name=stored.SPLIT, shard_lengths=counts, num_bytes=size, filename_template=files
+        )
+        return [info]
 
     def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
         names = stored.field_names(self._corpus.name)
