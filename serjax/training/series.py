@@ -57,6 +57,8 @@ def cross_validate(
     """
     if config.split not in splits.protocols():
         raise splits.SplitError(f"{config.split}: expected {', '.join(splits.protocols())}")
+    if folds is not None and folds < 3:
+        raise InputError(f"folds: expected at least 3, found {folds}")
     if together not in CHOICES:
         raise InputError(unknown_name("together", together, CHOICES))
     if config.split.startswith("leave_one_"):
