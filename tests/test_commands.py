@@ -104,12 +104,29 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--target", "emotions"], ["'emotions'", "did you mean 'emotion'?"]),
         (["--schedule", "cosin"], ["did you mean 'cosine'?"]),
         (["--optimizer", "adamw"], ["unknown optimizer 'adamw'", "did you mean 'adam'?"]),
-        (["--staircase", "8", "2", "1.5"], ["factor in (0, 1], found 8 2 1.5"]),
+        (
+            ["--schedule", "staircase", "--staircase", "8", "2", "1.5"],
+            ["factor in (0, 1], found 8 2 1.5"],
+        ),
         (["--dtype", "float16"], ["expected float32 or bfloat16", "'float16'"]),
         (["--epochs", "0"], ["epochs: expected at least 1, found 0"]),
         (["--learning-rate", "-1"], ["learning_rate", "-1"]),
+        (["--learning-rate", "inf"], ["learning_rate", "inf"]),
+        (["--weight-decay", "-1"], ["weight_decay: expected 0 or more, found -1.0"]),
+        (
+            ["--staircase", "8", "2", "0.1"],
+            ["expected with --schedule staircase, found with cosine"],
+        ),
+        (["--seed", "-1"], ["seed: expected 0 to 2**32 - 1, found -1"]),
+        (["--epoch", "3"], ["unknown flag '--epoch'", "did you mean '--epochs'?"]),
+        (["--epochs", "many"], ["--epochs", "'many'", "--help"]),
+        (["--fractions", "0.8", "0.2"], ["--fractions: expected 3 arguments"]),
+        (["dscnn"], ["expected flags, found 'dscnn'"]),
         (["--fractions", "0.5", "0.5", "0.5"], ["fractions", "0.5"]),
         (["--model-option", "widht=3"], ["'widht'", "option of quat_vgg16"]),
+        (["--model-option", "dropout_rate=high"], ["expected a number, found 'high'"]),
+        (["--model-option", "hidden=512.5"], ["expected a whole number, found 512.5"]),
+        (["--model-option", "dropout_rate=1.5"], ["below 1, found 1.5"]),
         (["--dataset-option", "speaker=9"], ["'speaker'", "did you mean 'speakers'?"]),
         (["--dataset-option", "speakers=2"], ["speakers must be at least 3; found 2"]),
         (["--dataset", "emodb"], ["no data directory given", "wav/"]),
@@ -119,6 +136,7 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
             ["--anti-transfer", "speakr"],
             ["folder of a finished run, or speaker or word or untrained", "speakr"],
         ),
+        (["--anti-transfer", "speaker", "--at-layer", "99"], ["'conv99'", "conv13"]),
         (["--at-layer", "2"], ["--at-layer: expected with --anti-transfer TEACHER"]),
         (
             ["--anti-transfer", "a", "--at-beta", "1", "--at-beta", "2"],
@@ -127,7 +145,7 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--anti-transfer", "speaker", "--at-beta", "-1"], ["beta: expected more than 0"]),
         (["--freeze", "stem"], ["'stem': expected to match a layer", "classifier/conv1"]),
         (["--freeze", "(", "--dataset-option", "words=2"], ["'(': not a regular expression"]),
-        (["--init", "nowhere"], ["nowhere"]),
+        (["--init", "nowhere"], ["initial: expected the folder of a run, or a file: no nowhere"]),
         (["--profile", "4:2"], ["profile: expected steps from 1 on", "found 4:2"]),
         (["--profile", "1:2", "--model", "svm"], ["profile: expected none with svm"]),
         (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
@@ -164,7 +182,7 @@ def test_a_freezing_step_is_a_number(train):
         (["--task", "rhemo", "--epochs", "3"], "epochs: expected none of the whole pretraining"),
         (["--task", "rhemo", "--emotions", "epoch=3"], "did you mean 'epochs'?"),
         (["--task", "rhemo", "--reconstruction", "3"], "expected KEY=VALUE, found '3'"),
-        (["--task", "word", "--dimensions", "none"], "unrecognized arguments: --dimensions"),
+        (["--task", "word", "--dimensions", "none"], "unknown flag '--dimensions'"),
     ],
 )
 def test_bad_tasks(pretrain, arguments, message):
@@ -243,6 +261,12 @@ def test_a_folder_with_another_run(train, finished):
     assert status == 2
     assert "another run" in errors
     assert "--resume" in errors
+
+
+def test_a_folder_that_is_taken_is_told_before_anything_is_read(train, finished):
+    status, _, errors = train("--dataset", "emodb", "--data-dir", "nowhere", "--out", finished)
+    assert status == 2
+    assert "another run" in errors
 
 
 def test_a_folder_with_other_files(train, tmp_path):

@@ -34,7 +34,7 @@ from serjax.training.described import described, device
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.epochs import Epochs
 from serjax.training.evaluate import Evaluator, scores
-from serjax.training.folder import open_folder
+from serjax.training.folder import check_free, open_folder
 from serjax.training.loop import Display, LoopState, StopRequest, train
 from serjax.training.optimizers import learning_rate, make_optimizer, rate_after
 from serjax.training.reading import Recordings
@@ -161,6 +161,10 @@ def run(
     console = console or Console(quiet=not distributed.is_first())
     clock = Clock()
     config.check()
+    if config.initial is not None and not Path(config.initial).exists():
+        raise InputError(f"initial: expected the folder of a run, or a file: no {config.initial}")
+    if out is not None:
+        distributed.by_first(functools.partial(check_free, out, resume))
     if profile is not None:
         profiling.check(profile)
     if events:
@@ -230,10 +234,11 @@ def open_run(job: Job, described: dict[str, Any], fixed: Sequence[str], size: st
     opened = open_folder(job.out, job.resume, described, fixed, console)
     folder = job.stack.enter_context(opened)
     tested = described["test_dataset"]
+    sizes = ", ".join(f"{part} {count:,}" for part, count in described["utterances"].items())
     console.print(
         f"[bold]{described['model']}[/bold]{size} on {described['dataset']}"
         f"{f', tested on {tested}' if tested else ''}: "
-        f"{described['utterances']} utterances, {len(described['classes'])} classes; {device()}",
+        f"{sizes} utterances, {len(described['classes'])} classes; {device()}",
         highlight=False,
         soft_wrap=True,
     )
