@@ -148,6 +148,7 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--init", "nowhere"], ["initial: expected the folder of a run, or a file: no nowhere"]),
         (["--profile", "4:2"], ["profile: expected steps from 1 on", "found 4:2"]),
         (["--profile", "1:2", "--model", "svm"], ["profile: expected none with svm"]),
+        (["--tensorboard", "--model", "svm"], ["tensorboard: expected none with svm"]),
         (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
     ],
 )
@@ -313,7 +314,8 @@ class TestPredict:
         read = next(csv.DictReader(io.StringIO(output)))
         assert {name: float(read[f"p_{name}"]) for name in found} == found
         _, output, _ = predict(finished, path)
-        assert max(found, key=found.get) in output
+        line = output.splitlines()[1]  # of a pipe's table, which is as wide as its longest path
+        assert line.split()[:2] == [str(path), max(found, key=found.get)]
 
     def test_any_rate_channels_and_length(self, predict, finished, tmp_path):
         noise = 0.1 * np.random.default_rng(0).standard_normal((48000 * 9, 2))
@@ -329,6 +331,16 @@ class TestPredict:
         status, _, errors = predict(tmp_path / "nowhere", "x.wav")
         assert status == 2
         assert "expected a finished run folder" in errors
+
+    def test_a_folder_of_several_runs(self, predict, finished, tmp_path):
+        for name in ("config.json", "metrics.json"):
+            shutil.copy(finished / name, tmp_path)
+        metrics = json.loads((tmp_path / "metrics.json").read_text())
+        del metrics["best_step"]  # as of cross-validation, see serjax.report.write_series
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+        status, _, errors = predict(tmp_path, "x.wav")
+        assert status == 2
+        assert f"{tmp_path}: expected one run" in errors
 
     def test_no_such_file(self, predict, finished):
         status, _, errors = predict(finished, "nowhere.wav")

@@ -55,6 +55,10 @@ def load_best(folder: Path, model: str | None = None, **options: Any) -> Finishe
             f"{described['model']}"
         )
     metrics = report.read_metrics(folder / "metrics.json")
+    if "best_step" not in metrics:
+        raise InputError(
+            f"{folder}: expected one run, whose weights are kept; found several, in sub-folders"
+        )
     config = RunConfig(
         model=described["model"],
         dtype="float32" if "dtype" in options else described["dtype"],

@@ -284,8 +284,9 @@ def finish_network_run(
 def _classical(job: Job) -> Path:
     """The run of a classical model. It takes seconds, so resuming starts it anew."""
     config, task, console, clock = job.config, job.task, job.console, job.clock
-    if job.profile is not None:
-        raise InputError(f"profile: expected none with {config.model}, which takes no steps")
+    for name, given in (("profile", job.profile), ("tensorboard", job.events)):
+        if given:
+            raise InputError(f"{name}: expected none with {config.model}, which takes no steps")
     fixed = [f.name for f in dataclasses.fields(config)]
     folder = open_run(job, described(config, task, job.command), fixed, "")
     with console.status("fitting"):
