@@ -173,7 +173,7 @@ def test_a_folder_that_was_only_opened_is_still_empty(tmp_path):
 
 def test_a_run_that_ended_before_it_saved_anything_leaves_its_folder_free(tmp_path):
     folder = tmp_path / "run"
-    with open_folder(folder, False, SETTINGS, ["seed"], SILENT):
+    with open_folder(str(folder), False, SETTINGS, ["seed"], SILENT):
         (folder / "checkpoints" / "last").mkdir(parents=True)
     for resume in (False, True):
         with open_folder(folder, resume, {**SETTINGS, "seed": 7}, ["seed"], SILENT) as again:

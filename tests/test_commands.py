@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from serjax import command, data, training
+from serjax.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -129,6 +130,11 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--model-option", "dropout_rate=1.5"], ["below 1, found 1.5"]),
         (["--dataset-option", "speaker=9"], ["'speaker'", "did you mean 'speakers'?"]),
         (["--dataset-option", "speakers=2"], ["speakers must be at least 3; found 2"]),
+        (["--dataset", "joined"], ["joined: expected the option corpora, found none"]),
+        (
+            ["--dataset", "joined", "--dataset-option", "corpora=tess"],
+            ["expected corpora with their folders", "found 'tess'"],
+        ),
         (["--dataset", "emodb"], ["no data directory given", "wav/"]),
         (["--dataset", "ravdess", "--data-dir", "nowhere"], ["nowhere", "does not exist"]),
         (["--model-option", "hidden=1022"], ["multiple of 4", "1022"]),
@@ -136,7 +142,10 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
             ["--anti-transfer", "speakr"],
             ["folder of a finished run, or speaker or word or untrained", "speakr"],
         ),
-        (["--anti-transfer", "speaker", "--at-layer", "99"], ["'conv99'", "conv13"]),
+        (
+            ["--model", "dscnn", "--anti-transfer", "speaker", "--at-layer", "99"],
+            ["'conv99'", "conv7"],
+        ),
         (["--at-layer", "2"], ["--at-layer: expected with --anti-transfer TEACHER"]),
         (
             ["--anti-transfer", "a", "--at-beta", "1", "--at-beta", "2"],
@@ -331,6 +340,11 @@ class TestPredict:
         status, _, errors = predict(tmp_path / "nowhere", "x.wav")
         assert status == 2
         assert "expected a finished run folder" in errors
+
+    def test_in_code(self, finished):
+        recognizer = training.Recognizer(str(finished))
+        with pytest.raises(InputError, match=r"waveform 0: expected \[samples\].*\(2, 16000\)"):
+            recognizer([np.zeros((2, 16000), np.float32)])
 
     def test_a_folder_of_several_runs(self, predict, finished, tmp_path):
         for name in ("config.json", "metrics.json"):

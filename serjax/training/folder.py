@@ -11,6 +11,7 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError
+from serjax.files import PathLike
 from serjax.training import distributed
 
 _LOCK = ".lock"
@@ -85,7 +86,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_folder(
-    out: Path | None,
+    out: PathLike | None,
     resume: bool,
     described: dict[str, Any],
     fixed: Sequence[str],
@@ -113,7 +114,7 @@ def open_folder(
 
 
 def _opened(
-    out: Path | None,
+    out: PathLike | None,
     resume: bool,
     described: dict[str, Any],
     fixed: Sequence[str],
@@ -125,7 +126,7 @@ def _opened(
         taken, free = _default_folders(described)
         folder = taken[-1] if resume and taken else free
     else:
-        folder = out
+        folder = Path(out)
     check_free(folder, resume)
     config_path = folder / _CONFIG
     if resume and config_path.exists() and not _nothing_saved(folder):

@@ -16,6 +16,7 @@ from rich.console import Console
 from serjax import models, pretrained, report
 from serjax.data.batches import Examples
 from serjax.errors import InputError
+from serjax.files import PathLike
 from serjax.frontend import FrontEnd
 from serjax.training import (
     baseline,
@@ -126,7 +127,7 @@ def _with_references(
 def run(
     config: RunConfig,
     *,
-    out: Path | None = None,
+    out: PathLike | None = None,
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,
@@ -163,8 +164,12 @@ def run(
     config.check()
     if config.initial is not None and not Path(config.initial).exists():
         raise InputError(f"initial: expected the folder of a run, or a file: no {config.initial}")
+    out = None if out is None else Path(out)
     if out is not None:
         distributed.by_first(functools.partial(check_free, out, resume))
+    for name, given in (("profile", profile), ("tensorboard", events)):
+        if given and config.model not in models.names():
+            raise InputError(f"{name}: expected none with {config.model}, which takes no steps")
     if profile is not None:
         profiling.check(profile)
     if events:
@@ -284,9 +289,6 @@ def finish_network_run(
 def _classical(job: Job) -> Path:
     """The run of a classical model. It takes seconds, so resuming starts it anew."""
     config, task, console, clock = job.config, job.task, job.console, job.clock
-    for name, given in (("profile", job.profile), ("tensorboard", job.events)):
-        if given:
-            raise InputError(f"{name}: expected none with {config.model}, which takes no steps")
     fixed = [f.name for f in dataclasses.fields(config)]
     folder = open_run(job, described(config, task, job.command), fixed, "")
     with console.status("fitting"):

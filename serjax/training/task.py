@@ -223,6 +223,8 @@ class RunConfig:
         known = (*models.names(), *classical.names())
         if self.model not in known:
             raise InputError(unknown_name("model", self.model, known))
+        if self.model in models.names():
+            models.create(self.model, 2, **self.model_options)
         build_front_end(self)
         if self.model in classical.names():
             self._check_classical()
