@@ -8,7 +8,6 @@ of GPUs starts them early; which bytes there are to send, and which products tho
 is the same.
 """
 
-import argparse
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ import numpy as np
 import optax
 
 from serjax import models
-from serjax.command import run_command
+from serjax.command import Parser, run_command
 from serjax.data.batches import Examples
 from serjax.training.parallel import Division
 from serjax.training.state import parameter_count, state_of
@@ -163,9 +162,7 @@ def compile_step(name: str, devices: tuple[jax.Device, ...], each: int) -> tuple
 
 def main() -> int:
     """Prints a row for each network."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--models", default="dscnn", help="names, with commas (%(default)s)")
     parser.add_argument("--devices", type=int, default=8, help="(%(default)s)")
     parser.add_argument("--examples", type=int, default=8, help="of each device (%(default)s)")

@@ -46,7 +46,7 @@ from rich.console import Console
 from settings import Settings
 
 from serjax import report
-from serjax.command import run_command
+from serjax.command import Parser, run_command
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 
@@ -161,9 +161,7 @@ def _measure(
 
 
 def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--suite", help=f"{', '.join(SUITES)} (all)")
     parser.add_argument("--out", type=Path, help="folder for tables, figures and page (none)")
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Sweeps anti-transfer over tasks, layers, splits and algebras: Table 1 and Figure 2 of the paper.
 
     python experiments/anti_transfer.py --layers 2 --methods none,single-s
-    python experiments/anti_transfer.py --models vgg16,quat_vgg16 --layers all --dataset ravdess
+    python experiments/anti_transfer.py --model vgg16,quat_vgg16 --layers all --dataset ravdess
         --data-dir RAVDESS --teacher-dataset fsdd --teacher-dir FSDD --out runs/table-1 --resume
 
 Guizzo et al. (WASPAA 2023) train VGG16 against what speakers (S) and words (W) look like to it, one
@@ -10,7 +10,7 @@ runs are not run again. The folder gets `table.md` beside the published figures,
 `runs.csv`, `layers.png`, and every run and teacher.
 """
 
-from serjax.command import prefer_huge_pages, run_command
+from serjax.command import Parser, prefer_huge_pages, run_command
 
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
@@ -28,12 +28,9 @@ from serjax.errors import InputError
 from serjax.training import arguments, sweep
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> Parser:
+    parser = Parser(__doc__, usage="%(prog)s [options]")
     add = parser.add_argument
-    add("--models", default="quat_vgg16", help="comma-separated (%(default)s)")
     add(
         "--methods",
         default=",".join(sweep.Sweep.methods),
@@ -80,7 +77,7 @@ def _sweep(given: argparse.Namespace) -> sweep.Sweep:
         raise InputError("--teacher-dir: expected with --teacher-dataset, found without")
     return sweep.Sweep(
         base,
-        models=given.models.split(","),
+        models=given.model.split(","),
         methods=given.methods.split(","),
         layers=_layers(given.layers),
         splits=given.splits.split(","),

@@ -5,21 +5,18 @@
 Prints WA, UA and F1 of both, their differences with 95 % intervals, and p values.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 from rich.console import Console
 
 from serjax import report
-from serjax.command import run_command
+from serjax.command import Parser, run_command
 
 
 def main() -> int:
     """Parses the command line and compares; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("first", type=Path, metavar="RUN_A", help="folder of a finished run or cross-validation")
     add("second", type=Path, metavar="RUN_B", help="another one of the same test utterances")

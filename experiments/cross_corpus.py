@@ -8,12 +8,11 @@ A part of the training corpus validates, all of the other tests. Each seed is an
 its own folder; table.md, folds.csv, summary.json and report.html beside them sum up.
 """
 
-from serjax.command import key_value, prefer_huge_pages, run_command
+from serjax.command import Parser, key_value, prefer_huge_pages, run_command
 
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
-import argparse
 
 from rich.console import Console
 
@@ -23,9 +22,7 @@ from serjax.training import arguments
 
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__, usage="%(prog)s [options]")
     add = parser.add_argument
     for part in ("train", "test"):
         add(f"--{part}", required=True, metavar="D", help=f"corpus: {', '.join(data.names())}")

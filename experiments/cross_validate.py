@@ -11,12 +11,11 @@ beside them sum up. Of several models or protocols each has such a folder, and t
 for each. Finished folds are not run again by --resume.
 """
 
-from serjax.command import prefer_huge_pages, run_command
+from serjax.command import Parser, prefer_huge_pages, run_command
 
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
-import argparse
 import dataclasses
 from pathlib import Path
 
@@ -31,9 +30,7 @@ from serjax.training.distributed import by_first
 
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__, usage="%(prog)s [options]")
     add = parser.add_argument
     arguments.add_corpus(parser)
     add("--protocol", default="speaker", help=f"{', '.join(splits.protocols())} (%(default)s)")

@@ -4,7 +4,6 @@ python experiments/predict.py runs/synthetic-quat_vgg16-speaker-0 FILE...
 python experiments/predict.py RUN FILE... --format csv > probabilities.csv
 """
 
-import argparse
 import csv
 import json
 import sys
@@ -16,15 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from serjax import audio, training
-from serjax.command import run_command
+from serjax.command import Parser, run_command
 from serjax.errors import InputError
 from serjax.training.cache import enable_compilation_cache
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> Parser:
+    parser = Parser(__doc__)
     parser.add_argument("run", type=Path, help="a finished run folder")
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings")
     parser.add_argument(
@@ -35,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _print_table(classes: list[str], rows: list[tuple[str, list[float]]]) -> None:
     console = Console()
+    if not console.is_terminal:
+        console.width = 10_000  # what reads a pipe or a file wants a line for each recording
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("recognized")

@@ -16,30 +16,26 @@ rates and classifiers 64 instead of 4096 wide, minutes. --task rhemo --help show
 Any corpus that says who speaks, or what is said, will do; without --dataset the embedded one.
 """
 
-from serjax.command import prefer_huge_pages, run_command
+from serjax.command import Parser, key_value, prefer_huge_pages, run_command
 
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
-import argparse
 import dataclasses
 from typing import Any
 
 from rich.console import Console
 
 from serjax import training
-from serjax.command import key_value
 from serjax.errors import InputError, unknown_name
 from serjax.training import arguments
 
 TASKS = ("rhemo", *training.TASKS)
 
 
-def _parser(task: str | None) -> argparse.ArgumentParser:
+def _parser(task: str | None) -> Parser:
     """The flags of a task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__, usage="%(prog)s [options]")
     parser.add_argument("--task", required=True, help=", ".join(TASKS))
     arguments.add_corpus(parser)
     # The speakers and words of the test part are those of the training part.
@@ -68,7 +64,7 @@ def _parser(task: str | None) -> argparse.ArgumentParser:
 
 
 def _task_given() -> str | None:
-    first = argparse.ArgumentParser(add_help=False)
+    first = Parser(None, add_help=False)
     first.add_argument("--task")
     task: str | None = first.parse_known_args()[0].task
     return task

@@ -10,12 +10,11 @@ trained. --embedded runs all on the corpus of synthetic speech instead, which sh
 and nothing else. Finished rows are not run again by --resume.
 """
 
-from serjax.command import prefer_huge_pages, run_command
+from serjax.command import Parser, prefer_huge_pages, run_command
 
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
-import argparse
 import dataclasses
 import importlib
 import shlex
@@ -45,10 +44,8 @@ _FEWEST_FOLDS = 3
 _FEWEST_MEMBERS = 2
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> Parser:
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("recipe", help=", ".join(RECIPES))
     add(

@@ -8,7 +8,7 @@
 Without --dataset it runs on the embedded corpus of synthetic speech, which needs no download.
 """
 
-from serjax.command import prefer_huge_pages, run_command
+from serjax.command import Parser, prefer_huge_pages, run_command
 
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
@@ -22,22 +22,21 @@ from serjax import training
 from serjax.training import arguments
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> Parser:
+    parser = Parser(__doc__, usage="%(prog)s [options]")
     arguments.add_corpus(parser)
     arguments.add_split(parser)
     arguments.add_training(parser)
     arguments.add_anti_transfer(parser)
     arguments.add_distributed(parser)
-    parser.add_argument(
+    add = parser.add_argument_group("records").add_argument
+    add(
         "--profile",
         type=_steps,
         metavar="FIRST:LAST",
         help="records these steps, from 1, for Perfetto or TensorBoard, in the run's profile/",
     )
-    parser.add_argument(
+    add(
         "--tensorboard",
         action="store_true",
         help="writes every epoch's numbers for TensorBoard, in the run's tensorboard/",

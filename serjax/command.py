@@ -4,11 +4,51 @@ import argparse
 import ast
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from serjax.errors import InputError
+from serjax.errors import InputError, unknown_name
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of a command: flags in full only, and errors of one line, as all others are.
+
+    Args:
+        description: What the command does, printed as it is typed.
+        **settings: Of argparse.ArgumentParser.
+    """
+
+    def __init__(self, description: str | None, **settings: Any) -> None:
+        super().__init__(
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **settings,
+        )
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        """The arguments of the command line.
+
+        Raises:
+            InputError: An unknown flag, a value that is not of its kind, or a missing argument.
+        """
+        given, others = self.parse_known_args(args, namespace)
+        for text in others:
+            if text.startswith("-"):
+                raise InputError(unknown_name("flag", text.partition("=")[0], self._known()))
+        if others:
+            raise InputError(f"expected flags, found {' '.join(others)!r}; see {self.prog} --help")
+        return given
+
+    def _known(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
+
+    def error(self, message: str) -> NoReturn:
+        """Raises InputError; called by argparse."""
+        raise InputError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
 
 def key_value(text: str) -> tuple[str, Any]:

@@ -1,5 +1,6 @@
 """What a run leaves on disk to go on from, and what happens to it when the disk fails."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from serjax.errors import InputError
 from serjax.files import write_bytes_atomic
 from serjax.training import arguments
 from serjax.training.checkpoint import Checkpoints
-from serjax.training.folder import open_folder
+from serjax.training.folder import check_free, open_folder
 from serjax.training.state import state_of
 
 # Orbax leaves the reads of a damaged checkpoint's other files unfinished.
@@ -168,6 +169,19 @@ def test_a_folder_that_was_only_opened_is_still_empty(tmp_path):
         (folder / "config.json").unlink()
     with open_folder(folder, False, SETTINGS, [], SILENT) as again:
         assert again == folder
+
+
+def test_a_run_that_ended_before_it_saved_anything_leaves_its_folder_free(tmp_path):
+    folder = tmp_path / "run"
+    with open_folder(str(folder), False, SETTINGS, ["seed"], SILENT):
+        (folder / "checkpoints" / "last").mkdir(parents=True)
+    for resume in (False, True):
+        with open_folder(folder, resume, {**SETTINGS, "seed": 7}, ["seed"], SILENT) as again:
+            assert json.loads((again / "config.json").read_text())["seed"] == 7
+    (folder / "checkpoints" / "last" / "state").write_text("weights")
+    with pytest.raises(InputError, match="expected a new or empty folder, found another run"):
+        check_free(folder, resume=False)
+    check_free(folder, resume=True)
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_at_once(tmp_path):

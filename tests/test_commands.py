@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from serjax import command, data, training
+from serjax.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -104,20 +105,46 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--target", "emotions"], ["'emotions'", "did you mean 'emotion'?"]),
         (["--schedule", "cosin"], ["did you mean 'cosine'?"]),
         (["--optimizer", "adamw"], ["unknown optimizer 'adamw'", "did you mean 'adam'?"]),
-        (["--staircase", "8", "2", "1.5"], ["factor in (0, 1], found 8 2 1.5"]),
+        (
+            ["--schedule", "staircase", "--staircase", "8", "2", "1.5"],
+            ["factor in (0, 1], found 8 2 1.5"],
+        ),
         (["--dtype", "float16"], ["expected float32 or bfloat16", "'float16'"]),
         (["--epochs", "0"], ["epochs: expected at least 1, found 0"]),
         (["--learning-rate", "-1"], ["learning_rate", "-1"]),
+        (["--learning-rate", "inf"], ["learning_rate", "inf"]),
+        (["--weight-decay", "-1"], ["weight_decay: expected 0 or more, found -1.0"]),
+        (
+            ["--staircase", "8", "2", "0.1"],
+            ["expected with --schedule staircase, found with cosine"],
+        ),
+        (["--seed", "-1"], ["seed: expected 0 to 2**32 - 1, found -1"]),
+        (["--epoch", "3"], ["unknown flag '--epoch'", "did you mean '--epochs'?"]),
+        (["--epochs", "many"], ["--epochs", "'many'", "--help"]),
+        (["--fractions", "0.8", "0.2"], ["--fractions: expected 3 arguments"]),
+        (["dscnn"], ["expected flags, found 'dscnn'"]),
         (["--fractions", "0.5", "0.5", "0.5"], ["fractions", "0.5"]),
         (["--model-option", "widht=3"], ["'widht'", "option of quat_vgg16"]),
+        (["--model-option", "dropout_rate=high"], ["expected a number, found 'high'"]),
+        (["--model-option", "hidden=512.5"], ["expected a whole number, found 512.5"]),
+        (["--model-option", "dropout_rate=1.5"], ["below 1, found 1.5"]),
         (["--dataset-option", "speaker=9"], ["'speaker'", "did you mean 'speakers'?"]),
         (["--dataset-option", "speakers=2"], ["speakers must be at least 3; found 2"]),
+        (["--dataset", "joined"], ["joined: expected the option corpora, found none"]),
+        (
+            ["--dataset", "joined", "--dataset-option", "corpora=tess"],
+            ["expected corpora with their folders", "found 'tess'"],
+        ),
         (["--dataset", "emodb"], ["no data directory given", "wav/"]),
         (["--dataset", "ravdess", "--data-dir", "nowhere"], ["nowhere", "does not exist"]),
         (["--model-option", "hidden=1022"], ["multiple of 4", "1022"]),
         (
             ["--anti-transfer", "speakr"],
             ["folder of a finished run, or speaker or word or untrained", "speakr"],
+        ),
+        (
+            ["--model", "dscnn", "--anti-transfer", "speaker", "--at-layer", "99"],
+            ["'conv99'", "conv7"],
         ),
         (["--at-layer", "2"], ["--at-layer: expected with --anti-transfer TEACHER"]),
         (
@@ -127,9 +154,10 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--anti-transfer", "speaker", "--at-beta", "-1"], ["beta: expected more than 0"]),
         (["--freeze", "stem"], ["'stem': expected to match a layer", "classifier/conv1"]),
         (["--freeze", "(", "--dataset-option", "words=2"], ["'(': not a regular expression"]),
-        (["--init", "nowhere"], ["nowhere"]),
+        (["--init", "nowhere"], ["initial: expected the folder of a run, or a file: no nowhere"]),
         (["--profile", "4:2"], ["profile: expected steps from 1 on", "found 4:2"]),
         (["--profile", "1:2", "--model", "svm"], ["profile: expected none with svm"]),
+        (["--tensorboard", "--model", "svm"], ["tensorboard: expected none with svm"]),
         (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
     ],
 )
@@ -164,7 +192,7 @@ def test_a_freezing_step_is_a_number(train):
         (["--task", "rhemo", "--epochs", "3"], "epochs: expected none of the whole pretraining"),
         (["--task", "rhemo", "--emotions", "epoch=3"], "did you mean 'epochs'?"),
         (["--task", "rhemo", "--reconstruction", "3"], "expected KEY=VALUE, found '3'"),
-        (["--task", "word", "--dimensions", "none"], "unrecognized arguments: --dimensions"),
+        (["--task", "word", "--dimensions", "none"], "unknown flag '--dimensions'"),
     ],
 )
 def test_bad_tasks(pretrain, arguments, message):
@@ -245,6 +273,12 @@ def test_a_folder_with_another_run(train, finished):
     assert "--resume" in errors
 
 
+def test_a_folder_that_is_taken_is_told_before_anything_is_read(train, finished):
+    status, _, errors = train("--dataset", "emodb", "--data-dir", "nowhere", "--out", finished)
+    assert status == 2
+    assert "another run" in errors
+
+
 def test_a_folder_with_other_files(train, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("all of it")
@@ -289,7 +323,8 @@ class TestPredict:
         read = next(csv.DictReader(io.StringIO(output)))
         assert {name: float(read[f"p_{name}"]) for name in found} == found
         _, output, _ = predict(finished, path)
-        assert max(found, key=found.get) in output
+        line = output.splitlines()[1]  # of a pipe's table, which is as wide as its longest path
+        assert line.split()[:2] == [str(path), max(found, key=found.get)]
 
     def test_any_rate_channels_and_length(self, predict, finished, tmp_path):
         noise = 0.1 * np.random.default_rng(0).standard_normal((48000 * 9, 2))
@@ -305,6 +340,21 @@ class TestPredict:
         status, _, errors = predict(tmp_path / "nowhere", "x.wav")
         assert status == 2
         assert "expected a finished run folder" in errors
+
+    def test_in_code(self, finished):
+        recognizer = training.Recognizer(str(finished))
+        with pytest.raises(InputError, match=r"waveform 0: expected \[samples\].*\(2, 16000\)"):
+            recognizer([np.zeros((2, 16000), np.float32)])
+
+    def test_a_folder_of_several_runs(self, predict, finished, tmp_path):
+        for name in ("config.json", "metrics.json"):
+            shutil.copy(finished / name, tmp_path)
+        metrics = json.loads((tmp_path / "metrics.json").read_text())
+        del metrics["best_step"]  # as of cross-validation, see serjax.report.write_series
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+        status, _, errors = predict(tmp_path, "x.wav")
+        assert status == 2
+        assert f"{tmp_path}: expected one run" in errors
 
     def test_no_such_file(self, predict, finished):
         status, _, errors = predict(finished, "nowhere.wav")

@@ -196,6 +196,7 @@ class TestCrossValidation:
         ("arguments", "message"),
         [
             (("--protocol", "given"), "unknown protocol 'given': known are leave_one_session_out"),
+            (("--folds", "0"), "folds: expected at least 3, found 0"),
             (("--folds", "2"), "folds: expected at least 3"),
             (("--folds", "7"), "a speaker split needs 7 speakers"),
             (("--protocol", "leave_one_speaker_out", "--folds", "3"), "folds: expected none with"),

@@ -9,7 +9,7 @@ layer that the paper's validation chose; `anti_transfer.py` goes through all 13,
         --data-dir tess=DIR --data-dir librispeech_words=DIR
     python experiments/reproduce.py guizzo2023 --data-dir ravdess=DIR --only ravdess-quat-none-actor
     python experiments/reproduce.py guizzo2023 --embedded --scale small
-    python experiments/anti_transfer.py --models vgg16,quat_vgg16 --layers all --dataset ravdess
+    python experiments/anti_transfer.py --model vgg16,quat_vgg16 --layers all --dataset ravdess
         --data-dir DIR
     python benchmarks/run.py --suite models --models vgg16,quat_vgg16
 
@@ -186,7 +186,7 @@ RECIPE = Recipe(
     teacher_options={"words": 1000},
     elsewhere=(
         "Figure 2, the gain at each of the 13 layers: `python experiments/anti_transfer.py "
-        "--models vgg16,quat_vgg16 --layers all`, with a corpus, draws it.",
+        "--model vgg16,quat_vgg16 --layers all`, with a corpus, draws it.",
         "Section 3.2.3, 80.5 % less time and 53.7 % less memory of the quaternion network: `python "
         "benchmarks/run.py --suite models --models vgg16,quat_vgg16` measures both.",
     ),

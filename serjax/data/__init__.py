@@ -52,6 +52,9 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
             raise CorpusError(unknown_name(f"option of {name}", option, known))
     if "data_dir" in known:
         options["data_dir"] = data_dir
+    for option, parameter in known.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise CorpusError(f"{name}: expected the option {option}, found none")
     try:
         return loader(**options)
     except TypeError as error:  # an option of a type that it does not take

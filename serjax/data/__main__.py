@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from serjax import data
-from serjax.command import key_value, run_command
+from serjax.command import Parser, key_value, run_command
 from serjax.data import labels
 from serjax.data.corpora import PUBLISHED
 from serjax.data.describe import describe, print_description
@@ -23,11 +23,7 @@ from serjax.data.describe import describe, print_description
 
 def main() -> int:
     """Parses the command line and prints; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m serjax.data",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(__doc__, prog="python -m serjax.data")
     add = parser.add_argument
     add("name", metavar="NAME", help=", ".join(data.names()))
     add("--data-dir", help="folder of the corpus, or CSV file; the embedded one needs none")

@@ -4,14 +4,13 @@ python -m serjax.models
 python -m serjax.models quat_vgg16 resnet50 --json
 """
 
-import argparse
 import dataclasses
 import json
 
 from rich.console import Console
 from rich.table import Table
 
-from serjax.command import run_command
+from serjax.command import Parser, run_command
 from serjax.models import ModelInfo, describe, front_end, names
 
 
@@ -30,11 +29,7 @@ def _table(rows: list[ModelInfo]) -> Table:
 
 def main() -> int:
     """Parses the command line and prints; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m serjax.models",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(__doc__, prog="python -m serjax.models")
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks (all)")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
     arguments = parser.parse_args()

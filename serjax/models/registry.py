@@ -173,6 +173,25 @@ def training_defaults(name: str) -> TrainingDefaults:
     return _look_up(name)[0].training
 
 
+_KINDS: dict[type, tuple[str, Any]] = {
+    int: ("a whole number", int),
+    float: ("a number", (int, float)),
+    str: ("a word", str),
+    tuple: ("a sequence", (tuple, list)),
+}
+
+
+def _check_value(name: str, option: str, value: Any, family: _Family) -> None:
+    """Raises InputError for a value that the network would stumble over when it is compiled."""
+    field = family.network.__dataclass_fields__[option]
+    kind = type(family.options.get(option, field.default))
+    expected, kinds = _KINDS.get(kind, ("", object))
+    if not isinstance(value, kinds):
+        raise InputError(f"{option} of {name}: expected {expected}, found {value!r}")
+    if option == "dropout_rate" and not 0 <= value < 1:
+        raise InputError(f"{option} of {name}: expected at least 0 and below 1, found {value}")
+
+
 def create(name: str, num_classes: int, *, embedding: bool = True, **options: Any) -> nn.Module:
     """Makes a network.
 
@@ -189,7 +208,8 @@ def create(name: str, num_classes: int, *, embedding: bool = True, **options: An
         A Flax module: `model.apply(variables, x, train=..., mask=...) -> (logits, features)`.
 
     Raises:
-        InputError: Unknown name or option, or fewer than 2 classes.
+        InputError: Unknown name or option, an option's value of another kind than its default, or
+            fewer than 2 classes.
 
     >>> create("vgg16", num_classes=4).num_classes
     4
@@ -202,6 +222,7 @@ def create(name: str, num_classes: int, *, embedding: bool = True, **options: An
     for option in options:
         if option not in known:
             raise InputError(unknown_name(f"option of {name}", option, known))
+        _check_value(name, option, options[option], family)
     fields = {**family.options, **options}
     network = family.network(num_classes=num_classes, algebra=algebra, **fields)
     if algebra is REAL or family.embeds or not embedding:

@@ -27,7 +27,14 @@ from serjax.frontend import FrontEnd
 from serjax.training import freeze
 from serjax.training.finished import load_best
 from serjax.training.state import Variables
-from serjax.training.task import AntiTransfer
+from serjax.training.task import (
+    AntiTransfer,
+    RunConfig,
+    abstract_variables,
+    build_front_end,
+    build_model,
+    input_shape,
+)
 
 UNTRAINED = "untrained"
 """The teacher that is the network itself before training, from other weights: a control."""
@@ -139,11 +146,8 @@ class AntiTransferLoss:
         teachers: Sequence[tuple[nn.Module, Variables]],
     ) -> None:
         self._model, self._front_end, self._specs = model, front_end, specs
-        x = jax.ShapeDtypeStruct((1, *front_end.input_shape), jnp.float32)
-        mask = jax.ShapeDtypeStruct(x.shape[:2], jnp.bool_)
-        _, features = jax.eval_shape(
-            lambda v, x, mask: model.apply(v, x, mask=mask), abstract, x, mask
-        )
+        x, mask = _input(front_end)
+        features = _features(model, abstract, front_end)
         shared = x if _behind(model) is None else features["embedding"]
         self._embedding_layers = [
             freeze.leaf_path(keys)[:-1]
@@ -323,6 +327,30 @@ class AntiTransferLoss:
 def _positions(features: jax.Array) -> jax.Array:
     """`[batch, ..., channels]` -> `[batch, positions, channels]`."""
     return features.reshape(len(features), -1, features.shape[-1])
+
+
+def _input(front_end: FrontEnd) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    """Shapes of one example and its mask."""
+    x = jax.ShapeDtypeStruct(input_shape(front_end), jnp.float32)
+    return x, jax.ShapeDtypeStruct(x.shape[:2], jnp.bool_)
+
+
+def _features(model: nn.Module, abstract: Variables, front_end: FrontEnd) -> dict[str, Any]:
+    """Shapes of the features that the network gives of one example."""
+    _, features = jax.eval_shape(
+        lambda v, x, mask: model.apply(v, x, mask=mask), abstract, *_input(front_end)
+    )
+    return dict(features)
+
+
+def check_layers(spec: AntiTransfer, student: RunConfig) -> None:
+    """Finds out whether a network has the layers, before a teacher is trained for them.
+
+    Raises:
+        InputError: No such layer.
+    """
+    model, front_end = build_model(student, 2), build_front_end(student)
+    _resolve(spec, _features(model, abstract_variables(model, front_end), front_end))
 
 
 def _resolve(spec: AntiTransfer, features: Mapping[str, Any]) -> tuple[str, ...]:

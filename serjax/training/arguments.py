@@ -24,9 +24,14 @@ _DEFAULTS = RunConfig()
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def _spaced(values: Sequence[float]) -> str:
+    """Numbers as they are typed."""
+    return " ".join(f"{value:g}" for value in values)
+
+
 def add_corpus(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that name one corpus: --dataset, --data-dir, --dataset-option."""
-    add = parser.add_argument
+    add = parser.add_argument_group("corpus").add_argument
     add("--dataset", default=_DEFAULTS.dataset, help=f"{', '.join(data.names())} (%(default)s)")
     add("--data-dir", help="folder of the corpus; the embedded one needs none")
     add(
@@ -41,14 +46,23 @@ def add_corpus(parser: argparse.ArgumentParser) -> None:
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of model and training, and --out, --resume, --skip-bad-files."""
-    add = parser.add_argument
+    add = parser.add_argument_group("model").add_argument
     add(
         "--model",
         default=_DEFAULTS.model,
         help="see `python -m serjax.models`; or knn, lda, rda, svm (%(default)s)",
     )
+    add(
+        "--model-option",
+        type=key_value,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a field of the model, such as dropout_rate=0.3; may be repeated",
+    )
     add("--target", help="emotion, speaker or text (emotion; text where there are no emotions)")
     add("--labels", help=f"emotions kept, and their names: {', '.join(data.labels.names())} (all)")
+    add = parser.add_argument_group("training").add_argument
     add("--epochs", type=int, help="at most (as suits model and corpus)")
     add("--batch-size", type=int, help="(as suits the model)")
     add("--learning-rate", type=float, help="the highest (as suits the model)")
@@ -68,7 +82,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         nargs=3,
         default=_DEFAULTS.staircase,
         metavar=("HOLD", "EVERY", "FACTOR"),
-        help="epochs before the first change, epochs between changes, factor (%(default)s)",
+        help="epochs before the first change, epochs between changes, factor "
+        f"({_spaced(_DEFAULTS.staircase)})",
     )
     add("--weight-decay", type=float, default=_DEFAULTS.weight_decay, help="(%(default)s)")
     add(
@@ -77,6 +92,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULTS.patience,
         help="epochs without a lower validation loss before it stops (%(default)s)",
     )
+    add = parser.add_argument_group("input").add_argument
     add(
         "--augment",
         default=_DEFAULTS.augmentation,
@@ -96,6 +112,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         metavar=("ROWS", "COLUMNS"),
         help="size that inputs are resized to, frames by bins (as the model's paper has it)",
     )
+    add = parser.add_argument_group("devices and memory").add_argument
     add("--dtype", default=_DEFAULTS.dtype, help="float32 or bfloat16 (%(default)s)")
     add(
         "--parallel",
@@ -132,6 +149,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULTS.stream,
         help="read a corpus of --dataset tfds in every epoch anew (if it is above 2 GiB)",
     )
+    add = parser.add_argument_group("weights to start from").add_argument
     add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
     add(
         "--embedding",
@@ -146,23 +164,16 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         metavar="LAYERS[=STEP]",
         help="layers, as a regular expression, that train from a step on, or never; repeatable",
     )
+    add = parser.add_argument_group("run").add_argument
     add("--seed", type=int, default=_DEFAULTS.seed, help="(%(default)s)")
     add("--out", type=Path, help="folder for the results (one below runs/, named after the run)")
     add("--resume", action="store_true", help="go on with what was interrupted in the folder")
     add("--skip-bad-files", action="store_true", help="train on the other files, and list them")
-    add(
-        "--model-option",
-        type=key_value,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a field of the model, such as dropout_rate=0.3; may be repeated",
-    )
 
 
 def add_split(parser: argparse.ArgumentParser, default: str = _DEFAULTS.split) -> None:
     """Adds the flags of one division: --split, --fractions, --fold, --parts-file."""
-    add = parser.add_argument
+    add = parser.add_argument_group("parts").add_argument
     add(
         "--split",
         default=default,
@@ -175,7 +186,7 @@ def add_split(parser: argparse.ArgumentParser, default: str = _DEFAULTS.split) -
         nargs=3,
         default=_DEFAULTS.fractions,
         metavar=("TRAIN", "VALIDATION", "TEST"),
-        help="shares of the parts (%(default)s)",
+        help=f"shares of the parts ({_spaced(_DEFAULTS.fractions)})",
     )
     add("--fold", help="one fold of how many, such as 2/5; all of them: cross_validate.py")
     add("--parts-file", help="CSV file of path and part, for --split given")
@@ -183,7 +194,7 @@ def add_split(parser: argparse.ArgumentParser, default: str = _DEFAULTS.split) -
 
 def add_anti_transfer(parser: argparse.ArgumentParser) -> None:
     """Adds --anti-transfer, --at-layer, --at-beta, --at-aggregation."""
-    add = parser.add_argument
+    add = parser.add_argument_group("anti-transfer").add_argument
     add(
         "--anti-transfer",
         action="append",
@@ -209,7 +220,7 @@ def add_anti_transfer(parser: argparse.ArgumentParser) -> None:
 
 def add_distributed(parser: argparse.ArgumentParser) -> None:
     """Adds the flag of several processes that train as one: --distributed."""
-    parser.add_argument(
+    parser.add_argument_group("several processes").add_argument(
         "--distributed",
         nargs="*",
         metavar="COORDINATOR PROCESSES PROCESS",
@@ -270,7 +281,15 @@ def _frozen(text: str) -> tuple[str, int | None]:
 
 
 def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
-    """The configuration that the flags of `add_training` ask for, and others besides."""
+    """The configuration that the flags of `add_training` ask for, and others besides.
+
+    Raises:
+        InputError: A staircase for another schedule.
+    """
+    if tuple(arguments.staircase) != _DEFAULTS.staircase and arguments.schedule != "staircase":
+        raise InputError(
+            f"--staircase: expected with --schedule staircase, found with {arguments.schedule}"
+        )
     return RunConfig(
         model=arguments.model,
         target=arguments.target,

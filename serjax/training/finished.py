@@ -7,6 +7,7 @@ import flax.linen as nn
 
 from serjax import models, report
 from serjax.errors import InputError
+from serjax.files import PathLike
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.state import Variables
 from serjax.training.task import RunConfig, abstract_variables, build_front_end, build_model
@@ -28,7 +29,7 @@ class FinishedRun(NamedTuple):
     variables: Variables
 
 
-def load_best(folder: Path, model: str | None = None, **options: Any) -> FinishedRun:
+def load_best(folder: PathLike, model: str | None = None, **options: Any) -> FinishedRun:
     """Loads the best weights of a run.
 
     Args:
@@ -40,6 +41,7 @@ def load_best(folder: Path, model: str | None = None, **options: Any) -> Finishe
         InputError: The folder holds no finished run, one of another model, or one whose
             checkpoint does not fit.
     """
+    folder = Path(folder)
     for name in ("config.json", "metrics.json"):
         if not (folder / name).is_file():
             raise InputError(
@@ -55,6 +57,10 @@ def load_best(folder: Path, model: str | None = None, **options: Any) -> Finishe
             f"{described['model']}"
         )
     metrics = report.read_metrics(folder / "metrics.json")
+    if "best_step" not in metrics:
+        raise InputError(
+            f"{folder}: expected one run, whose weights are kept; found several, in sub-folders"
+        )
     config = RunConfig(
         model=described["model"],
         dtype="float32" if "dtype" in options else described["dtype"],

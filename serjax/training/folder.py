@@ -11,9 +11,12 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError
+from serjax.files import PathLike
 from serjax.training import distributed
 
 _LOCK = ".lock"
+_CONFIG = "config.json"
+_CHECKPOINTS = "checkpoints"
 
 
 def is_finished(folder: Path) -> bool:
@@ -36,6 +39,33 @@ def _holds_run(folder: Path) -> bool:
     return folder.exists() and any(file.name != _LOCK for file in folder.iterdir())
 
 
+def _nothing_saved(folder: Path) -> bool:
+    """Whether a run ended there before its first checkpoint, so that nothing is lost with it."""
+    if any(file.name not in (_LOCK, _CONFIG, _CHECKPOINTS) for file in folder.iterdir()):
+        return False
+    return not any(file.is_file() for file in (folder / _CHECKPOINTS).rglob("*"))
+
+
+def check_free(folder: Path, resume: bool) -> None:
+    """Finds out whether a run may have a folder, which can be done before the corpus is read.
+
+    Args:
+        folder: The folder asked for.
+        resume: Whether a run in it is to be continued.
+
+    Raises:
+        InputError: It is a file, or there is something in it that would be lost.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder for the run, found a file")
+    if _holds_run(folder) and not resume and not _nothing_saved(folder):
+        raise InputError(
+            f"{folder}: expected a new or empty folder, found "
+            f"{'another run' if (folder / _CONFIG).exists() else 'other files'}; "
+            "choose another --out, or go on with that run by --resume"
+        )
+
+
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Keeps other processes' runs out of a folder; the system lets go when this one is killed."""
@@ -56,7 +86,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_folder(
-    out: Path | None,
+    out: PathLike | None,
     resume: bool,
     described: dict[str, Any],
     fixed: Sequence[str],
@@ -84,7 +114,7 @@ def open_folder(
 
 
 def _opened(
-    out: Path | None,
+    out: PathLike | None,
     resume: bool,
     described: dict[str, Any],
     fixed: Sequence[str],
@@ -96,17 +126,10 @@ def _opened(
         taken, free = _default_folders(described)
         folder = taken[-1] if resume and taken else free
     else:
-        folder = out
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder for the run, found a file")
-    config_path = folder / "config.json"
-    if _holds_run(folder) and not resume:
-        raise InputError(
-            f"{folder}: expected a new or empty folder, found "
-            f"{'another run' if config_path.exists() else 'other files'}; "
-            "choose another --out, or go on with that run by --resume"
-        )
-    if resume and config_path.exists():
+        folder = Path(out)
+    check_free(folder, resume)
+    config_path = folder / _CONFIG
+    if resume and config_path.exists() and not _nothing_saved(folder):
         before = report.read_config(config_path)
         now = json.loads(json.dumps(described))
         changed = [key for key in (*fixed, "classes", "utterances") if before.get(key) != now[key]]

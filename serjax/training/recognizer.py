@@ -1,13 +1,13 @@
 """A trained model, taken from its run folder."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
 
 from serjax.data import batches
 from serjax.errors import InputError
+from serjax.files import PathLike
 from serjax.training.evaluate import Evaluator
 from serjax.training.finished import load_best
 from serjax.training.task import build_front_end
@@ -29,7 +29,7 @@ class Recognizer:
         InputError: The folder holds no finished run, or one whose checkpoint does not fit.
     """
 
-    def __init__(self, folder: Path, batch_size: int = 20) -> None:
+    def __init__(self, folder: PathLike, batch_size: int = 20) -> None:
         run = load_best(folder)
         self.classes: list[str] = run.classes
         self._front_end = build_front_end(run.config)
@@ -48,9 +48,13 @@ class Recognizer:
             `[waveforms, classes]` float64.
 
         Raises:
-            InputError: A waveform is shorter than `shortest`.
+            InputError: A waveform is shorter than `shortest`, or has another axis than samples.
         """
         for index, waveform in enumerate(waveforms):
+            if np.ndim(waveform) != 1:
+                raise InputError(
+                    f"waveform {index}: expected [samples], found the shape {np.shape(waveform)}"
+                )
             if len(waveform) < self.shortest:
                 raise InputError(
                     f"waveform {index}: expected at least {self.shortest} samples at "

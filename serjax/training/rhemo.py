@@ -21,6 +21,7 @@ from serjax import losses, pretrained, report
 from serjax.data import batches, dimensions
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
+from serjax.files import PathLike
 from serjax.models.rhemo import DIMENSIONS
 from serjax.training import evaluate, freeze, results
 from serjax.training.calls import resident
@@ -380,7 +381,7 @@ def _joined(loops: list[LoopState]) -> LoopState:
 def pretrain(
     config: RHEmoConfig,
     *,
-    out: Path | None = None,
+    out: PathLike | None = None,
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,

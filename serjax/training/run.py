@@ -16,6 +16,7 @@ from rich.console import Console
 from serjax import models, pretrained, report
 from serjax.data.batches import Examples
 from serjax.errors import InputError
+from serjax.files import PathLike
 from serjax.frontend import FrontEnd
 from serjax.training import (
     baseline,
@@ -34,7 +35,7 @@ from serjax.training.described import described, device
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.epochs import Epochs
 from serjax.training.evaluate import scores
-from serjax.training.folder import open_folder
+from serjax.training.folder import check_free, open_folder
 from serjax.training.loop import Display, LoopState, StopRequest, train
 from serjax.training.optimizers import learning_rate, make_optimizer, rate_after
 from serjax.training.reading import Recordings
@@ -132,7 +133,7 @@ def _with_references(
 def run(
     config: RunConfig,
     *,
-    out: Path | None = None,
+    out: PathLike | None = None,
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,
@@ -167,6 +168,14 @@ def run(
     console = console or Console(quiet=not distributed.is_first())
     clock = Clock()
     config.check()
+    if config.initial is not None and not Path(config.initial).exists():
+        raise InputError(f"initial: expected the folder of a run, or a file: no {config.initial}")
+    out = None if out is None else Path(out)
+    if out is not None:
+        distributed.by_first(functools.partial(check_free, out, resume))
+    for name, given in (("profile", profile), ("tensorboard", events)):
+        if given and config.model not in models.names():
+            raise InputError(f"{name}: expected none with {config.model}, which takes no steps")
     if profile is not None:
         profiling.check(profile)
     if events:
@@ -236,10 +245,11 @@ def open_run(job: Job, described: dict[str, Any], fixed: Sequence[str], size: st
     opened = open_folder(job.out, job.resume, described, fixed, console)
     folder = job.stack.enter_context(opened)
     tested = described["test_dataset"]
+    sizes = ", ".join(f"{part} {count:,}" for part, count in described["utterances"].items())
     console.print(
         f"[bold]{described['model']}[/bold]{size} on {described['dataset']}"
         f"{f', tested on {tested}' if tested else ''}: "
-        f"{described['utterances']} utterances, {len(described['classes'])} classes; {device()}",
+        f"{sizes} utterances, {len(described['classes'])} classes; {device()}",
         highlight=False,
         soft_wrap=True,
     )
@@ -285,8 +295,6 @@ def finish_network_run(
 def _classical(job: Job) -> Path:
     """The run of a classical model. It takes seconds, so resuming starts it anew."""
     config, task, console, clock = job.config, job.task, job.console, job.clock
-    if job.profile is not None:
-        raise InputError(f"profile: expected none with {config.model}, which takes no steps")
     fixed = [f.name for f in dataclasses.fields(config)]
     folder = open_run(job, described(config, task, job.command), fixed, "")
     with console.status("fitting"):

@@ -11,6 +11,7 @@ from rich.console import Console
 from serjax import report
 from serjax.data import splits
 from serjax.errors import InputError, unknown_name
+from serjax.files import PathLike
 from serjax.training import distributed
 from serjax.training.described import device, versions
 from serjax.training.folder import is_finished, open_folder
@@ -26,7 +27,7 @@ def cross_validate(
     folds: int | None = None,
     seeds: int = 1,
     members: int = 1,
-    out: Path | None = None,
+    out: PathLike | None = None,
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,
@@ -57,6 +58,8 @@ def cross_validate(
     """
     if config.split not in splits.protocols():
         raise splits.SplitError(f"{config.split}: expected {', '.join(splits.protocols())}")
+    if folds is not None and folds < 3:
+        raise InputError(f"folds: expected at least 3, found {folds}")
     if together not in CHOICES:
         raise InputError(unknown_name("together", together, CHOICES))
     if config.split.startswith("leave_one_"):
@@ -83,7 +86,7 @@ def cross_corpus(
     *,
     seeds: int = 1,
     members: int = 1,
-    out: Path | None = None,
+    out: PathLike | None = None,
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,
@@ -153,7 +156,7 @@ def _run_all(
     series: Mapping[str, RunConfig],
     members: int,
     title: str,
-    out: Path | None,
+    out: PathLike | None,
     resume: bool,
     console: Console,
     command: list[str],

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError, unknown_name
-from serjax.training.anti_transfer import UNTRAINED
+from serjax.training.anti_transfer import UNTRAINED, check_layers
 from serjax.training.folder import is_finished
 from serjax.training.reading import Recordings, read
 from serjax.training.run import run
@@ -62,6 +62,10 @@ class Sweep:
                 raise InputError(f"layers: expected numbers from 1 on, found {layer}")
         for student in self._students():
             student.check()
+        if any(METHODS[method] for method in self.methods):
+            term = AntiTransfer(UNTRAINED, tuple(map(str, self.layers)))
+            for model in self.models:
+                check_layers(term, dataclasses.replace(self.base, model=model))
 
     def _students(self) -> Iterator[RunConfig]:
         for model in self.models:

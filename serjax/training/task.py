@@ -1,6 +1,7 @@
 """What a run is to do: its configuration, and the corpus read, checked, split and laid out."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -199,8 +200,12 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}: expected at least 1, found {value}")
-        if self.learning_rate is not None and not self.learning_rate > 0:
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate: expected more than 0, found {self.learning_rate}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed: expected 0 to 2**32 - 1, found {self.seed}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(f"weight_decay: expected 0 or more, found {self.weight_decay}")
         if self.optimizer not in OPTIMIZERS:
             raise InputError(unknown_name("optimizer", self.optimizer, OPTIMIZERS))
         if self.schedule not in SCHEDULES:
@@ -224,6 +229,8 @@ class RunConfig:
         known = (*models.names(), *classical.names())
         if self.model not in known:
             raise InputError(unknown_name("model", self.model, known))
+        if self.model in models.names():
+            models.create(self.model, 2, **self.model_options)
         build_front_end(self)
         if self.model in classical.names():
             self._check_classical()

@@ -9,7 +9,7 @@ from rich.console import Console
 from serjax import report
 from serjax.errors import InputError, unknown_name
 from serjax.training import distributed
-from serjax.training.anti_transfer import UNTRAINED
+from serjax.training.anti_transfer import UNTRAINED, check_layers
 from serjax.training.run import run
 from serjax.training.task import AntiTransfer, RunConfig
 
@@ -99,7 +99,7 @@ def with_teacher(
     """The same with the teacher's folder, where a task is named instead, see `find_or_train`.
 
     Raises:
-        InputError: Neither a folder nor a task.
+        InputError: Neither a folder nor a task, or a layer that the student does not have.
     """
     if term.teacher == UNTRAINED or distributed.by_first(Path(term.teacher).exists):
         return term
@@ -108,5 +108,6 @@ def with_teacher(
             "anti-transfer: expected the folder of a finished run, or "
             f"{' or '.join((*TASKS, UNTRAINED))}; found neither in {term.teacher!r}"
         )
+    check_layers(term, student)
     folder = find_or_train(term.teacher, student, console, command)
     return dataclasses.replace(term, teacher=str(folder))

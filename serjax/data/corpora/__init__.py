@@ -33,6 +33,11 @@ def _load_joined(corpora: Mapping[str, str]) -> Corpus:
     Raises:
         CorpusError: An unknown corpus, one that has no folder, or fewer than two.
     """
+    if not isinstance(corpora, Mapping):
+        raise CorpusError(
+            "joined: expected corpora with their folders, such as {'tess': 'TESS', 'savee': "
+            f"'SAVEE'}}, found {corpora!r}"
+        )
     known = [name for name in LOADERS if name not in ("joined", "synthetic")]
     for name in corpora:
         if name not in known:
