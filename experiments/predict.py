@@ -30,6 +30,11 @@ def _parser() -> Parser:
     return parser
 
 
+def _best(classes: list[str], probabilities: list[float]) -> str:
+    """The class that is recognized."""
+    return classes[max(range(len(classes)), key=probabilities.__getitem__)]
+
+
 def _print_table(classes: list[str], rows: list[tuple[str, list[float]]]) -> None:
     console = Console()
     if not console.is_terminal:
@@ -40,7 +45,7 @@ def _print_table(classes: list[str], rows: list[tuple[str, list[float]]]) -> Non
     for name in classes:
         table.add_column(Text(f"{name} %"), justify="right", no_wrap=True)
     for path, probabilities in rows:
-        best = classes[max(range(len(classes)), key=probabilities.__getitem__)]
+        best = _best(classes, probabilities)
         cells = [f"{100 * p:.1f}" for p in probabilities]
         table.add_row(Text(path), Text(best), *cells)
     console.print(table)
@@ -63,14 +68,18 @@ def main() -> int:
     rows = list(zip(arguments.files, probabilities, strict=True))
     if arguments.format == "json":
         result = [
-            {"file": path, "probabilities": dict(zip(recognizer.classes, p, strict=True))}
+            {
+                "file": path,
+                "predicted": _best(recognizer.classes, p),
+                "probabilities": dict(zip(recognizer.classes, p, strict=True)),
+            }
             for path, p in rows
         ]
         print(json.dumps(result, indent=2))
     elif arguments.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["file", *(f"p_{name}" for name in recognizer.classes)])
-        writer.writerows([path, *p] for path, p in rows)
+        writer.writerow(["file", "predicted", *(f"p_{name}" for name in recognizer.classes)])
+        writer.writerows([path, _best(recognizer.classes, p), *p] for path, p in rows)
     else:
         _print_table(recognizer.classes, rows)
     return 0

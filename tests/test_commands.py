@@ -317,11 +317,14 @@ class TestPredict:
         soundfile.write(path, corpus.read(utterance, 16000), 16000, subtype="FLOAT")
         status, output, errors = predict(finished, path, "--format", "json")
         assert status == 0, errors
-        found = json.loads(output)[0]["probabilities"]
+        (result,) = json.loads(output)
+        found = result["probabilities"]
+        assert result["predicted"] == max(found, key=found.get)
         assert found == pytest.approx({name: float(row[f"p_{name}"]) for name in found}, abs=1e-4)
         _, output, _ = predict(finished, path, "--format", "csv")
         read = next(csv.DictReader(io.StringIO(output)))
         assert {name: float(read[f"p_{name}"]) for name in found} == found
+        assert read["predicted"] == result["predicted"]
         _, output, _ = predict(finished, path)
         line = output.splitlines()[1]  # of a pipe's table, which is as wide as its longest path
         assert line.split()[:2] == [str(path), max(found, key=found.get)]

@@ -227,7 +227,7 @@ def _labelled(corpus: Corpus, target: str) -> Corpus:
     """The utterances that have a target, with a note on the others."""
     named = [i for i, value in enumerate(corpus.column(target)) if value is not None]
     if not named:
-        raise InputError(f"{corpus.name}: no utterance has a {target}")
+        raise InputError(f"{corpus.name}: expected utterances with {target}, found none")
     if len(named) == len(corpus):
         return corpus
     note = f"{len(corpus) - len(named)} utterances without {target} left out"
