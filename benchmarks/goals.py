@@ -55,8 +55,8 @@ def _rows(results: Results, suite: str, dtype: str = "float32", **values: Any) -
     ]
 
 
-def _missing(command: str) -> Standing:
-    return Standing(f"needs `{command}`", None)
+def _missing(options: str) -> Standing:
+    return Standing(f"needs `python benchmarks/run.py {options}`", None)
 
 
 def _told(values: tuple[float, float, float], unit: str) -> str:
@@ -118,13 +118,14 @@ def _training_step(results: Results) -> Standing:
     # Mixed precision is what PyTorch is best at, where that was measured.
     for dtype in ("bfloat16", "float32"):
         ours = _rows(results, "models", dtype, form="real")
-        theirs = _rows(results, "models", dtype, form="PyTorch, compiled")
-        samples = {row["model"]: np.array(row["step_ms_samples"]) for row in theirs}
-        ratios = {
-            row["model"]: (samples[row["model"]] / row["step_ms_samples"]).tolist()
-            for row in ours
-            if row["model"] in samples
-        }
+        theirs = [row for row in _rows(results, "models", dtype) if "PyTorch" in row["form"]]
+        ratios = {}
+        for row in ours:
+            # PyTorch's compiler slows some networks down; each is taken at its best.
+            peers = [other for other in theirs if other["model"] == row["model"]]
+            if peers:
+                best = np.array(min(peers, key=lambda peer: peer["step_ms"])["step_ms_samples"])
+                ratios[row["model"]] = (best / row["step_ms_samples"]).tolist()
         if ratios:
             mean = _geometric_mean(list(ratios.values()))
             told = f"{_told(mean, 'x faster')}, {dtype}, {', '.join(ratios)}"
@@ -135,7 +136,8 @@ def _training_step(results: Results) -> Standing:
 def _matrix_units(results: Results) -> Standing:
     rows = _rows(results, "models", "bfloat16", model="vgg16", form="real")
     if not rows or rows[0]["step_gflop"] is None:
-        return _missing("--suite models --models vgg16 --dtype bfloat16")
+        needed = _missing("--suite models --models vgg16 --dtype bfloat16").ours
+        return Standing(f"{needed} on a GPU", None)
     about = next(one for one in results if (one["suite"], one["dtype"]) == ("models", "bfloat16"))
     peak = Ceilings(**about["ceilings"]).bfloat16
     seconds = np.array(rows[0]["step_ms_samples"]) / 1e3
@@ -175,7 +177,7 @@ def _folds(results: Results) -> Standing:
 
 
 def _elsewhere(command: str) -> Callable[[Results], Standing]:
-    return lambda results: _missing(command)
+    return lambda results: Standing(f"needs `python {command}`", None)
 
 
 _RAVDESS = "experiments/cross_validate.py --dataset ravdess --data-dir RAVDESS --protocol "
@@ -201,7 +203,7 @@ GOALS = (
     ),
     Goal(
         "one training step, same model and batch",
-        "PyTorch, compiled, channels last, mixed precision",
+        "PyTorch, channels last, mixed precision, compiled where that is faster",
         "1.3 x faster, geometric mean of the models",
         _training_step,
     ),

@@ -207,8 +207,31 @@ def test_an_interval_that_spans_1_is_a_tie(benchmark, measure):
     tie = measure.comparison("of_real", np.linspace(0.9, 1.2, 9))
     slower = measure.comparison("of_real", np.linspace(1.01, 1.2, 9))
     itself = measure.comparison("of_real", np.ones(9))
-    assert cells(tie, "of_real") == "1.05 [0.938, 1.16] tie"
-    assert "tie" not in cells(slower, "of_real") + cells(itself, "of_real")
+    assert cells(tie, "of_real", "time") == "1.05 [0.94, 1.16] tie"
+    assert "tie" not in cells(slower, "of_real", "time")
+    assert cells(itself, "of_real", "time") == "1"
+
+
+@pytest.mark.parametrize(
+    ("value", "title", "shown"),
+    [
+        (1234.5, "ms", "1,234"),
+        (0.09876, "ms", "0.0988"),
+        (20.0, "MiB", "20.0"),
+        (0.0, "ms", "0"),
+        (0.1234, "% of ceiling", "12.3"),
+        (1_000_000, "parameters", "1,000,000"),
+        (None, "ms", ""),
+    ],
+)
+def test_numbers_have_three_digits(benchmark, value, title, shown):
+    assert benchmark("tables")._shown({"x": value}, "x", title) == shown
+
+
+def test_columns_of_words_are_told_from_numbers(benchmark):
+    suite = types.SimpleNamespace(COLUMNS={"a": "what", "b": "ms", "c": "form"})
+    rows = [{"a": "conv", "b": 1.0, "c": None}, {"a": "dense", "b": None, "c": "block"}]
+    assert benchmark("tables").texts(suite, rows) == ["what", "form"]
 
 
 def test_ceilings_are_rates_of_a_product_and_a_copy(ceilings):
@@ -266,15 +289,15 @@ def test_results_are_written_shown_and_not_measured_again(command, made_up, tmp_
     assert content["commit"] == "0123456789ab"
     assert content["jax"] == jax.__version__
     assert content["rows"][0]["ms_samples"] == [1, 2, 3, 4, 5]
-    assert "| a | real | 3 [2, 4] | 0.333 [0.25, 0.5] |" in (tmp_path / f"{stem}.md").read_text()
+    assert "| a | real | 3.00 [2.00, 4.00] | 0.333 |" in (tmp_path / f"{stem}.md").read_text()
     assert (tmp_path / f"{stem}.png").read_bytes()[:4] == b"\x89PNG"
     results = (tmp_path / "results.md").read_text()
-    assert "| a | real | 3 [2, 4] | 0.333 [0.25, 0.5] |" in results
+    assert "| a | real | 3.00 [2.00, 4.00] | 0.333 |" in results
     assert results.count("| not measured |") == 9
     for told in (content["command"], content["device"], content["date"], "commit 0123456789ab"):
         assert told in results
     page = (tmp_path / "report.html").read_text()
-    assert "<td>3 [2, 4]</td>" in page
+    assert "<td>3.00 [2.00, 4.00]</td>" in page
     assert "What &lt;it&gt; measures." in page
     assert set(re.findall(r"(?:src|srcset|href)='(.{22})", page)) == {"data:image/png;base64,"}
     assert "http://" not in page
@@ -530,13 +553,14 @@ def test_products_of_a_convolution_are_counted_at_the_largest(benchmark):
 
 def test_a_step_is_judged_beside_pytorch_over_all_models(benchmark):
     rows = [
-        {"model": model, "form": form, "step_ms_samples": [ms] * 8}
+        {"model": model, "form": form, "step_ms": ms, "step_ms_samples": [ms] * 8}
         for model, ours, theirs in (("a", 1.0, 1.0), ("b", 1.0, 4.0))
         for form, ms in (("real", ours), ("PyTorch, compiled", theirs), ("PyTorch", 9.0))
     ]
+    rows[-1] |= {"step_ms": 2.25, "step_ms_samples": [2.25] * 8}  # what the compiler slowed down
     found = standing(benchmark, "one training step", made_up_results("models", rows))
-    assert found == ["2 [2, 2] x faster, float32, a, b", "reached"]  # the root of 1 x 4
-    mixed = [{**row, "step_ms_samples": [1.0] * 8} for row in rows]
+    assert found == ["1.5 [1.5, 1.5] x faster, float32, a, b", "reached"]  # the root of 1 x 2.25
+    mixed = [{**row, "step_ms": 1.0, "step_ms_samples": [1.0] * 8} for row in rows]
     both = (made_up_results("models", rows), made_up_results("models", mixed, "bfloat16"))
     assert standing(benchmark, "one training step", *both) == [
         "1 [1, 1] x faster, bfloat16, a, b",
