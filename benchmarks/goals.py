@@ -82,7 +82,7 @@ def _products(results: Results) -> Standing:
     # A real layer is 16 products of blocks; additions weigh least in the largest.
     largest = max(gflop["real"], key=lambda size: gflop["real"][size])
     count = 16 * gflop["eight"][largest] / gflop["real"][largest]
-    told = f"{count:.2f} with their additions, input {largest[0]}, {largest[1]} outputs"
+    told = f"{count:.2f} by the compiler's count, input {largest[0]}, {largest[1]} outputs"
     return Standing(told, round(count) <= 8)
 
 
@@ -107,8 +107,10 @@ def _anti_transfer(results: Results) -> Standing:
     memory = [row["memory_of_none"] for row in rows]
     mean = float(np.exp(np.mean(np.log(memory))))
     worst = max(rows, key=lambda row: row["of_none"])
+    networks = ", ".join(dict.fromkeys(row["layer"].split(",")[0] for row in rows))
+    layers = f"{len(rows)} layers of {networks}"
     told = (
-        f"{_told(time, 'x time')}, {mean:.3g} x memory, geometric means of {len(rows)} layers; "
+        f"{_told(time, 'x time')}, {mean:.3g} x memory, kept, geometric means of {layers}; "
         f"at most {worst['of_none']:.3g} x time ({worst['layer']}), {max(memory):.3g} x memory"
     )
     return Standing(told, time[2] <= 1.05 and mean <= 1.05)

@@ -64,18 +64,19 @@ _QUICK = ("dscnn", "quat_dscnn", "squeezenet", "quat_squeezenet", "vgg16", "quat
 # Candidates for the highest throughput, and the training batch. On a CPU a network of many
 # operations would take a minute for a larger one.
 _BATCHES = {"cpu": (1, 4, 16), "gpu": (1, 8, 32, 128)}
+_QUICK_BATCHES = {"cpu": (1, 16), "gpu": (1, 32)}
 _TRAINING_BATCH = {"cpu": 4, "gpu": 20}
 _MANY_OPERATIONS = 1e10
 _FEW_EXAMPLES = 2
 
 
-def _sizes(architecture: str) -> tuple[tuple[int, ...], int]:
+def _sizes(architecture: str, quick: bool) -> tuple[tuple[int, ...], int]:
     """Batches of inference, and that of training, the same for all algebras."""
     platform = jax.devices()[0].platform
-    batches, training = _BATCHES.get(platform, _BATCHES["gpu"]), _TRAINING_BATCH.get(platform, 20)
     if platform == "cpu" and models.describe(architecture, _CLASSES).operations > _MANY_OPERATIONS:
-        return (1, _FEW_EXAMPLES), _FEW_EXAMPLES
-    return batches, training
+        return (1,) if quick else (1, _FEW_EXAMPLES), _FEW_EXAMPLES
+    batches = _QUICK_BATCHES if quick else _BATCHES
+    return batches.get(platform, batches["gpu"]), _TRAINING_BATCH.get(platform, 20)
 
 
 class Network:
@@ -146,7 +147,7 @@ def _best(seconds: dict[tuple[str, int], np.ndarray], form: str) -> tuple[int, n
 
 def _measured(settings: Settings, architecture: str, names: tuple[str, ...]) -> Rows:
     peak = ceilings.measured().flops(settings.dtype)
-    batches, training = _sizes(architecture)
+    batches, training = _sizes(architecture, settings.quick)
     networks = {name: Network(name, settings.dtype) for name in names}
     steps = made_together(
         {name: functools.partial(network.training, training) for name, network in networks.items()}

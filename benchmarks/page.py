@@ -36,7 +36,7 @@ def write_page(folder: Path, found: Found) -> Path:
             html.section(
                 f"Numbers to beat, {device}",
                 f"<p>Ceilings: {escape(told)}.</p>",
-                _dense(goals.COLUMNS, goals.table(contents), goals.COLUMNS),
+                f"<div class='prose'>{_goals(contents)}</div>",
             )
         )
     for stem, (suite, results) in found.items():
@@ -87,7 +87,9 @@ def _section(path: Path, suite: ModuleType, results: Mapping[str, Any]) -> str:
         f"ceilings: {Ceilings(**results['ceilings']).describe()}",
     ]
     listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    notes = "".join(f"<p class='note'>{escape(text)}</p>" for text in tables.notes(suite))
+    notes = "".join(
+        f"<p class='note'>{escape(text.replace('`', ''))}</p>" for text in tables.notes(suite)
+    )
     rows = [tables.cells(suite, row) for row in results["rows"]]
     return html.section(
         f"{suite.TITLE}, {results['dtype']}",
@@ -97,6 +99,11 @@ def _section(path: Path, suite: ModuleType, results: Mapping[str, Any]) -> str:
         _dense(tuple(suite.COLUMNS.values()), rows, tables.texts(suite, results["rows"])),
         f"<pre><code>{escape(str(results['command']))}</code></pre>",
     )
+
+
+def _goals(contents: Sequence[Mapping[str, Any]]) -> str:
+    rows = [[cell.replace("`", "") for cell in row] for row in goals.table(contents)]
+    return _dense(goals.COLUMNS, rows, goals.COLUMNS)
 
 
 def _dense(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import json
@@ -10,14 +11,17 @@ import time
 import types
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from rich.console import Console
 
 from serjax import models, quaternion
 from serjax.errors import InputError
+from serjax.training.state import create_state
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("STFT", "log-mel", "MFCC", "SpecAugment")
@@ -163,6 +167,43 @@ def test_known_sleeps_are_measured(measure):
     assert shortest["short"] >= 0.01
     assert shortest["long"] >= 0.1
     assert shortest["long"] > 3 * shortest["short"]
+
+
+def test_programs_made_together_are_those_made_alone(measure):
+    x = jnp.arange(4, dtype=jnp.float32)
+    functions = {"sum": jnp.sum, "twice": lambda x: 2 * x, "first": lambda x: x[0]}
+    makes = {
+        name: functools.partial(measure.compile_program, one, x) for name, one in functions.items()
+    }
+    made = measure.made_together(makes)
+    assert list(made) == list(functions)
+    for name, program in made.items():
+        np.testing.assert_array_equal(program.call(*program.arguments), functions[name](x))
+
+
+class Layers(nn.Module):
+    """A convolution, a batch norm and a dense layer."""
+
+    @nn.compact
+    def __call__(self, x):
+        y = nn.Conv(32, (3, 3))(x)
+        y = nn.BatchNorm(use_running_average=True)(y)
+        return nn.Dense(500)(y.reshape(len(y), -1))
+
+
+def test_a_fresh_state_is_that_of_a_run_with_other_kernels(measure):
+    model, optimizer, shape = Layers(), optax.adam(1e-3), (1, 4, 4, 8)
+    expected = create_state(model, optimizer, jax.random.key(0), shape)
+    found, other = (measure.fresh_state(model, optimizer, shape, seed=seed) for seed in (0, 1))
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for mine, own in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert (mine.shape, mine.dtype) == (own.shape, own.dtype)
+        if mine.ndim < 2:  # biases, scales, statistics
+            np.testing.assert_array_equal(mine, own)
+    for layer, fan_in in (("Conv_0", 9 * 8), ("Dense_0", 16 * 32)):
+        kernel = found.params[layer]["kernel"]
+        assert np.std(kernel) == pytest.approx(np.sqrt(2 / fan_in), rel=0.05)  # He et al., 2015
+        assert np.corrcoef(kernel.ravel(), other.params[layer]["kernel"].ravel())[0, 1] < 0.1
 
 
 def test_a_known_allocation_is_measured(measure):
@@ -547,7 +588,7 @@ def test_products_of_a_convolution_are_counted_at_the_largest(benchmark):
         for form, gflop in (("real", real), ("eight", eight))
     ]
     ours, verdict = standing(benchmark, "real products", made_up_results("kernels", rows))
-    assert ours.startswith("8.10 with their additions, input large")
+    assert ours.startswith("8.10 by the compiler's count, input large")
     assert verdict == "reached"
 
 
@@ -641,7 +682,7 @@ def test_growth_is_measured(command, benchmark, monkeypatch, standard_promotion,
 def test_networks_are_measured_side_by_side(
     command, benchmark, monkeypatch, standard_promotion, tmp_path
 ):
-    monkeypatch.setattr(benchmark("models"), "_sizes", lambda name: ((1, 2), 2))
+    monkeypatch.setattr(benchmark("models"), "_sizes", lambda name, quick: ((1, 2), 2))
     arguments = ("--suite", "models", "--models", "quat_dscnn,dscnn", "--rounds", 2)
     assert command(*arguments, "--out", tmp_path) == 0
     real, quat = rows_of(tmp_path / f"models-{jax.default_backend()}-float32.json")
@@ -663,7 +704,7 @@ def test_networks_are_measured_side_by_side(
 def test_torchvisions_networks_compute_ours(
     command, benchmark, monkeypatch, standard_promotion, torchvision, tmp_path, name
 ):
-    monkeypatch.setattr(benchmark("models"), "_sizes", lambda name: ((1,), 2))
+    monkeypatch.setattr(benchmark("models"), "_sizes", lambda name, quick: ((1,), 2))
     arguments = ("--suite", "models", "--models", name, "--rounds", 1, "--peers")
     assert command(*arguments, "--out", tmp_path) == 0
     rows = rows_of(tmp_path / f"models-{jax.default_backend()}-float32.json")
