@@ -50,9 +50,8 @@ FIGURE = Figure(
 )
 
 _UTTERANCES = 500
-# A CPU would take a quarter of a minute for a step of the real network's batch of 20.
-_BATCHES = {"vgg16": {"cpu": 4}}
-_BATCH = 20
+# A CPU would take a quarter of a minute for a step of 20 of the real network.
+_BATCH, _CPU_BATCHES, _QUICK_CPU_BATCHES = 20, {"vgg16": 4}, {"quat_vgg16": 8}
 _LAYERS = dict.fromkeys(("quat_vgg16", "vgg16"), range(1, 14))
 _QUICK_LAYERS = {"quat_vgg16": (2,), "dscnn": (2, 6)}
 
@@ -78,9 +77,10 @@ class _BatchWide(AntiTransferLoss):
 class _Steps:
     """Compiled steps of one network that hand one state on to each other."""
 
-    def __init__(self, name: str) -> None:
-        platform = jax.devices()[0].platform
-        self.batch = _BATCHES.get(name, {}).get(platform, _BATCH)
+    def __init__(self, name: str, quick: bool) -> None:
+        batches_of = _QUICK_CPU_BATCHES if quick else _CPU_BATCHES
+        on_cpu = jax.devices()[0].platform == "cpu"
+        self.batch = batches_of.get(name, _BATCH) if on_cpu else _BATCH
         self.model = models.create(name, 4, dropout_rate=0.1)
         self.front_end = models.front_end(name)
         self._optimizer = optax.adam(1e-4)
@@ -130,7 +130,7 @@ class _Steps:
 def _measured(settings: Settings, name: str, layers: Sequence[int]) -> list[dict[str, Any]]:
     """A row for each convolution and form of one network."""
     rows = []
-    steps = _Steps(name)
+    steps = _Steps(name, settings.quick)
     programs: dict[str, Program] = {}
     for layer in layers:
         loss, wide = steps.loss(layer, AntiTransferLoss), steps.loss(layer, _BatchWide)

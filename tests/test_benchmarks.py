@@ -666,6 +666,27 @@ def test_the_main_job_is_measured_in_a_process_of_its_own(
 
 
 @pytest.mark.slow
+def test_anti_transfer_is_measured_in_every_form(
+    command, benchmark, monkeypatch, standard_promotion, tmp_path
+):
+    module = benchmark("anti_transfer_cost")
+    monkeypatch.setattr(module, "_QUICK_LAYERS", {"dscnn": (1, 2)})
+    monkeypatch.setattr(module, "_UTTERANCES", 8)
+    monkeypatch.setattr(module, "_BATCH", 4)
+    arguments = ("--suite", "anti_transfer", "--quick", "--rounds", 2)
+    assert command(*arguments, "--out", tmp_path) == 0
+    rows = rows_of(tmp_path / f"anti_transfer-{jax.default_backend()}-float32.json")
+    forms = ["none", "kept", "in every step", "batch-wide"]
+    assert [row["form"] for row in rows] == 2 * forms
+    channels = (16, 32)  # of the layers; half a Gram matrix is kept, a byte for each number
+    for layer, size in enumerate(channels):
+        none, kept, *others = rows[4 * layer : 4 * layer + 4]
+        assert none["of_none"] == none["memory_of_none"] == 1
+        assert kept["kept_mib"] * 2**20 == 8 * size * (size + 1) / 2
+        assert {row["kept_mib"] for row in (none, *others)} == {None}
+
+
+@pytest.mark.slow
 def test_growth_is_measured(command, benchmark, monkeypatch, standard_promotion, tmp_path):
     scaling = benchmark("scaling")
     steps = {size: scaling._step("dscnn", "float32", batch=size, utterances=4) for size in (1, 8)}
