@@ -51,7 +51,7 @@ COLUMNS = {
 
 _BATCH = 8
 _DEVICE_BATCH = 16
-_DEVICES = (1, 2, 4)
+_DEVICES, _QUICK_DEVICES = (1, 2, 4), (1, 4)
 _SECONDS = 4
 
 
@@ -201,7 +201,8 @@ def measured_devices(counts: list[int], dtype: str, rounds: int) -> dict[str, An
 def _measured_devices(settings: Settings) -> Rows:
     virtual = jax.devices()[0].platform == "cpu"
     there = max(_DEVICES) if virtual else jax.local_device_count()
-    counts = [count for count in _DEVICES if count <= there]
+    chosen = _QUICK_DEVICES if settings.quick else _DEVICES
+    counts = [count for count in chosen if count <= there]
     arguments = {"counts": counts, "dtype": settings.dtype, "rounds": settings.rounds}
     found = apart.call("scaling", "measured_devices", arguments, devices=there if virtual else 1)
     against, expected = ("devices, virtual", 0.0) if virtual else ("devices", -1.0)
