@@ -111,10 +111,10 @@ def _step(
         drawn = np.random.default_rng(number).integers(0, utterances, batch)
         return (division.split(drawn.astype(np.int32)),)
 
-    program = compile_lowered(step.lower(held[0], examples, *renew(0)), *renew(0))
+    program = compile_lowered(step.lower(held[0], examples, *renew(0), None), *renew(0))
 
     def call(indices: jax.Array) -> Any:
-        held[0], result = program.call(held[0], examples, indices)
+        held[0], result = program.call(held[0], examples, indices, None)
         return result
 
     return dataclasses.replace(program, call=call, renew=renew)
