@@ -205,7 +205,7 @@ def main() -> int:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     console = Console()
     if not console.is_terminal:
-        console.width = 220
+        console.width = 260
     if arguments.compare is not None:
         old, new = arguments.compare
         return changes.print_comparison(old, new, console)

@@ -696,7 +696,8 @@ def test_growth_is_measured(command, benchmark, monkeypatch, standard_promotion,
     found = scaling._measured_devices(benchmark("settings").Settings(1, "float32"))
     assert [row["size"] for row in found] == ["1", "2", "4"]
     assert {row["against"] for row in found} == {"devices, virtual"}
-    assert len({round(row["gflop"], 1) for row in found}) == 1
+    # The same batch; each device makes Adam's update, some 20 operations of 4.5 M parameters.
+    assert [row["gflop"] for row in found] == pytest.approx([found[0]["gflop"]] * 3, rel=0.1)
 
 
 @pytest.mark.slow
