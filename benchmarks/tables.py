@@ -63,8 +63,8 @@ def _shown(row: Mapping[str, Any], column: str, title: str) -> str:
     ends = [row[name] / unit for name in (f"{column}_low", f"{column}_high") if name in row]
     if not ends or column in _WITHOUT_SPREAD:
         return f"{value:,.{decimals}f}"
-    if ends == [value, value]:  # a thing beside itself
-        return f"{value:g}"
+    if value == 1 and ends == [1, 1]:  # a thing beside itself
+        return "1"
     low, high = (f"{end:,.{decimals}f}" for end in ends)
     return f"{value:,.{decimals}f} [{low}, {high}]{' tie' if row.get(f'{column}_tie') else ''}"
 
