@@ -27,7 +27,7 @@ COLUMNS = {
     "form": "form",
     "ms": "ms",
     "hours_per_s": "hours of audio/s",
-    "of_bandwidth": "share of bandwidth",
+    "of_bandwidth": "% of bandwidth",
     "of_serjax": "time of serjax",
 }
 FIGURE = Figure("hours_per_s", "hours of audio per second", ("feature", "batch"))

@@ -55,8 +55,8 @@ def _rows(results: Results, suite: str, dtype: str = "float32", **values: Any) -
     ]
 
 
-def _missing(command: str) -> Standing:
-    return Standing(f"needs `{command}`", None)
+def _missing(options: str) -> Standing:
+    return Standing(f"needs `python benchmarks/run.py {options}`", None)
 
 
 def _told(values: tuple[float, float, float], unit: str) -> str:
@@ -82,7 +82,7 @@ def _products(results: Results) -> Standing:
     # A real layer is 16 products of blocks; additions weigh least in the largest.
     largest = max(gflop["real"], key=lambda size: gflop["real"][size])
     count = 16 * gflop["eight"][largest] / gflop["real"][largest]
-    told = f"{count:.2f} with their additions, input {largest[0]}, {largest[1]} outputs"
+    told = f"{count:.2f} by the compiler's count, input {largest[0]}, {largest[1]} outputs"
     return Standing(told, round(count) <= 8)
 
 
@@ -107,8 +107,10 @@ def _anti_transfer(results: Results) -> Standing:
     memory = [row["memory_of_none"] for row in rows]
     mean = float(np.exp(np.mean(np.log(memory))))
     worst = max(rows, key=lambda row: row["of_none"])
+    networks = ", ".join(dict.fromkeys(row["layer"].split(",")[0] for row in rows))
+    layers = f"{len(rows)} layers of {networks}"
     told = (
-        f"{_told(time, 'x time')}, {mean:.3g} x memory, geometric means of {len(rows)} layers; "
+        f"{_told(time, 'x time')}, {mean:.3g} x memory, kept, geometric means of {layers}; "
         f"at most {worst['of_none']:.3g} x time ({worst['layer']}), {max(memory):.3g} x memory"
     )
     return Standing(told, time[2] <= 1.05 and mean <= 1.05)
@@ -118,13 +120,14 @@ def _training_step(results: Results) -> Standing:
     # Mixed precision is what PyTorch is best at, where that was measured.
     for dtype in ("bfloat16", "float32"):
         ours = _rows(results, "models", dtype, form="real")
-        theirs = _rows(results, "models", dtype, form="PyTorch, compiled")
-        samples = {row["model"]: np.array(row["step_ms_samples"]) for row in theirs}
-        ratios = {
-            row["model"]: (samples[row["model"]] / row["step_ms_samples"]).tolist()
-            for row in ours
-            if row["model"] in samples
-        }
+        theirs = [row for row in _rows(results, "models", dtype) if "PyTorch" in row["form"]]
+        ratios = {}
+        for row in ours:
+            # PyTorch's compiler slows some networks down; each is taken at its best.
+            peers = [other for other in theirs if other["model"] == row["model"]]
+            if peers:
+                best = np.array(min(peers, key=lambda peer: peer["step_ms"])["step_ms_samples"])
+                ratios[row["model"]] = (best / row["step_ms_samples"]).tolist()
         if ratios:
             mean = _geometric_mean(list(ratios.values()))
             told = f"{_told(mean, 'x faster')}, {dtype}, {', '.join(ratios)}"
@@ -135,7 +138,8 @@ def _training_step(results: Results) -> Standing:
 def _matrix_units(results: Results) -> Standing:
     rows = _rows(results, "models", "bfloat16", model="vgg16", form="real")
     if not rows or rows[0]["step_gflop"] is None:
-        return _missing("--suite models --models vgg16 --dtype bfloat16")
+        needed = _missing("--suite models --models vgg16 --dtype bfloat16").ours
+        return Standing(f"{needed} on a GPU", None)
     about = next(one for one in results if (one["suite"], one["dtype"]) == ("models", "bfloat16"))
     peak = Ceilings(**about["ceilings"]).bfloat16
     seconds = np.array(rows[0]["step_ms_samples"]) / 1e3
@@ -175,7 +179,7 @@ def _folds(results: Results) -> Standing:
 
 
 def _elsewhere(command: str) -> Callable[[Results], Standing]:
-    return lambda results: _missing(command)
+    return lambda results: Standing(f"needs `python {command}`", None)
 
 
 _RAVDESS = "experiments/cross_validate.py --dataset ravdess --data-dir RAVDESS --protocol "
@@ -201,7 +205,7 @@ GOALS = (
     ),
     Goal(
         "one training step, same model and batch",
-        "PyTorch, compiled, channels last, mixed precision",
+        "PyTorch, channels last, mixed precision, compiled where that is faster",
         "1.3 x faster, geometric mean of the models",
         _training_step,
     ),

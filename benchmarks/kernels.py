@@ -1,9 +1,16 @@
 """Quaternion kernels: each form against the real layer of the same size and the block form.
 
-Forward and backward, to input and kernel. The block form is what quaternion libraries do: one
-real product of the whole size. Shapes are those of VGG16's layers behind the RH-emo encoder, of
-its dense layers, and of wider networks. With peers, the block form in PyTorch too: concatenated
-weights in its own convolution, channels last, compiled, results and gradients checked.
+Forward and backward, to input and kernel. "real" is the real layer of the same input and outputs.
+"block" is what quaternion libraries do, one real product of the whole size; "eight" makes eight
+products of a quarter of the channels; "stacked" takes the input's components as further examples;
+"chosen" is what the layers take. Shapes are those of VGG16's layers behind the RH-emo encoder, of
+its dense layers, and of wider networks, inputs batch x rows x columns x channels. With peers, the
+block form in PyTorch too: concatenated weights in its own convolution, channels last, compiled,
+results and gradients checked.
+
+GFLOP are the compiler's count before it optimizes, additions included; the ceiling is a large
+matrix product. Temporaries are the memory beside arguments and results. The error is the root mean
+square of the forward result's deviation from the block form in float64, relative to that result's.
 """
 
 import functools
@@ -38,11 +45,11 @@ COLUMNS = {
     "outputs": "outputs",
     "form": "form",
     "ms": "ms",
-    "of_real": "of real",
+    "of_real": "time of real",
     "gflop": "GFLOP",
-    "of_peak": "share of ceiling",
-    "temporary_mib": "MiB",
-    "error": "error",
+    "of_peak": "% of ceiling",
+    "temporary_mib": "temporary MiB",
+    "error": "relative error",
 }
 FIGURE = Figure(
     "of_real", "time of the real layer", ("layer", "input", "outputs"), reference=1, of="real"

@@ -1,17 +1,25 @@
 """Time, operations and memory of compiled programs, compared side by side."""
 
+import concurrent.futures
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 from scipy import stats
 
 from serjax.training import memory
+from serjax.training.state import TrainState, state_of
+
+_Key = TypeVar("_Key")
 
 # A median of fewer values has no 95 % interval: half of all values lie on one side of the true one,
 # and all of five do with probability 2 / 2^5 = 6 %, all of six with 3 %.
@@ -67,9 +75,60 @@ def compile_lowered(lowered: jax.stages.Lowered, *arguments: Any) -> Program:
     )
 
 
+def made_together(makes: Mapping[_Key, Callable[[], Program]]) -> dict[_Key, Program]:
+    """Makes several programs at the same time: to compile one keeps little more than a core busy.
+
+    What their compilation takes says nothing then.
+    """
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = pool.map(lambda make: make(), makes.values())
+        return dict(zip(makes, made, strict=True))
+
+
+def fresh_state(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    input_shape: tuple[int, ...],
+    seed: int = 0,
+) -> TrainState:
+    """The state of a network before its first step, for measurements.
+
+    Kernels are drawn by NumPy, uniform of variance 2 / fan-in: to compile what draws the network's
+    own takes longer than many a measurement. Biases, scales and statistics are the network's own.
+    """
+
+    def variables(key: jax.Array) -> dict[str, Any]:
+        return dict(model.init(key, jnp.zeros(input_shape, jnp.float32)))
+
+    def drawn(path: Any, leaf: Any) -> bool:
+        return path[0].key == "params" and leaf.ndim > 1
+
+    def own(key: jax.Array) -> list[jax.Array]:
+        found = jax.tree_util.tree_leaves_with_path(variables(key))
+        return [leaf for path, leaf in found if not drawn(path, leaf)]
+
+    key, rng = jax.random.key(seed), np.random.default_rng(seed)
+    given = iter(jax.jit(own)(key))
+
+    def filled(path: Any, leaf: Any) -> jax.Array:
+        if not drawn(path, leaf):
+            return next(given)
+        limit = math.sqrt(6 * leaf.shape[-1] / leaf.size)
+        values = rng.random(leaf.shape, np.float32)
+        values -= 0.5
+        values *= 2 * limit
+        return jnp.asarray(values, leaf.dtype)
+
+    abstract = jax.eval_shape(variables, key)
+    return state_of(jax.tree_util.tree_map_with_path(filled, abstract), optimizer)
+
+
 @jax.jit
 def _with_signs(key: jax.Array, x: jax.Array) -> jax.Array:
-    return x * jax.random.rademacher(key, x.shape, x.dtype)
+    # 32 signs of every number drawn: drawing would take a CPU longer than much of what is timed.
+    words = jax.random.bits(key, (-(-x.size // 32), 1), jnp.uint32)
+    bits = (words >> jnp.arange(32, dtype=jnp.uint32)) & 1
+    return jnp.where(bits.reshape(-1)[: x.size].reshape(x.shape) == 1, x, -x)
 
 
 def renewed(program: Program, *places: int) -> Program:

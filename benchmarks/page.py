@@ -1,6 +1,6 @@
 """A folder of results as one page, with figures, and as one Markdown file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from types import ModuleType
@@ -29,14 +29,14 @@ def write_page(folder: Path, found: Found) -> Path:
         The path of the page.
     """
     title = "Speed and memory of serjax"
-    body = [f"<header>\n<h1>{title}</h1>\n</header>\n"]
+    body = [f"<header>\n<h1>{title}</h1>\n<p class='note'>{escape(tables.NOTE)}</p>\n</header>\n"]
     for device, contents in by_device(found).items():
         told = Ceilings(**contents[-1]["ceilings"]).describe()
         body.append(
             html.section(
                 f"Numbers to beat, {device}",
                 f"<p>Ceilings: {escape(told)}.</p>",
-                html.table(goals.COLUMNS, goals.table(contents)),
+                f"<div class='prose'>{_goals(contents)}</div>",
             )
         )
     for stem, (suite, results) in found.items():
@@ -60,9 +60,8 @@ def write_results(folder: Path, found: Found) -> Path:
         "# Speed and memory of serjax",
         "",
         "Written by `benchmarks/run.py`; every table names its command, device, versions and date.",
-        "Times and rates are medians of calls side by side, with quartiles; ratios are medians",
-        "over rounds, with 95 % intervals, and ties where these span 1. Shares are of the ceilings",
-        "that each table names.",
+        "",
+        tables.NOTE,
         "",
     ]
     for device, contents in by_device(found).items():
@@ -88,17 +87,28 @@ def _section(path: Path, suite: ModuleType, results: Mapping[str, Any]) -> str:
         f"ceilings: {Ceilings(**results['ceilings']).describe()}",
     ]
     listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    paragraphs = (suite.__doc__ or "").split("\n\n")[1:]
-    notes = "".join(f"<p class='note'>{escape(text)}</p>" for text in paragraphs)
+    notes = "".join(
+        f"<p class='note'>{escape(text.replace('`', ''))}</p>" for text in tables.notes(suite)
+    )
     rows = [tables.cells(suite, row) for row in results["rows"]]
     return html.section(
         f"{suite.TITLE}, {results['dtype']}",
         f"<ul class='facts'>{listed}</ul>",
         notes,
         _figure(path, suite.FIGURE, results["rows"]),
-        html.table(tuple(suite.COLUMNS.values()), rows),
+        _dense(tuple(suite.COLUMNS.values()), rows, tables.texts(suite, results["rows"])),
         f"<pre><code>{escape(str(results['command']))}</code></pre>",
     )
+
+
+def _goals(contents: Sequence[Mapping[str, Any]]) -> str:
+    rows = [[cell.replace("`", "") for cell in row] for row in goals.table(contents)]
+    return _dense(goals.COLUMNS, rows, goals.COLUMNS)
+
+
+def _dense(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str]) -> str:
+    """A table of many columns, on a page that gives it room."""
+    return f"<div class='dense'>{html.table(columns, rows, texts)}</div>"
 
 
 def _figure(path: Path, drawing: Drawing, rows: Rows) -> str:

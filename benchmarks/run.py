@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -75,11 +76,21 @@ def _commit() -> str:
     return found.stdout.strip()
 
 
-def _about(settings: Settings) -> dict[str, Any]:
+def _device() -> str:
+    """What is measured; a CPU by its model, where the system tells it, and its cores."""
     device = jax.devices()[0]
+    if device.platform != "cpu":
+        return f"{device.device_kind} ({device.platform})"
+    listed = Path("/proc/cpuinfo")
+    told = listed.read_text() if listed.exists() else ""
+    found = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
+    return f"{found[1] if found else platform.machine()}, {os.cpu_count()} cores (cpu)"
+
+
+def _about(settings: Settings) -> dict[str, Any]:
     return {
         "command": shlex.join(["python", *sys.argv]),
-        "device": f"{device.device_kind} ({device.platform})",
+        "device": _device(),
         "jax": jax.__version__,
         "jaxlib": importlib.metadata.version("jaxlib"),
         "flax": flax.__version__,
@@ -192,7 +203,7 @@ def main() -> int:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     console = Console()
     if not console.is_terminal:
-        console.width = 220
+        console.width = 260
     if arguments.compare is not None:
         old, new = arguments.compare
         return changes.print_comparison(old, new, console)

@@ -19,7 +19,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from measure import Program, compile_lowered, interval, scaled, summary, time_together
+from measure import (
+    Program,
+    compile_lowered,
+    fresh_state,
+    interval,
+    made_together,
+    scaled,
+    summary,
+    time_together,
+)
 from settings import Cases, Rows, Settings
 
 from serjax import models, training
@@ -27,7 +36,6 @@ from serjax.data import batches
 from serjax.frontend import FrontEnd
 from serjax.report.powers import Power, plot_powers
 from serjax.training.parallel import UNDIVIDED, Division
-from serjax.training.state import create_state
 from serjax.training.task import input_shape
 
 TITLE = "Growth of a training step"
@@ -43,7 +51,7 @@ COLUMNS = {
 
 _BATCH = 8
 _DEVICE_BATCH = 16
-_DEVICES = (1, 2, 4)
+_DEVICES, _QUICK_DEVICES = (1, 2, 4), (1, 4)
 _SECONDS = 4
 
 
@@ -95,7 +103,7 @@ def _step(
     packed = batches.pack(list(waveforms), labels, size, room=front_end.segment_samples)
     examples = division.replicate(packed)
     optimizer, key = optax.adam(1e-4), jax.random.key(0)
-    state = create_state(model, optimizer, key, input_shape(front_end))
+    state = fresh_state(model, optimizer, input_shape(front_end))
     held = [division.replicate(state)]
     step = training.make_train_step(model, front_end, optimizer, key, 4, division=division)
 
@@ -103,10 +111,10 @@ def _step(
         drawn = np.random.default_rng(number).integers(0, utterances, batch)
         return (division.split(drawn.astype(np.int32)),)
 
-    program = compile_lowered(step.lower(held[0], examples, *renew(0)), *renew(0))
+    program = compile_lowered(step.lower(held[0], examples, *renew(0), None), *renew(0))
 
     def call(indices: jax.Array) -> Any:
-        held[0], result = program.call(held[0], examples, indices)
+        held[0], result = program.call(held[0], examples, indices, None)
         return result
 
     return dataclasses.replace(program, call=call, renew=renew)
@@ -172,7 +180,7 @@ def _measured(
     sizes: tuple[int, ...],
     make: Callable[[int], Program],
 ) -> Rows:
-    steps = {size: make(size) for size in sizes}
+    steps = made_together({size: functools.partial(make, size) for size in sizes})
     return _rows(against, network, expected, _together(steps, settings.rounds))
 
 
@@ -185,14 +193,16 @@ def measured_devices(counts: list[int], dtype: str, rounds: int) -> dict[str, An
         # What is counted is one device's part of a step.
         return dataclasses.replace(made, operations=scaled(made.operations, 1 / count))
 
-    found = _together({count: step(count) for count in counts}, rounds)
+    steps = made_together({count: functools.partial(step, count) for count in counts})
+    found = _together(steps, rounds)
     return {str(count): one for count, one in found.items()}
 
 
 def _measured_devices(settings: Settings) -> Rows:
     virtual = jax.devices()[0].platform == "cpu"
     there = max(_DEVICES) if virtual else jax.local_device_count()
-    counts = [count for count in _DEVICES if count <= there]
+    chosen = _QUICK_DEVICES if settings.quick else _DEVICES
+    counts = [count for count in chosen if count <= there]
     arguments = {"counts": counts, "dtype": settings.dtype, "rounds": settings.rounds}
     found = apart.call("scaling", "measured_devices", arguments, devices=there if virtual else 1)
     against, expected = ("devices, virtual", 0.0) if virtual else ("devices", -1.0)
@@ -236,7 +246,7 @@ def cases(settings: Settings) -> Cases:
             "utterances of the corpus",
             f"dscnn, batch {_BATCH}",
             0.0,
-            (64, 256, 1024) if quick else (64, 256, 1024, 4096),
+            (64, 1024) if quick else (64, 256, 1024, 4096),
             lambda size: _step("dscnn", dtype, utterances=size),
         ),
     }

@@ -67,8 +67,10 @@ def fsdd_directory() -> Path:
 @pytest.fixture(scope="module")
 def standard_promotion() -> Iterator[None]:
     """For tests that train: Optax promotes implicitly, which the strict rules forbid."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+    # Not as a context, which other threads would not share.
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
+    yield
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,8 @@ def plot_dots(
     """
     if not dots:
         raise ValueError("expected at least one dot, got none")
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     theme = _DARK if dark else _LIGHT
     rows = list(dict.fromkeys(dot.row for dot in dots))
     series = list(dict.fromkeys(dot.series for dot in dots))
@@ -83,7 +85,10 @@ def plot_dots(
         if reference is not None:
             axes.axvline(reference, color=theme.muted, lw=0.8, zorder=0)
         axes.set_xscale("log")
+        # Within a decade, powers of ten alone would leave a scale without numbers.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks(range(len(rows)), rows)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)

@@ -3,7 +3,7 @@
 import base64
 import importlib.resources
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -47,12 +47,26 @@ def section(title: str, *content: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n{inner}\n</section>\n"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of text whose first column names the row."""
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], texts: Collection[str] = ()
+) -> str:
+    """A table of text whose first column names the row.
+
+    Args:
+        columns: Titles.
+        rows: Cells.
+        texts: Titles of columns of words, which begin at the left; numbers end at the right.
+    """
+    kinds = [" class='text'" if name in texts else "" for name in columns]
+    head = "".join(
+        f"<th scope='col'{kind}>{escape(name)}</th>"
+        for name, kind in zip(columns, kinds, strict=True)
+    )
     body = "".join(
         f"<tr><th scope='row'>{escape(name)}</th>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        + "".join(
+            f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(cells, kinds[1:], strict=True)
+        )
         + "</tr>"
         for name, *cells in rows
     )

@@ -55,6 +55,8 @@ def plot_powers(
     """
     if not powers:
         raise ValueError("expected at least one panel, got none")
+    from matplotlib.ticker import LogLocator
+
     theme = _DARK if dark else _LIGHT
     columns = min(len(powers), _COLUMNS)
     rows = -(-len(powers) // columns)
@@ -78,6 +80,7 @@ def plot_powers(
             axes.set_yscale("log")
             axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
             axes.minorticks_off()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.set_xlabel(power.size)
             axes.legend()
