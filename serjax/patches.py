@@ -1,7 +1,8 @@
-"""A convolution whose derivative by the kernel suits CPUs."""
+"""Convolutions whose derivative by the kernel suits CPUs."""
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from jax import lax
 # the cache.
 _PIECE_BYTES = 4 * 2**20
 # With fewer products in all, or of one position, there is nothing to gain.
-_FEWEST_PRODUCTS = 2**23
+_FEWEST_PRODUCTS = 2**24
 _FEWEST_OF_POSITION = 64
 
 Pairs = tuple[tuple[int, int], ...]
@@ -102,6 +103,7 @@ def _backward(
         strides,
         dilation,
         precision,
+        _PIECE_BYTES,
     )
     return jax.vjp(of_x, x)[1](gradient)[0], of_kernel.astype(kernel.dtype)
 
@@ -109,6 +111,110 @@ def _backward(
 _with_own_gradient.defvjp(_forward, _backward)
 
 
+def conv_transpose(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: Steps,
+    padding: str | Sequence[tuple[int, int]],
+    precision: Any = None,
+) -> jax.Array:
+    """Real transposed convolution as `jax.lax.conv_transpose`, channels last.
+
+    Its derivative by the kernel is made as that of `conv`: XLA's CPU backend takes 30 times as
+    long for it as for the transposed convolution itself.
+
+    Args:
+        x: `[batch, *space, inputs]`.
+        kernel: `[*window, inputs, outputs]`.
+        strides: One per axis.
+        padding: "SAME", "VALID", or a pair per axis of the input spread by the strides.
+        precision: As in `jax.lax.conv_transpose`.
+
+    Returns:
+        `[batch, *space', outputs]`.
+    """
+    pairs = tuple(
+        _around_spread(extent, stride, padding)
+        if isinstance(padding, str)
+        else (padding[axis][0], padding[axis][1])
+        for axis, (extent, stride) in enumerate(zip(kernel.shape, strides, strict=False))
+    )
+    few = math.prod(x.shape[:-1]) * math.prod(kernel.shape) < _FEWEST_PRODUCTS
+    own = jax.default_backend() == "cpu" and not few
+    return (_transposed_with_own_gradient if own else _transposed)(
+        x, kernel, strides, pairs, precision
+    )
+
+
+def _around_spread(extent: int, stride: int, padding: str) -> tuple[int, int]:
+    """What `jax.lax.conv_transpose` means by "SAME" and "VALID", for one axis."""
+    total = extent + stride - 2 + (max(extent - stride, 0) if padding == "VALID" else 0)
+    most_before = padding == "VALID" or stride > extent - 1
+    before = extent - 1 if most_before else -(-total // 2)
+    return before, total - before
+
+
+def _transposed(
+    x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, precision: Any
+) -> jax.Array:
+    space = "DHW"[-len(strides) :]
+    return lax.conv_transpose(
+        x,
+        kernel,
+        strides,
+        padding,
+        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+        precision=precision,
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _transposed_with_own_gradient(
+    x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, precision: Any
+) -> jax.Array:
+    return _transposed(x, kernel, strides, padding, precision)
+
+
+def _transposed_forward(x: jax.Array, kernel: jax.Array, *options: Any) -> tuple[jax.Array, Any]:
+    return _transposed(x, kernel, *options), (x, kernel)
+
+
+def _transposed_backward(
+    strides: Steps, padding: Pairs, precision: Any, saved: Any, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    window, space = kernel.shape[:-2], gradient.shape[1:-1]
+
+    def of_x(x: jax.Array) -> jax.Array:
+        return _transposed(x, kernel, strides, padding, precision)
+
+    # With the window turned around, an input meets the outputs that a convolution with these
+    # strides would see from its place.
+    around = []
+    for extent, size, inputs, stride, (before, _) in zip(
+        window, space, x.shape[1:-1], strides, padding, strict=True
+    ):
+        first = extent - 1 - before
+        around.append((first, (inputs - 1) * stride + extent - first - size, 0))
+    of_kernel = _kernel_gradient(
+        lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *around, (0, 0, 0))),
+        x,
+        window,
+        strides,
+        (1,) * len(window),
+        precision,
+        _PIECE_BYTES,
+    )
+    of_kernel = jnp.flip(of_kernel, range(len(window))).swapaxes(-1, -2)
+    return jax.vjp(of_x, x)[1](gradient)[0], of_kernel.astype(kernel.dtype)
+
+
+_transposed_with_own_gradient.defvjp(_transposed_forward, _transposed_backward)
+
+
+# Compiled apart so that it is traced once for all products of a shape, of which a quaternion layer
+# has eight.
+@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
 def _kernel_gradient(
     x: jax.Array,
     gradient: jax.Array,
@@ -116,6 +222,7 @@ def _kernel_gradient(
     strides: Steps,
     dilation: Steps,
     precision: Any,
+    piece_bytes: int,
 ) -> jax.Array:
     """Sum over all positions of what each sees times its gradient, `[*window, inputs, outputs]`.
 
@@ -125,9 +232,9 @@ def _kernel_gradient(
     batch, rows, *others = gradient.shape[:-1]
     inputs, outputs = x.shape[-1], gradient.shape[-1]
     row_bytes = math.prod(others) * (2 * inputs * math.prod(strides) + outputs) * x.dtype.itemsize
-    images, height = _even(batch, _PIECE_BYTES // (row_bytes * rows)), rows
+    images, height = _even(batch, piece_bytes // (row_bytes * rows)), rows
     if images == 1:
-        height = _even(rows, _PIECE_BYTES // row_bytes)
+        height = _even(rows, piece_bytes // row_bytes)
     # A last piece that is not full is filled up with gradients of zero.
     counts = -(-batch // images), -(-rows // height)
     lacking = [images * counts[0] - batch, height * counts[1] - rows]

@@ -61,12 +61,45 @@ def test_derivatives_are_those_of_xla(case, piece_bytes):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@settings(max_examples=10, deadline=None)
+@given(
+    case=convolutions(),
+    named=st.sampled_from(["SAME", "VALID", None]),
+    piece=st.sampled_from([1, 600]),
+)
+def test_transposed_derivatives_are_those_of_xla(case, named, piece):
+    x, kernel, strides, pairs, _ = case
+    space = "DHW"[-len(strides) :]
+    numbers = f"N{space}C", f"{space}IO", f"N{space}C"
+    # Pairs are around the input spread by the strides; a result needs a position at least.
+    padding = named or [(a + n - 1, b) for (a, b), n in zip(pairs, kernel.shape, strict=False)]
+
+    @jax.jit
+    def both(x, kernel):
+        expected, pull_expected = jax.vjp(
+            lambda x, k: lax.conv_transpose(x, k, strides, padding, dimension_numbers=numbers),
+            x,
+            kernel,
+        )
+        found, pull = jax.vjp(
+            lambda x, k: patches.conv_transpose(x, k, strides, padding), x, kernel
+        )
+        cotangent = jnp.cos(jnp.arange(found.size, dtype=found.dtype)).reshape(found.shape)
+        return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
+
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "_PIECE_BYTES", piece)
+        patch.setattr(patches, "_FEWEST_PRODUCTS", 0)
+        for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere XLA's derivative is used")
 @pytest.mark.parametrize(
     ("shape", "inputs", "outputs", "window", "stride", "taken"),
     [
-        ((4, 32, 32), 16, 16, 3, 1, True),
-        ((3, 32, 32), 16, 16, 3, 1, False),  # too few products
+        ((8, 32, 32), 16, 16, 3, 1, True),
+        ((7, 32, 32), 16, 16, 3, 1, False),  # too few products
         ((99, 32, 32), 7, 9, 3, 1, False),  # too few channels
         ((4, 64, 64), 64, 64, 1, 1, False),  # a matrix product as it is
         ((4, 64, 64), 64, 64, 1, 2, True),
