@@ -35,7 +35,8 @@ def conv(
     the image, up to six times as slow as the convolution itself. There this makes it a matrix
     product for each place in the window, of what all positions see there with the gradient, piece
     by piece: on two cores, 112 instead of 780 ms for 128 channels on 2 x 256 x 64 positions, and
-    less of it for fewer. As a consequence, its derivatives are of reverse mode only.
+    less of it for fewer. A window of one position is a matrix product altogether. As a
+    consequence, its derivatives are of reverse mode only.
 
     Args:
         x: `[batch, *space, inputs]`.
@@ -51,12 +52,16 @@ def conv(
     options = strides, padding, dilation, precision
     positions = math.prod(x.shape[:-1]) // math.prod(strides)
     of_position = math.prod(kernel.shape[-2:])
-    # A window of one position without a stride is a matrix product already.
-    plain = math.prod(kernel.shape[:-2]) == math.prod(strides) == 1
+    # XLA's convolution takes up to twice as long for such a product, and seven times backward.
+    plain = math.prod(kernel.shape[:-2]) == math.prod(strides) == 1 and not np.any(padding)
+    if jax.default_backend() == "cpu" and plain:
+        matrix = kernel.reshape(kernel.shape[-2:])
+        rows = jnp.matmul(x.reshape(-1, x.shape[-1]), matrix, precision=precision)
+        return rows.reshape(*x.shape[:-1], kernel.shape[-1])
     small = (
         of_position < _FEWEST_OF_POSITION or positions * math.prod(kernel.shape) < _FEWEST_PRODUCTS
     )
-    own = jax.default_backend() == "cpu" and not plain and not small
+    own = jax.default_backend() == "cpu" and not small
     return (_with_own_gradient if own else _conv)(x, kernel, *options)
 
 

@@ -61,6 +61,23 @@ def test_derivatives_are_those_of_xla(case, piece_bytes):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("padding", "strides"), [(0, (1, 1)), (1, (1, 1)), (0, (2, 1))])
+def test_window_of_one_position_is_that_of_xla(padding, strides, float64):
+    rng = np.random.default_rng(2)
+    x, kernel = (
+        jnp.asarray(rng.normal(size=(2, 5, 4, 6))),
+        jnp.asarray(rng.normal(size=(1, 1, 6, 3))),
+    )
+    options = strides, ((padding, padding), (0, 0)), (1, 1)
+    expected, pull_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
+    found, pull = jax.vjp(lambda x, k: patches.conv(x, k, *options), x, kernel)
+    cotangent = jnp.cos(found)
+    for ours, theirs in zip(
+        (found, *pull(cotangent)), (expected, *pull_expected(cotangent)), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
 @settings(max_examples=10, deadline=None)
 @given(
     case=convolutions(),
@@ -101,7 +118,7 @@ def test_transposed_derivatives_are_those_of_xla(case, named, piece):
         ((8, 32, 32), 16, 16, 3, 1, True),
         ((7, 32, 32), 16, 16, 3, 1, False),  # too few products
         ((99, 32, 32), 7, 9, 3, 1, False),  # too few channels
-        ((4, 64, 64), 64, 64, 1, 1, False),  # a matrix product as it is
+        ((1, 2, 2), 2, 2, 1, 1, True),
         ((4, 64, 64), 64, 64, 1, 2, True),
     ],
 )
