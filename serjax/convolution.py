@@ -90,11 +90,6 @@ def _tuple(value: int | Sequence[int], rank: int, what: str) -> tuple[int, ...]:
     return values
 
 
-def _dimension_numbers(rank: int) -> tuple[str, str, str]:
-    space = "DHW"[3 - rank :]
-    return f"N{space}C", f"{space}IO", f"N{space}C"
-
-
 def convolution(
     rank: int,
     strides: int | Sequence[int],
@@ -154,14 +149,8 @@ def transposed_convolution(
     """Real transposed convolution `(x, matrix) -> y`, as `jax.lax.conv_transpose`."""
 
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
-        return lax.conv_transpose(
-            x,
-            matrix,
-            strides=_tuple(strides, rank, "strides"),
-            padding=_pairs(padding, rank),
-            dimension_numbers=_dimension_numbers(rank),
-            precision=precision,
-        )
+        steps = _tuple(strides, rank, "strides")
+        return patches.conv_transpose(x, matrix, steps, _pairs(padding, rank), precision)
 
     return multiply
 

@@ -40,44 +40,96 @@ def convolutions(draw):
     return x, kernel, strides, padding, dilation
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 600, 10**6], ids=["rows", "images", "whole"])
+# Pieces of a row, of some rows or an image, of everything.
 @settings(max_examples=15, deadline=None)
-@given(case=convolutions())
-def test_derivatives_are_those_of_xla(piece_bytes, case):
-    x, kernel, strides, padding, dilation = case
+@given(case=convolutions(), piece_bytes=st.sampled_from([1, 600, 3000, 10**6]))
+def test_derivatives_are_those_of_xla(case, piece_bytes):
+    x, kernel, *options = case
+
+    @jax.jit
+    def both(x, kernel):
+        expected, pull_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
+        found, pull = jax.vjp(
+            lambda x, k: patches._with_own_gradient(x, k, *options, None), x, kernel
+        )
+        cotangent = jnp.cos(jnp.arange(found.size, dtype=found.dtype)).reshape(found.shape)
+        return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
+
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         patch.setattr(patches, "_PIECE_BYTES", piece_bytes)
-        x, kernel = jnp.asarray(x), jnp.asarray(kernel)
+        for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("padding", "strides"), [(0, (1, 1)), (1, (1, 1)), (0, (2, 1))])
+def test_window_of_one_position_is_that_of_xla(padding, strides, float64):
+    rng = np.random.default_rng(2)
+    x, kernel = (
+        jnp.asarray(rng.normal(size=(2, 5, 4, 6))),
+        jnp.asarray(rng.normal(size=(1, 1, 6, 3))),
+    )
+    options = strides, ((padding, padding), (0, 0)), (1, 1)
+    expected, pull_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
+    found, pull = jax.vjp(lambda x, k: patches.conv(x, k, *options), x, kernel)
+    cotangent = jnp.cos(found)
+    for ours, theirs in zip(
+        (found, *pull(cotangent)), (expected, *pull_expected(cotangent)), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    case=convolutions(),
+    named=st.sampled_from(["SAME", "VALID", None]),
+    piece=st.sampled_from([1, 600]),
+)
+def test_transposed_derivatives_are_those_of_xla(case, named, piece):
+    x, kernel, strides, pairs, _ = case
+    space = "DHW"[-len(strides) :]
+    numbers = f"N{space}C", f"{space}IO", f"N{space}C"
+    # Pairs are around the input spread by the strides; a result needs a position at least.
+    padding = named or [(a + n - 1, b) for (a, b), n in zip(pairs, kernel.shape, strict=False)]
+
+    @jax.jit
+    def both(x, kernel):
         expected, pull_expected = jax.vjp(
-            lambda x, k: xla(x, k, strides, padding, dilation), x, kernel
+            lambda x, k: lax.conv_transpose(x, k, strides, padding, dimension_numbers=numbers),
+            x,
+            kernel,
         )
         found, pull = jax.vjp(
-            lambda x, k: patches._with_patches(x, k, strides, padding, dilation, None), x, kernel
+            lambda x, k: patches.conv_transpose(x, k, strides, padding), x, kernel
         )
-        np.testing.assert_array_equal(found, expected)
         cotangent = jnp.cos(jnp.arange(found.size, dtype=found.dtype)).reshape(found.shape)
-        for ours, theirs in zip(pull(cotangent), pull_expected(cotangent), strict=True):
+        return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
+
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "_PIECE_BYTES", piece)
+        patch.setattr(patches, "_FEWEST_PRODUCTS", 0)
+        for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere XLA's derivative is used")
 @pytest.mark.parametrize(
-    ("shape", "channels", "window", "taken"),
+    ("shape", "inputs", "outputs", "window", "stride", "taken"),
     [
-        ((4, 32, 32), 64, 3, True),
-        ((4, 32, 32), 63, 3, False),
-        ((3, 32, 32), 64, 3, False),
-        ((4, 32, 32), 64, 1, False),
+        ((8, 32, 32), 16, 16, 3, 1, True),
+        ((7, 32, 32), 16, 16, 3, 1, False),  # too few products
+        ((99, 32, 32), 7, 9, 3, 1, False),  # too few channels
+        ((1, 2, 2), 2, 2, 1, 1, True),
+        ((4, 64, 64), 64, 64, 1, 2, True),
     ],
 )
-def test_patches_are_taken_where_they_pay(shape, channels, window, taken):
+def test_own_gradient_is_taken_where_it_pays(shape, inputs, outputs, window, stride, taken):
     def gradient(x, kernel):
         pairs = ((window // 2,) * 2,) * 2
-        run = lambda k: patches.conv(x, k, (1, 1), pairs, (1, 1)).sum()  # noqa: E731
+        run = lambda k: patches.conv(x, k, (stride,) * 2, pairs, (1, 1)).sum()  # noqa: E731
         return jax.grad(run)(kernel)
 
-    x = jax.ShapeDtypeStruct((*shape, channels), jnp.float32)
-    kernel = jax.ShapeDtypeStruct((window, window, channels, channels), jnp.float32)
+    x = jax.ShapeDtypeStruct((*shape, inputs), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((window, window, inputs, outputs), jnp.float32)
     text = jax.jit(gradient).lower(x, kernel).as_text()
     assert ("dot_general" in text) == taken
 
@@ -91,7 +143,7 @@ def test_bfloat16_sums_in_float32():
     def gradient(run, x, kernel):
         return jax.vjp(lambda k: run(x, k), kernel)[1](x)[0]
 
-    found = gradient(lambda x, k: patches._with_patches(x, k, *options, None), x, kernel)
+    found = gradient(lambda x, k: patches._with_own_gradient(x, k, *options, None), x, kernel)
     assert found.dtype == jnp.bfloat16
     with jax.enable_x64(True):
         exact = gradient(
