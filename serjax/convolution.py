@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from serjax import patches
+from serjax import real_convolution
 from serjax.errors import InputError
 
 Padding = str | int | Sequence[int | tuple[int, int]]
@@ -106,7 +106,7 @@ def convolution(
         if isinstance(pairs, str):
             window = [(n - 1) * d + 1 for n, d in zip(matrix.shape, spread, strict=False)]
             pairs = lax.padtype_to_pads(x.shape[1:-1], window, steps, pairs)
-        return patches.conv(x, matrix, steps, tuple(pairs), spread, precision)
+        return real_convolution.conv(x, matrix, steps, tuple(pairs), spread, precision)
 
     return multiply
 
@@ -122,10 +122,10 @@ def conv_general_dilated(
     feature_group_count: int = 1,
     precision: Any = None,
 ) -> jax.Array:
-    """`patches.conv` with the arguments of `jax.lax.conv_general_dilated`.
+    """`real_convolution.conv` with the arguments of `jax.lax.conv_general_dilated`.
 
     To be the field of that name of `flax.linen.Conv`, whose arrays have the channels last. What
-    `patches.conv` does not do, groups and dilated input, stays with XLA.
+    `real_convolution.conv` does not do, groups and dilated input, stays with XLA.
     """
     if feature_group_count != 1 or set(lhs_dilation or (1,)) != {1}:
         return lax.conv_general_dilated(
@@ -150,7 +150,7 @@ def transposed_convolution(
 
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
         steps = _tuple(strides, rank, "strides")
-        return patches.conv_transpose(x, matrix, steps, _pairs(padding, rank), precision)
+        return real_convolution.conv_transpose(x, matrix, steps, _pairs(padding, rank), precision)
 
     return multiply
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from serjax import patches
+from serjax import real_convolution
 from serjax.convolution import conv_general_dilated
 
 # XLA's own convolution, and its derivative, are the independent definition.
@@ -50,13 +50,13 @@ def test_derivatives_are_those_of_xla(case, piece_bytes):
     def both(x, kernel):
         expected, pull_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
         found, pull = jax.vjp(
-            lambda x, k: patches._with_own_gradient(x, k, *options, None), x, kernel
+            lambda x, k: real_convolution._with_own_gradient(x, k, *options, None), x, kernel
         )
         cotangent = jnp.cos(jnp.arange(found.size, dtype=found.dtype)).reshape(found.shape)
         return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
 
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patches, "_PIECE_BYTES", piece_bytes)
+        patch.setattr(real_convolution, "_PIECE_BYTES", piece_bytes)
         for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
@@ -70,7 +70,7 @@ def test_window_of_one_position_is_that_of_xla(padding, strides, float64):
     )
     options = strides, ((padding, padding), (0, 0)), (1, 1)
     expected, pull_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
-    found, pull = jax.vjp(lambda x, k: patches.conv(x, k, *options), x, kernel)
+    found, pull = jax.vjp(lambda x, k: real_convolution.conv(x, k, *options), x, kernel)
     cotangent = jnp.cos(found)
     for ours, theirs in zip(
         (found, *pull(cotangent)), (expected, *pull_expected(cotangent)), strict=True
@@ -99,14 +99,14 @@ def test_transposed_derivatives_are_those_of_xla(case, named, piece):
             kernel,
         )
         found, pull = jax.vjp(
-            lambda x, k: patches.conv_transpose(x, k, strides, padding), x, kernel
+            lambda x, k: real_convolution.conv_transpose(x, k, strides, padding), x, kernel
         )
         cotangent = jnp.cos(jnp.arange(found.size, dtype=found.dtype)).reshape(found.shape)
         return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
 
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patches, "_PIECE_BYTES", piece)
-        patch.setattr(patches, "_FEWEST_PRODUCTS", 0)
+        patch.setattr(real_convolution, "_PIECE_BYTES", piece)
+        patch.setattr(real_convolution, "_FEWEST_PRODUCTS", 0)
         for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
@@ -125,7 +125,7 @@ def test_transposed_derivatives_are_those_of_xla(case, named, piece):
 def test_own_gradient_is_taken_where_it_pays(shape, inputs, outputs, window, stride, taken):
     def gradient(x, kernel):
         pairs = ((window // 2,) * 2,) * 2
-        run = lambda k: patches.conv(x, k, (stride,) * 2, pairs, (1, 1)).sum()  # noqa: E731
+        run = lambda k: real_convolution.conv(x, k, (stride,) * 2, pairs, (1, 1)).sum()  # noqa: E731
         return jax.grad(run)(kernel)
 
     x = jax.ShapeDtypeStruct((*shape, inputs), jnp.float32)
@@ -143,7 +143,9 @@ def test_bfloat16_sums_in_float32():
     def gradient(run, x, kernel):
         return jax.vjp(lambda k: run(x, k), kernel)[1](x)[0]
 
-    found = gradient(lambda x, k: patches._with_own_gradient(x, k, *options, None), x, kernel)
+    found = gradient(
+        lambda x, k: real_convolution._with_own_gradient(x, k, *options, None), x, kernel
+    )
     assert found.dtype == jnp.bfloat16
     with jax.enable_x64(True):
         exact = gradient(
