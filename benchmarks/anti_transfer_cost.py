@@ -20,7 +20,7 @@ import optax
 from measure import (
     Program,
     comparison,
-    compile_lowered,
+    compile_traced,
     fresh_state,
     made_together,
     scaled,
@@ -118,7 +118,7 @@ class _Steps:
             return (jax.device_put(drawn.astype(np.int32)),)
 
         first = renew(0)
-        program = compile_lowered(step.lower(self.state, self.examples, *first, references), *first)
+        program = compile_traced(step.trace(self.state, self.examples, *first, references), *first)
 
         def call(indices: jax.Array) -> Any:
             self.state, result = program.call(self.state, self.examples, indices, references)

@@ -20,7 +20,7 @@ import optax
 from measure import (
     Program,
     comparison,
-    compile_lowered,
+    compile_traced,
     fresh_state,
     scaled,
     summary,
@@ -110,7 +110,7 @@ def _measured(settings: Settings, name: str, batch: int) -> list[dict[str, Any]]
 
     own, placed = jax.device_put(examples), jax.device_put(indices)
     step = training.make_train_step(model, front_end, _OPTIMIZER, key, 4)
-    one = compile_lowered(step.lower(jax.device_put(state), own, placed[0]))
+    one = compile_traced(step.trace(jax.device_put(state), own, placed[0]))
     each = [_stepping(one.call, jax.device_put(state), own, row) for row in placed]
     programs: dict[str, Program] = {
         "one": dataclasses.replace(one, call=each[0]),
@@ -124,7 +124,7 @@ def _measured(settings: Settings, name: str, batch: int) -> list[dict[str, Any]]
             together.stack([key] * _RUNS),
         )
         states = together.stack([state] * _RUNS)
-        program = compile_lowered(together.compile_step(step_of).lower(states, *given))
+        program = compile_traced(together.compile_step(step_of).trace(states, *given))
         programs[engine] = dataclasses.replace(
             program, call=_stepping(program.call, states, *given)
         )

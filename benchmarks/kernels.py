@@ -8,9 +8,10 @@ its dense layers, and of wider networks, inputs batch x rows x columns x channel
 block form in PyTorch too: concatenated weights in its own convolution, channels last, compiled,
 results and gradients checked.
 
-GFLOP are the compiler's count before it optimizes, additions included; the ceiling is a large
-matrix product. Temporaries are the memory beside arguments and results. The error is the root mean
-square of the forward result's deviation from the block form in float64, relative to that result's.
+GFLOP are the compiler's count before it optimizes, additions and all rounds of loops included; the
+ceiling is a large matrix product. Temporaries are the memory beside arguments and results. The
+error is the root mean square of the forward result's deviation from the block form in float64,
+relative to that result's.
 """
 
 import functools

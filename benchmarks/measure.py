@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from operations import operations_of
 from scipy import stats
 
 from serjax.training import memory
@@ -56,11 +57,12 @@ def compile_program(
     function: Callable[..., Any], *arguments: Any, donate: tuple[int, ...] = ()
 ) -> Program:
     """Compiles a function for these arguments, of which those at `donate` may be overwritten."""
-    return compile_lowered(jax.jit(function, donate_argnums=donate).lower(*arguments), *arguments)
+    return compile_traced(jax.jit(function, donate_argnums=donate).trace(*arguments), *arguments)
 
 
-def compile_lowered(lowered: jax.stages.Lowered, *arguments: Any) -> Program:
-    """Compiles what was lowered for these arguments."""
+def compile_traced(traced: jax.stages.Traced, *arguments: Any) -> Program:
+    """Compiles what was traced for these arguments."""
+    lowered = traced.lower()
     started = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - started
@@ -68,7 +70,7 @@ def compile_lowered(lowered: jax.stages.Lowered, *arguments: Any) -> Program:
     return Program(
         compiled,
         arguments,
-        operations_of(lowered),
+        operations_of(traced),
         int(needs.temp_size_in_bytes),
         memory.peak_bytes(compiled),
         seconds,
@@ -178,12 +180,6 @@ def process_peak_bytes() -> int | None:
     if not status.exists():
         return None
     return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
-
-
-def operations_of(lowered: jax.stages.Lowered) -> float | None:
-    """Floating-point operations of one call, None where nobody counts them."""
-    count = float((lowered.cost_analysis() or {}).get("flops", math.nan))
-    return count if count > 0 else None
 
 
 def scaled(value: float | None, unit: float | None) -> float | None:

@@ -21,7 +21,7 @@ import numpy as np
 import optax
 from measure import (
     Program,
-    compile_lowered,
+    compile_traced,
     fresh_state,
     interval,
     made_together,
@@ -111,7 +111,7 @@ def _step(
         drawn = np.random.default_rng(number).integers(0, utterances, batch)
         return (division.split(drawn.astype(np.int32)),)
 
-    program = compile_lowered(step.lower(held[0], examples, *renew(0), None), *renew(0))
+    program = compile_traced(step.trace(held[0], examples, *renew(0), None), *renew(0))
 
     def call(indices: jax.Array) -> Any:
         held[0], result = program.call(held[0], examples, indices, None)

@@ -29,6 +29,7 @@ import models
 import numpy as np
 import peers
 from measure import scaled, summary
+from operations import operations_of
 from rich.console import Console
 from settings import Cases, Figure, Rows, Settings
 
@@ -80,8 +81,12 @@ class _Watched:
         self.in_calls = 0.0
 
     def lower(self, *arguments: Any) -> "_Watched":
-        self._lowered = self._step.lower(*arguments)
-        self.operations = measure.operations_of(self._lowered)
+        if hasattr(self._step, "trace"):  # which jax.pmap has not
+            traced = self._step.trace(*arguments)
+            self.operations = operations_of(traced)
+            self._lowered = traced.lower()
+        else:
+            self._lowered = self._step.lower(*arguments)
         return self
 
     def compile(self) -> "_Watched":

@@ -19,7 +19,7 @@ import optax
 import pytest
 from rich.console import Console
 
-from serjax import models, quaternion
+from serjax import models, quaternion, real_convolution
 from serjax.errors import InputError
 from serjax.training.state import create_state
 
@@ -748,3 +748,44 @@ def test_kernels_are_measured_and_agree(tmp_path):
     assert all(row["error"] < 3e-6 for row in rows if row["form"] != "real")
     for row in rows:
         assert row["ms_low"] <= row["ms"] <= row["ms_high"]
+
+
+# --- Operations ----------------------------------------------------------------------------------
+
+
+def test_operations_of_loops_are_those_of_all_rounds(benchmark):
+    operations_of = benchmark("operations").operations_of
+
+    def product(x):
+        return x @ x
+
+    def nested(x):
+        return jax.lax.fori_loop(0, 5, lambda _, y: jax.lax.scan(rounds, y, None, 3)[0], x)
+
+    def rounds(x, _):
+        return jax.jit(product)(x), None
+
+    x = jax.ShapeDtypeStruct((8, 8), jnp.float32)
+    one = 2 * 8**3
+    assert operations_of(jax.jit(product).trace(x)) == one
+    assert operations_of(jax.jit(nested).trace(x)) == pytest.approx(15 * one, abs=15)
+
+
+def test_operations_of_a_convolution_are_the_same_whichever_way_it_is_derived(
+    benchmark, monkeypatch
+):
+    operations_of = benchmark("operations").operations_of
+    x, kernel = np.ones((4, 66, 66, 16), np.float32), np.ones((3, 3, 16, 32), np.float32)
+
+    def loss(x, kernel):
+        options = (1, 1), ((0, 0), (0, 0)), (1, 1)
+        return jnp.sum(real_convolution.conv(x, kernel, *options))
+
+    def count():
+        return operations_of(jax.jit(jax.grad(loss, argnums=(0, 1))).trace(x, kernel))
+
+    own = count()
+    monkeypatch.setattr(real_convolution, "_FEWEST_PRODUCTS", 2**60)
+    assert own == pytest.approx(count(), rel=0.02)
+    # Forward is of no use to the gradients of a sum.
+    assert own == pytest.approx(2 * 2 * 4 * 64 * 64 * kernel.size, rel=0.02)
