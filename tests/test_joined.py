@@ -48,7 +48,7 @@ def test_labels_keep_the_seven_emotions_of_the_paper(folders):
         ({"corpora": {"tes": "x"}}, "unknown corpus to join 'tes': did you mean 'tess'"),
         ({"corpora": {"joined": "x"}}, "unknown corpus to join 'joined'"),
         ({"corpora": {"tess": "nowhere"}}, "TESS: data directory nowhere does not exist"),
-        ({}, "options of joined, {}: .*'corpora'"),
+        ({}, "joined: expected the option corpora, found none"),
     ],
 )
 def test_what_cannot_be_joined_is_refused(change, message):
