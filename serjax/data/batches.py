@@ -51,7 +51,7 @@ class Segments(NamedTuple):
 
     @classmethod
     def of(cls, examples: Examples) -> "Segments":
-        """Those of examples on the device."""
+        """Those of examples, wherever they are."""
         return cls(*jax.device_get((examples.start, examples.length, examples.utterance)))
 
 
@@ -70,26 +70,19 @@ def segment_starts(length: int, longest: int) -> list[int]:
     return [round(i * (length - longest) / (count - 1)) for i in range(count)]
 
 
-def segments(
-    lengths: Sequence[int] | np.ndarray, longest: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The segments that cover utterances.
+def segments(lengths: Sequence[int] | np.ndarray, longest: int) -> Segments:
+    """The segments that cover utterances, int32, each in its utterance.
 
     Args:
         lengths: Samples of each utterance.
         longest: Samples of the longest segment.
-
-    Returns:
-        The utterance that each segment is of, its first sample in there, and its length, each
-        `[segments]` int32.
     """
     table = [
-        (index, start, min(longest, length - start))
+        (start, min(longest, length - start), index)
         for index, length in enumerate(map(int, lengths))
         for start in segment_starts(length, longest)
     ]
-    owner, start, length = np.array(table, np.int32).reshape(-1, 3).T
-    return owner, start, length
+    return Segments(*np.array(table, np.int32).reshape(-1, 3).T)
 
 
 def to_int16(waveform: np.ndarray) -> np.ndarray:
@@ -138,7 +131,7 @@ def pack(
     positions = np.cumsum([0, *lengths], dtype=np.int32)
     for position, waveform in zip(positions, waveforms, strict=False):
         samples[position : position + len(waveform)] = to_int16(waveform)
-    owner, start, length = segments(lengths, longest)
+    start, length, owner = segments(lengths, longest)
     label = np.asarray(labels, np.int32)[owner]
     return Examples(samples, positions[owner] + start, length, label, owner)
 

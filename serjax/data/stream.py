@@ -94,15 +94,15 @@ def batches(
             f"stream of {stored.name}: expected utterances and epochs, found {len(records)} "
             f"utterances, {epochs} epochs"
         )
-    owner, start, length = segments(stored.samples[records], sizes[-1])
-    table = Segments(start, length, records[owner].astype(np.int32))
+    table = segments(stored.samples[records], sizes[-1])
+    table = table._replace(owners=records[table.owners].astype(np.int32))
 
     def read(batch: tuple[np.ndarray, int]) -> Batch:
         rows, size = batch
         return read_batch(stored.waveform, table, rows[index::count], size)
 
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
-    order = _order(length, sizes, batch_size, seed)
+    order = _order(table.lengths, sizes, batch_size, seed)
     return order.repeat(epochs).map(read).to_iter_dataset(options)
 
 

@@ -66,10 +66,7 @@ class Streamed:
     @functools.cached_property
     def segments(self) -> Segments:
         """All examples, each in its utterance."""
-        examples = self.task.examples
-        return Segments(
-            *(np.asarray(x) for x in (examples.start, examples.length, examples.utterance))
-        )
+        return Segments.of(self.task.examples)
 
     def read(self, rows: np.ndarray, size: int) -> stream.Batch:
         """Reads examples, `[batch]` and -1 where empty, padded to a size."""

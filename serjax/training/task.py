@@ -352,7 +352,7 @@ def prepare(
     numbers = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
     if isinstance(waveforms, Unread):
-        owner, start, length = batches.segments(waveforms.lengths, longest)
+        start, length, owner = batches.segments(waveforms.lengths, longest)
         examples = Examples(np.zeros(0, np.int16), start, length, numbers[owner], owner)
         unread = waveforms
     else:
