@@ -1,4 +1,11 @@
-"""Convolutions whose derivative by the kernel suits CPUs."""
+"""Convolutions whose derivatives suit CPUs.
+
+XLA's CPU backend has a fast convolution for one order of axes, channels last, and brings the others
+into that order where a program begins, not inside its loops, where they take eight times as long.
+Derivatives by automatic differentiation are convolutions in other orders. Here they are written in
+the one that is fast, and the derivative by the kernel, a convolution with a window as large as the
+image, is made of matrix products where that is faster still.
+"""
 
 import functools
 import math
@@ -12,7 +19,7 @@ from jax import lax
 
 # What is read of one piece, and the copy of it that one place in the window sees, should stay in
 # the cache.
-_PIECE_BYTES = 4 * 2**20
+_PIECE_BYTES = 2**20
 # With fewer products in all, or of one position, there is nothing to gain.
 _FEWEST_PRODUCTS = 2**24
 _FEWEST_OF_POSITION = 64
@@ -31,11 +38,7 @@ def conv(
 ) -> jax.Array:
     """Real convolution, channels last, over one to three axes.
 
-    XLA's CPU backend makes the derivative by the kernel a convolution with a window as large as
-    the image, up to six times as slow as the convolution itself. There this makes it a matrix
-    product for each place in the window, of what all positions see there with the gradient, piece
-    by piece. A window of one position is a matrix product altogether. As a consequence, its
-    derivatives are of reverse mode only.
+    On a CPU a window of one position is a matrix product, and derivatives are of reverse mode only.
 
     Args:
         x: `[batch, *space, inputs]`.
@@ -49,19 +52,14 @@ def conv(
         `[batch, *space', outputs]`.
     """
     options = strides, padding, dilation, precision
-    positions = math.prod(x.shape[:-1]) // math.prod(strides)
-    of_position = math.prod(kernel.shape[-2:])
+    if jax.default_backend() != "cpu":
+        return _conv(x, kernel, *options)
     # XLA's convolution takes up to twice as long for such a product, and seven times backward.
-    plain = math.prod(kernel.shape[:-2]) == math.prod(strides) == 1 and not np.any(padding)
-    if jax.default_backend() == "cpu" and plain:
+    if math.prod(kernel.shape[:-2]) == math.prod(strides) == 1 and not np.any(padding):
         matrix = kernel.reshape(kernel.shape[-2:])
         rows = jnp.matmul(x.reshape(-1, x.shape[-1]), matrix, precision=precision)
         return rows.reshape(*x.shape[:-1], kernel.shape[-1])
-    small = (
-        of_position < _FEWEST_OF_POSITION or positions * math.prod(kernel.shape) < _FEWEST_PRODUCTS
-    )
-    own = jax.default_backend() == "cpu" and not small
-    return (_with_own_gradient if own else _conv)(x, kernel, *options)
+    return _with_own_gradient(x, kernel, *options)
 
 
 def _dimension_numbers(rank: int) -> tuple[str, str, str]:
@@ -99,22 +97,14 @@ def _backward(
     strides: Steps, padding: Pairs, dilation: Steps, precision: Any, saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-
-    def of_x(x: jax.Array) -> jax.Array:
-        return _conv(x, kernel, strides, padding, dilation, precision)
-
-    of_kernel = _kernel_gradient(
-        lax.pad(
-            x, jnp.zeros((), x.dtype), ((0, 0, 0), *((a, b, 0) for a, b in padding), (0, 0, 0))
-        ),
-        gradient,
-        kernel.shape[:-2],
-        strides,
-        dilation,
-        precision,
-        _PIECE_BYTES,
+    padded = lax.pad(
+        x, jnp.zeros((), x.dtype), ((0, 0, 0), *((a, b, 0) for a, b in padding), (0, 0, 0))
     )
-    return jax.vjp(of_x, x)[1](gradient)[0], of_kernel.astype(kernel.dtype)
+    of_kernel = _kernel_gradient(padded, gradient, kernel.shape[:-2], strides, dilation, precision)
+    of_x = _input_gradient(
+        gradient, kernel, x.shape[1:-1], strides, padding, (1,) * len(strides), dilation, precision
+    )
+    return of_x, of_kernel.astype(kernel.dtype)
 
 
 _with_own_gradient.defvjp(_forward, _backward)
@@ -148,8 +138,7 @@ def conv_transpose(
         else (padding[axis][0], padding[axis][1])
         for axis, (extent, stride) in enumerate(zip(kernel.shape, strides, strict=False))
     )
-    few = math.prod(x.shape[:-1]) * math.prod(kernel.shape) < _FEWEST_PRODUCTS
-    own = jax.default_backend() == "cpu" and not few
+    own = jax.default_backend() == "cpu"
     return (_transposed_with_own_gradient if own else _transposed)(
         x, kernel, strides, pairs, precision
     )
@@ -192,10 +181,7 @@ def _transposed_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     window, space = kernel.shape[:-2], gradient.shape[1:-1]
-
-    def of_x(x: jax.Array) -> jax.Array:
-        return _transposed(x, kernel, strides, padding, precision)
-
+    ones = (1,) * len(window)
     # With the window turned around, an input meets the outputs that a convolution with these
     # strides would see from its place.
     around = []
@@ -209,21 +195,101 @@ def _transposed_backward(
         x,
         window,
         strides,
-        (1,) * len(window),
+        ones,
         precision,
-        _PIECE_BYTES,
     )
-    of_kernel = jnp.flip(of_kernel, range(len(window))).swapaxes(-1, -2)
-    return jax.vjp(of_x, x)[1](gradient)[0], of_kernel.astype(kernel.dtype)
+    of_x = _input_gradient(gradient, kernel, x.shape[1:-1], ones, padding, strides, ones, precision)
+    return of_x, _turned(of_kernel).astype(kernel.dtype)
 
 
 _transposed_with_own_gradient.defvjp(_transposed_forward, _transposed_backward)
 
 
+def _turned(kernel: jax.Array) -> jax.Array:
+    """The window turned around, inputs and outputs exchanged."""
+    return jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-1, -2)
+
+
+def _input_gradient(
+    gradient: jax.Array,
+    kernel: jax.Array,
+    space: tuple[int, ...],
+    strides: Steps,
+    padding: Pairs,
+    spread: Steps,
+    dilation: Steps,
+    precision: Any,
+) -> jax.Array:
+    """The derivative by an input of `space`, which was spread by `spread` before the window."""
+    pairs = []
+    for axis, (before, _) in enumerate(padding):
+        reach = (kernel.shape[axis] - 1) * dilation[axis]
+        seen = (gradient.shape[axis + 1] - 1) * strides[axis] + 1
+        wanted = (space[axis] - 1) * spread[axis] + 1
+        pairs.append((reach - before, wanted + before - seen))
+    return lax.conv_general_dilated(
+        gradient,
+        _turned(kernel),
+        spread,
+        pairs,
+        lhs_dilation=strides,
+        rhs_dilation=dilation,
+        dimension_numbers=_dimension_numbers(len(strides)),
+        precision=precision,
+    )
+
+
+def _kernel_gradient(
+    x: jax.Array,
+    gradient: jax.Array,
+    window: tuple[int, ...],
+    strides: Steps,
+    dilation: Steps,
+    precision: Any,
+) -> jax.Array:
+    """Sum over all positions of what each sees times its gradient, `[*window, inputs, outputs]`.
+
+    `x` is padded already.
+    """
+    of_position = x.shape[-1] * gradient.shape[-1]
+    products = math.prod(gradient.shape[:-1]) * math.prod(window) * of_position
+    if of_position < _FEWEST_OF_POSITION or products < _FEWEST_PRODUCTS:
+        return _by_convolution(x, gradient, window, strides, dilation, precision)
+    return _by_patches(x, gradient, window, strides, dilation, precision, _PIECE_BYTES)
+
+
+def _by_convolution(
+    x: jax.Array,
+    gradient: jax.Array,
+    window: tuple[int, ...],
+    strides: Steps,
+    dilation: Steps,
+    precision: Any,
+) -> jax.Array:
+    """As `_kernel_gradient`: inputs are the examples, examples the channels, of a large window."""
+    rank = len(window)
+    # Inputs that no window reaches would give further places.
+    reach = [
+        (n - 1) * t + (k - 1) * d + 1
+        for n, t, k, d in zip(gradient.shape[1:], strides, window, dilation, strict=False)
+    ]
+    seen = lax.slice(x, [0] * x.ndim, (x.shape[0], *reach, x.shape[-1]))
+    result = lax.conv_general_dilated(
+        jnp.swapaxes(seen, 0, -1),
+        jnp.moveaxis(gradient, 0, -2),
+        dilation,
+        "VALID",
+        rhs_dilation=strides,
+        dimension_numbers=_dimension_numbers(rank),
+        precision=precision,
+    )
+    return jnp.moveaxis(result, 0, -2)
+
+
 # Compiled apart so that it is traced once for all products of a shape, of which a quaternion layer
 # has eight.
 @functools.partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
-def _kernel_gradient(
+def _by_patches(
     x: jax.Array,
     gradient: jax.Array,
     window: tuple[int, ...],
@@ -232,17 +298,16 @@ def _kernel_gradient(
     precision: Any,
     piece_bytes: int,
 ) -> jax.Array:
-    """Sum over all positions of what each sees times its gradient, `[*window, inputs, outputs]`.
+    """As `_kernel_gradient`: a matrix product of what each position sees, piece by piece.
 
-    `x` is padded already. A piece is a number of images, or a number of rows of one image; each
-    place in the window sees a slice of it.
+    A piece is a number of images, or a number of rows of one image.
     """
     batch, rows, *others = gradient.shape[:-1]
     inputs, outputs = x.shape[-1], gradient.shape[-1]
-    row_bytes = math.prod(others) * (2 * inputs * math.prod(strides) + outputs) * x.dtype.itemsize
-    images, height = _even(batch, piece_bytes // (row_bytes * rows)), rows
+    row_bytes = math.prod(others) * (inputs * math.prod(window) + outputs) * x.dtype.itemsize
+    images, height = _part(batch, piece_bytes // (row_bytes * rows)), rows
     if images == 1:
-        height = _even(rows, piece_bytes // row_bytes)
+        height = _part(rows, piece_bytes // row_bytes)
     # A last piece that is not full is filled up with gradients of zero.
     counts = -(-batch // images), -(-rows // height)
     lacking = [images * counts[0] - batch, height * counts[1] - rows]
@@ -253,9 +318,6 @@ def _kernel_gradient(
     # How far a slice of a piece reaches along each axis.
     spans = [(n - 1) * t + 1 for n, t in zip((height, *others), strides, strict=True)]
     seen_rows = spans[0] + (window[0] - 1) * dilation[0]
-    offsets = jnp.asarray(
-        [[o * d for o, d in zip(offset, dilation, strict=True)] for offset in np.ndindex(window)]
-    )
     kind = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
 
     def add_piece(index: Any, total: jax.Array) -> jax.Array:
@@ -265,30 +327,30 @@ def _kernel_gradient(
         of_piece = lax.dynamic_slice_in_dim(gradient, image, images, 0)
         of_piece = lax.dynamic_slice_in_dim(of_piece, row, height, 1).reshape(-1, outputs)
 
-        def add_place(place: Any, total: jax.Array) -> jax.Array:
-            starts: list[Any] = [0, *(offsets[place, axis] for axis in range(len(spans))), 0]
-            slice_ = lax.dynamic_slice(seen, starts, (images, *spans, inputs))
-            slice_ = lax.slice(slice_, [0] * slice_.ndim, slice_.shape, (1, *strides, 1))
-            product = lax.dot_general(
-                slice_.reshape(-1, inputs),
-                of_piece,
-                (((0,), (0,)), ((), ())),
-                precision=precision,
-                preferred_element_type=kind,
-            )
-            return total.at[place].add(product)
+        patches = []
+        for place in np.ndindex(window):
+            starts = [0, *(o * d for o, d in zip(place, dilation, strict=True)), 0]
+            stops = [n + start for n, start in zip((images, *spans, inputs), starts, strict=True)]
+            slice_ = lax.slice(seen, starts, stops, (1, *strides, 1))
+            patches.append(slice_.reshape(-1, inputs))
+        return total + lax.dot_general(
+            jnp.concatenate(patches, axis=-1),
+            of_piece,
+            (((0,), (0,)), ((), ())),
+            precision=precision,
+            preferred_element_type=kind,
+        )
 
-        return lax.fori_loop(0, math.prod(window), add_place, total)
-
-    total = jnp.zeros((math.prod(window), inputs, outputs), kind)
+    total = jnp.zeros((math.prod(window) * inputs, outputs), kind)
     total = lax.fori_loop(0, math.prod(counts), add_piece, total)
     return total.reshape(*window, inputs, outputs)
 
 
-def _even(count: int, most: int) -> int:
-    """Size of the fewest equal parts of which none is larger than `most`, or than 1."""
-    parts = -(-count // max(min(most, count), 1))
-    return -(-count // parts)
+def _part(count: int, most: int) -> int:
+    """Size of parts of which none is larger than `most`, or than 1; equal ones if not too small."""
+    most = max(min(most, count), 1)
+    equal = (size for size in range(most, most // 2, -1) if count % size == 0)
+    return next(equal, -(-count // -(-count // most)))
 
 
 def _filled(x: jax.Array, lacking: list[int]) -> jax.Array:

@@ -1,5 +1,7 @@
+import functools
 import itertools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ from strategies import convolutions, normal
 
 from serjax import quaternion
 from serjax.errors import InputError
+from serjax.quaternion import products
 
 FORMS = ("block", "eight", "stacked")
 
@@ -232,6 +235,25 @@ def test_gradients_equal_those_of_the_block_form_and_finite_differences(product,
     # Finite differences of the block form, which compiles faster; the eight form's are compared.
     check_grads(jax.jit(loss), arguments, order=1, modes=["rev"], rtol=1e-6, atol=1e-6)
     for eight, block in zip(*gradients, strict=True):
+        assert_equal_within(eight, block)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pieces"),
+    [((12, 5, 4), 3), ((13, 5, 4), 1), ((7, 5, 4), 1), ((5, 12, 10), 5), ((11, 7, 4), 11)],
+)
+def test_products_of_some_examples_at_a_time_are_those_of_all(shape, pieces, float64, monkeypatch):
+    monkeypatch.setattr(products, "_PIECE_BYTES", 1)  # only the kernel's size counts
+    x, kernel = jnp.asarray(normal(5, *shape, 4)), jnp.asarray(normal(6, 4, 3, 3, 1, 1))
+
+    def with_gradients(form, x, kernel):
+        y, pull = jax.vjp(functools.partial(quaternion.conv, form=form), x, kernel)
+        return y, *pull(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+    program = jax.jit(functools.partial(with_gradients, "eight"))
+    lengths = re.findall(r"length=(\d+)", str(program.trace(x, kernel).jaxpr))
+    assert lengths == ([str(pieces)] * 2 if pieces > 1 else [])
+    for eight, block in zip(program(x, kernel), with_gradients("block", x, kernel), strict=True):
         assert_equal_within(eight, block)
 
 

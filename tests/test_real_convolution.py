@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,6 +134,31 @@ def test_own_gradient_is_taken_where_it_pays(shape, inputs, outputs, window, str
     kernel = jax.ShapeDtypeStruct((window, window, inputs, outputs), jnp.float32)
     text = jax.jit(gradient).lower(x, kernel).as_text()
     assert ("dot_general" in text) == taken
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere XLA's derivative is used")
+@pytest.mark.parametrize("channels", [3, 16])  # the kernel's gradient by convolution, and not
+@pytest.mark.parametrize("transposed", [False, True])
+def test_loops_have_only_convolutions_that_are_fast_in_them(channels, transposed):
+    def loss(kernel, x):
+        if transposed:
+            y = real_convolution.conv_transpose(x, kernel, (2, 2), "SAME")
+        else:
+            y = real_convolution.conv(x, kernel, (2, 2), ((1, 1), (1, 1)), (1, 1))
+        return jnp.sum(jnp.square(y))
+
+    def steps(kernel, examples):
+        def step(kernel, x):
+            of_kernel, of_x = jax.grad(loss, (0, 1))(kernel, x)
+            return kernel - of_kernel, of_x
+
+        return lax.scan(step, kernel, examples)
+
+    examples = jnp.zeros((3, 16, 32, 32, channels))
+    kernel = jnp.zeros((3, 3, channels, channels))
+    text = jax.jit(steps).lower(kernel, examples).compile().as_text()
+    orders = set(re.findall(r"convolution\(.*dim_labels=(\S+?),? ", text))
+    assert orders == {"b01f_01io->b01f"}
 
 
 def test_bfloat16_sums_in_float32():

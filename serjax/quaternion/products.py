@@ -15,9 +15,11 @@ product, a convolution, a transposed convolution.
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from serjax.convolution import Multiply
 from serjax.quaternion.algebra import COMPONENT, SIGN
@@ -51,6 +53,10 @@ _RESULT_SUMS = (
     (0, 0, 1, 0, 1, -1, 1, -1),
     (0, 0, 0, 1, 1, -1, -1, 1),
 )
+# Of the input, in the eight-product form.
+_PIECE_BYTES = 2**21
+
+Weights = tuple[tuple[float, ...], ...]
 
 
 def _sum(parts: Sequence[jax.Array], weights: Sequence[float]) -> jax.Array:
@@ -65,6 +71,11 @@ def _sum(parts: Sequence[jax.Array], weights: Sequence[float]) -> jax.Array:
     for term, positive in zip(terms[1:], signs[1:], strict=True):
         total = total + term if positive else total - term
     return total
+
+
+def _sums(parts: Sequence[jax.Array] | jax.Array, weights: Weights) -> list[jax.Array]:
+    """A weighted sum over the parts for each row."""
+    return [_sum(tuple(parts), row) for row in weights]
 
 
 def block_matrix(kernel: jax.Array) -> jax.Array:
@@ -107,18 +118,38 @@ def stacked_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def eight_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Product in eight-product form; arguments as in `block_product`."""
-    products = [multiply(*factors) for factors in _factors(x, kernel)]
-    return jnp.concatenate([_sum(products, weights) for weights in _RESULT_SUMS], axis=-1)
+    """Product in eight-product form; arguments as in `stacked_product`."""
+    factors = _sums(kernel, _KERNEL_SUMS)
+
+    def of_piece(x: jax.Array) -> jax.Array:
+        sums = _sums(jnp.split(x, 4, axis=-1), _INPUT_SUMS)
+        products = [multiply(*pair) for pair in zip(sums, factors, strict=True)]
+        return jnp.concatenate(_sums(products, _RESULT_SUMS), axis=-1)
+
+    pieces = _pieces(x, kernel)
+    if pieces == 1:
+        return of_piece(x)
+    return _joined(lax.map(of_piece, _parted(x, pieces)))
 
 
-def _factors(x: jax.Array, kernel: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
-    """The eight pairs of sums to multiply."""
-    parts = jnp.split(x, 4, axis=-1)
-    return [
-        (_sum(parts, of_input), _sum(tuple(kernel), of_kernel))
-        for of_input, of_kernel in zip(_INPUT_SUMS, _KERNEL_SUMS, strict=True)
-    ]
+# The sums of x, and the products, are each twice as large as x, or the result. Those of a few
+# examples at a time stay in the cache and take little memory. Where the kernel is not small,
+# multiplying takes the time, and larger products are the faster ones.
+
+
+def _pieces(x: jax.Array, kernel: jax.Array) -> int:
+    """How many equal pieces the examples are taken in."""
+    wanted = x.nbytes // max(_PIECE_BYTES, 8 * kernel.nbytes)
+    numbers = range(max(min(wanted, len(x)), 1), min(4 * wanted, len(x)) + 1)
+    return next((number for number in numbers if len(x) % number == 0), 1)
+
+
+def _parted(x: jax.Array, pieces: int) -> jax.Array:
+    return x.reshape(pieces, -1, *x.shape[1:])
+
+
+def _joined(parts: jax.Array) -> jax.Array:
+    return parts.reshape(-1, *parts.shape[2:])
 
 
 # Left to itself, differentiation keeps the eight sums of x for the backward pass, twice the size
@@ -135,16 +166,39 @@ def _forward(
 def _backward(
     multiply: Multiply, saved: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    parts = jnp.split(gradient, 4, axis=-1)
-    of_products = [_sum(parts, column) for column in zip(*_RESULT_SUMS, strict=True)]
-    gradients = [
-        jax.vjp(multiply, *factors)[1](of_product)
-        for factors, of_product in zip(_factors(*saved), of_products, strict=True)
-    ]
-    of_inputs, of_kernels = zip(*gradients, strict=True)
-    of_x = [_sum(of_inputs, column) for column in zip(*_INPUT_SUMS, strict=True)]
-    of_kernel = [_sum(of_kernels, column) for column in zip(*_KERNEL_SUMS, strict=True)]
-    return jnp.concatenate(of_x, axis=-1), jnp.stack(of_kernel)
+    x, kernel = saved
+    factors = _sums(kernel, _KERNEL_SUMS)
+
+    def of_piece(x: jax.Array, gradient: jax.Array) -> tuple[jax.Array, Sequence[jax.Array]]:
+        sums = _sums(jnp.split(x, 4, axis=-1), _INPUT_SUMS)
+        of_products = _sums(jnp.split(gradient, 4, axis=-1), _transposed(_RESULT_SUMS))
+        gradients = [
+            jax.vjp(multiply, *pair)[1](of_product)
+            for *pair, of_product in zip(sums, factors, of_products, strict=True)
+        ]
+        of_sums, of_factors = zip(*gradients, strict=True)
+        return jnp.concatenate(_sums(of_sums, _transposed(_INPUT_SUMS)), axis=-1), of_factors
+
+    def add_piece(total: Any, piece: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+        of_x, of_factors = of_piece(*piece)
+        return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, of_factors), of_x
+
+    pieces = _pieces(x, kernel)
+    if pieces == 1:
+        of_x, of_factors = of_piece(x, gradient)
+    else:
+        # Many bfloat16 terms are added in float32.
+        kind = jnp.float32 if kernel.dtype == jnp.bfloat16 else kernel.dtype
+        nothing = tuple(jnp.zeros(factor.shape, kind) for factor in factors)
+        parts = _parted(x, pieces), _parted(gradient, pieces)
+        of_factors, of_x = lax.scan(add_piece, nothing, parts)
+        of_x = _joined(of_x)
+    of_kernel = jnp.stack(_sums(of_factors, _transposed(_KERNEL_SUMS)))
+    return of_x, of_kernel.astype(kernel.dtype)
+
+
+def _transposed(weights: Weights) -> Weights:
+    return tuple(zip(*weights, strict=True))
 
 
 eight_product.defvjp(_forward, _backward)

@@ -15,8 +15,7 @@ _STEPS = 16
 def steps_per_call(asked: int | None) -> int:
     """Steps of one call: as asked, or what suits the device.
 
-    On a CPU it is one: convolutions within XLA's loops are slow there (on two busy cores a DSCNN
-    trained at an eighth of its speed), and there is no other device to wait. Elsewhere a call must
+    On a CPU it is one: there is no other device to wait, and steps take long. Elsewhere a call must
     stay short, for a signal is heeded only at its end.
     """
     if asked is not None:
