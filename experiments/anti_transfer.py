@@ -36,7 +36,7 @@ def _parser() -> Parser:
         default=",".join(sweep.Sweep.methods),
         help=f"comma-separated, of {', '.join(sweep.METHODS)} (%(default)s)",
     )
-    add("--layers", default="2,9", help="convolutions, comma-separated, or all 13 (%(default)s)")
+    add("--layers", default="2,9", help="convolutions, comma-separated, or all (%(default)s)")
     add("--splits", default="random,speaker", help="comma-separated (%(default)s)")
     add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
     add("--teacher-dataset", help=f"{', '.join(data.names())} (each run's own training part)")
@@ -47,9 +47,10 @@ def _parser() -> Parser:
     return parser
 
 
-def _layers(text: str) -> tuple[int, ...]:
+def _layers(text: str) -> tuple[int, ...] | None:
+    """Numbers of convolutions; None for all that a model has."""
     if text == "all":
-        return tuple(range(1, 14))
+        return None
     numbers = text.split(",")
     if not all(number.isdigit() for number in numbers):
         raise InputError(f"--layers: expected numbers such as 2,9, or all; found {text!r}")

@@ -56,6 +56,20 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
     assert (tmp_path / "sweep" / "layers.png").stat().st_size > 1000
 
 
+def test_all_layers_are_those_of_each_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "read", lambda *args: None)
+    monkeypatch.setattr(sweep, "run", lambda config, *, out, **options: out)
+    planned = sweep.Sweep(
+        BASE, models=["dscnn", "tiwari_cnn"], methods=["untrained"], splits=["speaker"]
+    )
+    rows = planned.run(tmp_path, Console(quiet=True), [])
+    layers = {
+        model: [row["layer"] for row in rows if row["model"] == model] for model in planned.models
+    }
+    # Both papers count their convolutions: seven, and five.
+    assert layers == {"dscnn": list(range(1, 8)), "tiwari_cnn": list(range(1, 6))}
+
+
 @pytest.fixture
 def rows(tmp_path):
     """Runs of two layers and seeds; layer 5 validates best, layer 2 would test better."""
