@@ -62,7 +62,7 @@ def _sweep(given: argparse.Namespace) -> sweep.Sweep:
         given,
         dataset=given.dataset,
         data_dir=given.data_dir,
-        dataset_options=dict(given.dataset_option),
+        dataset_options=dict(given.dataset_options),
     )
     teachers = None
     if given.teacher_dataset is not None:
@@ -87,9 +87,7 @@ def _sweep(given: argparse.Namespace) -> sweep.Sweep:
     )
 
 
-def main() -> int:
-    """Parses the command line and runs; returns the exit status."""
-    given = _parser().parse_args()
+def _run(given: argparse.Namespace) -> int:
     planned = _sweep(given)
     planned.check()
     folder = given.out or Path("runs") / f"{given.dataset}-anti-transfer"
@@ -106,6 +104,14 @@ def main() -> int:
         console.print(f"written {folder}: table.md, table.csv, runs.csv, layers.png")
 
     return arguments.run(run)
+
+
+def main() -> int:
+    """Parses the command line and runs; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_args()
+    with parser.naming_flags():
+        return _run(given)
 
 
 if __name__ == "__main__":

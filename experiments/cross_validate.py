@@ -16,6 +16,7 @@ from serjax.command import Parser, prefer_huge_pages, run_command
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
+import argparse
 import dataclasses
 from pathlib import Path
 
@@ -28,8 +29,7 @@ from serjax.training import arguments
 from serjax.training.distributed import by_first
 
 
-def main() -> int:
-    """Parses the command line and runs; returns the exit status."""
+def _parser() -> Parser:
     parser = Parser(__doc__, usage="%(prog)s [options]")
     add = parser.add_argument
     arguments.add_corpus(parser)
@@ -43,12 +43,15 @@ def main() -> int:
     )
     arguments.add_training(parser)
     arguments.add_distributed(parser)
-    given = parser.parse_args()
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
     config = arguments.config_of(
         given,
         dataset=given.dataset,
         data_dir=given.data_dir,
-        dataset_options=dict(given.dataset_option),
+        dataset_options=dict(given.dataset_options),
         split=given.protocol,
     )
     series = {
@@ -91,6 +94,14 @@ def main() -> int:
         console.print(f"written {folder / 'table.md'}", highlight=False, soft_wrap=True)
 
     return arguments.run(run, given.distributed)
+
+
+def main() -> int:
+    """Parses the command line and runs; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_args()
+    with parser.naming_flags():
+        return _run(given)
 
 
 if __name__ == "__main__":
