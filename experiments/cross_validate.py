@@ -54,10 +54,11 @@ def _run(given: argparse.Namespace) -> int:
         dataset_options=dict(given.dataset_options),
         split=given.protocol,
     )
+    configs, notes = training.for_models(config, given.model.split(","))
     series = {
-        f"{model}-{protocol}": dataclasses.replace(config, model=model, split=protocol)
+        f"{model}-{protocol}": dataclasses.replace(each, split=protocol)
         for protocol in given.protocol.split(",")
-        for model in given.model.split(",")
+        for model, each in configs.items()
     }
     for each in series.values():
         dataclasses.replace(each, fold="1/5").check()
@@ -78,6 +79,8 @@ def _run(given: argparse.Namespace) -> int:
 
     def run(command: list[str]) -> None:
         console = Console(quiet=not training.distributed.is_first())
+        for note in notes:
+            console.print(note, highlight=False, soft_wrap=True)
         if len(series) == 1:
             cross_validate(config, given.out, console, command)
             return

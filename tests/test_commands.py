@@ -164,6 +164,10 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
             ["error: --augment: expected none with knn, found 'aggressive'"],
         ),
         (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
+        (
+            ["--model", "vgg16", "--embedding", "pretrained"],
+            ["error: --embedding: expected random with vgg16, which has none, found pretrained"],
+        ),
     ],
 )
 def test_bad_arguments(train, arguments, messages):

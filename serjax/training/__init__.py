@@ -13,7 +13,7 @@ from serjax.training.run_together import CHOICES
 from serjax.training.series import check_folds, cross_corpus, cross_validate
 from serjax.training.state import TrainState, create_state
 from serjax.training.step import make_evaluation_step, make_train_step, training_step
-from serjax.training.task import AntiTransfer, RunConfig, Task, prepare
+from serjax.training.task import AntiTransfer, RunConfig, Task, for_models, prepare
 from serjax.training.teachers import TASKS, find_or_train, teacher_config, with_teacher
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "cross_validate",
     "distributed",
     "find_or_train",
+    "for_models",
     "freeze",
     "make_evaluation_step",
     "make_train_step",

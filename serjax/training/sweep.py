@@ -12,7 +12,7 @@ from serjax.training.anti_transfer import UNTRAINED, layers_of
 from serjax.training.folder import is_finished
 from serjax.training.reading import Recordings, read
 from serjax.training.run import run
-from serjax.training.task import AntiTransfer, RunConfig, build_front_end
+from serjax.training.task import AntiTransfer, RunConfig, build_front_end, for_models
 from serjax.training.teachers import TASKS, teacher_config
 
 METHODS = {
@@ -75,10 +75,10 @@ class Sweep:
         return tuple(sorted(int(name.removeprefix("conv")) for name in names))
 
     def _students(self) -> Iterator[RunConfig]:
-        for model in self.models:
+        for config in for_models(self.base, self.models)[0].values():
             for split in self.splits:
                 for seed in self.seeds:
-                    yield dataclasses.replace(self.base, model=model, split=split, seed=seed)
+                    yield dataclasses.replace(config, split=split, seed=seed)
 
     def run(self, folder: Path, console: Console, command: list[str]) -> list[dict[str, object]]:
         """Runs what is not finished, below a folder.
@@ -91,6 +91,8 @@ class Sweep:
             InputError, DivergedError, InterruptedRunError: As `serjax.training.run`.
         """
         self.check()
+        for note in for_models(self.base, self.models)[1]:
+            console.print(note, highlight=False, soft_wrap=True)
         rows: list[dict[str, object]] = []
         for student in self._students():
             recordings = read(student, build_front_end(student), console)

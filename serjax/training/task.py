@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -231,6 +232,11 @@ class RunConfig:
             raise InputError(unknown_name("model", self.model, known))
         if self.model in models.names():
             models.create(self.model, 2, **self.model_options)
+            if self.embedding != "random" and not _has_embedding(self.model):
+                raise InputError(
+                    f"embedding: expected random with {self.model}, which has none, found "
+                    f"{self.embedding}"
+                )
         build_front_end(self)
         if self.model in classical.names():
             self._check_classical()
@@ -282,6 +288,36 @@ class RunConfig:
             silence=build_front_end(self).silence,
             model_options={**suited.model_options, **self.model_options},
         )
+
+
+def _has_embedding(model: str) -> bool:
+    return isinstance(models.create(model, 2), models.Embedded)
+
+
+def for_models(
+    config: RunConfig, names: Sequence[str]
+) -> tuple[dict[str, RunConfig], tuple[str, ...]]:
+    """The same run of several models.
+
+    Args:
+        config: Of all, but for the model. Its `embedding` is for the networks that have one, and
+            for all if none has, which `RunConfig.check` refuses then.
+        names: Of the models.
+
+    Returns:
+        The configuration of each model, and a line for each that `embedding` does not concern.
+    """
+    without = [name for name in names if name in models.names() and not _has_embedding(name)]
+    if config.embedding == "random" or len(without) == len(names):
+        without = []
+    configs = {
+        name: dataclasses.replace(
+            config, model=name, embedding="random" if name in without else config.embedding
+        )
+        for name in names
+    }
+    notes = (f"{name} has no embedding that could be {config.embedding}" for name in without)
+    return configs, tuple(notes)
 
 
 @dataclasses.dataclass(frozen=True)
