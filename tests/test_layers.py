@@ -583,6 +583,16 @@ def test_pooling_to_no_bins_is_refused():
         adaptive_average_pool(jnp.zeros((1, 4, 4, 1)), 0, 2)
 
 
+@pytest.mark.parametrize(("shape", "mask"), [((5, 6), None), ((2, 5, 6), (5,))])
+def test_statistics_of_other_axes_are_refused(shape, mask):
+    real = None if mask is None else jnp.ones(mask, bool)
+    with pytest.raises(
+        InputError, match=r"expected input \[batch, frames, features\], .*found"
+    ) as e:
+        StatisticsPooling().init(jax.random.key(0), jnp.zeros(shape), real)
+    assert str(e.value).endswith(f"shape {shape}" + (f" and mask {mask}" if mask else ""))
+
+
 @pytest.mark.parametrize("algebra", ALGEBRAS)
 def test_concatenation_keeps_component_blocks(algebra):
     x, y = normal(0, 2, 8), normal(1, 2, 12)
