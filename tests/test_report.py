@@ -22,7 +22,8 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from serjax import files, report
-from serjax.report.figures import _percent, png
+from serjax.report.drawing import png
+from serjax.report.figures import _percent
 
 # File names as the operating system gives them: any characters but NUL, and bytes that are not
 # UTF-8 as surrogate escapes (PEP 383).
