@@ -13,7 +13,8 @@ from rich.table import Table
 from serjax import metrics
 from serjax.files import write_text_atomic
 from serjax.report.drawing import LIGHT, new_figure, save, styled
-from serjax.report.records import Predictions, read_predictions, write_table
+from serjax.report.formats import write_table
+from serjax.report.records import Predictions, read_predictions
 
 Published = Mapping[tuple[str, str, str], tuple[float, int | None]]
 
