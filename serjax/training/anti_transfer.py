@@ -25,9 +25,7 @@ from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 from serjax.training import freeze
-from serjax.training.finished import load_best
-from serjax.training.state import Variables
-from serjax.training.task import (
+from serjax.training.config import (
     AntiTransfer,
     RunConfig,
     abstract_variables,
@@ -35,6 +33,8 @@ from serjax.training.task import (
     build_model,
     input_shape,
 )
+from serjax.training.finished import load_best
+from serjax.training.state import Variables
 
 UNTRAINED = "untrained"
 """The teacher that is the network itself before training, from other weights: a control."""

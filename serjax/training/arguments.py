@@ -17,10 +17,10 @@ from serjax.errors import InputError
 from serjax.frontend import FRONT_ENDS
 from serjax.training import distributed
 from serjax.training.cache import enable_compilation_cache
+from serjax.training.config import AntiTransfer, RunConfig
 from serjax.training.loop import DivergedError, InterruptedRunError
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.parallel import KINDS
-from serjax.training.task import AntiTransfer, RunConfig
 from serjax.training.teachers import TASKS
 
 _DEFAULTS = RunConfig()

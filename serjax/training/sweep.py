@@ -9,10 +9,10 @@ from rich.console import Console
 from serjax import report
 from serjax.errors import InputError, unknown_name
 from serjax.training.anti_transfer import UNTRAINED, layers_of
+from serjax.training.config import AntiTransfer, RunConfig, build_front_end, for_models
 from serjax.training.folder import is_finished
 from serjax.training.reading import Recordings, read
 from serjax.training.run import run
-from serjax.training.task import AntiTransfer, RunConfig, build_front_end, for_models
 from serjax.training.teachers import TASKS, teacher_config
 
 METHODS = {

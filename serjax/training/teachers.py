@@ -10,8 +10,8 @@ from serjax import report
 from serjax.errors import InputError, unknown_name
 from serjax.training import distributed
 from serjax.training.anti_transfer import UNTRAINED, layers_of
+from serjax.training.config import AntiTransfer, RunConfig
 from serjax.training.run import run
-from serjax.training.task import AntiTransfer, RunConfig
 
 TASKS = {"speaker": "speaker", "word": "text"}
 """The orthogonal tasks of Guizzo et al. 2023, and the column of the corpus that each recognizes."""
