@@ -33,7 +33,7 @@ from serjax import models, training
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.training.anti_transfer import OF_TEACHERS, AntiTransferLoss, References
-from serjax.training.task import abstract_variables, input_shape
+from serjax.training.config import abstract_variables, input_shape
 
 TITLE = "A training step with anti-transfer"
 COLUMNS = {

@@ -21,10 +21,10 @@ import optax
 from serjax import models
 from serjax.command import Parser, run_command
 from serjax.data.batches import Examples
+from serjax.training.config import abstract_variables
 from serjax.training.parallel import Division
 from serjax.training.state import parameter_count, state_of
 from serjax.training.step import make_train_step
-from serjax.training.task import abstract_variables
 
 _CLASSES = 4
 _UTTERANCES = 16

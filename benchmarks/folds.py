@@ -31,9 +31,9 @@ from settings import Cases, Figure, Settings
 from serjax import models, training
 from serjax.data import batches
 from serjax.frontend import FrontEnd
+from serjax.training.config import input_shape
 from serjax.training.state import TrainState
 from serjax.training.step import TrainStep
-from serjax.training.task import input_shape
 from serjax.training.together import ENGINES, Together
 
 TITLE = "Five folds in one program"

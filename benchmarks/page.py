@@ -13,7 +13,7 @@ from settings import Drawing, Rows
 
 from serjax.files import write_bytes_atomic, write_text_atomic
 from serjax.report import html
-from serjax.report.figures import png
+from serjax.report.drawing import png
 
 Found = Mapping[str, tuple[ModuleType, Mapping[str, Any]]]
 

@@ -35,8 +35,8 @@ from serjax import models, training
 from serjax.data import batches
 from serjax.frontend import FrontEnd
 from serjax.report.powers import Power, plot_powers
+from serjax.training.config import input_shape
 from serjax.training.parallel import UNDIVIDED, Division
-from serjax.training.task import input_shape
 
 TITLE = "Growth of a training step"
 COLUMNS = {

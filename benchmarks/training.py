@@ -37,7 +37,7 @@ from serjax import models as networks
 from serjax import training
 from serjax.errors import InputError, unknown_name
 from serjax.training import memory, parallel
-from serjax.training.task import RunConfig
+from serjax.training.config import RunConfig
 
 TITLE = "Training, from waveforms to test metrics"
 COLUMNS = {

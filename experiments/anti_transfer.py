@@ -36,7 +36,7 @@ def _parser() -> Parser:
         default=",".join(sweep.Sweep.methods),
         help=f"comma-separated, of {', '.join(sweep.METHODS)} (%(default)s)",
     )
-    add("--layers", default="2,9", help="convolutions, comma-separated, or all 13 (%(default)s)")
+    add("--layers", default="2,9", help="convolutions, comma-separated, or all (%(default)s)")
     add("--splits", default="random,speaker", help="comma-separated (%(default)s)")
     add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
     add("--teacher-dataset", help=f"{', '.join(data.names())} (each run's own training part)")
@@ -47,9 +47,10 @@ def _parser() -> Parser:
     return parser
 
 
-def _layers(text: str) -> tuple[int, ...]:
+def _layers(text: str) -> tuple[int, ...] | None:
+    """Numbers of convolutions; None for all that a model has."""
     if text == "all":
-        return tuple(range(1, 14))
+        return None
     numbers = text.split(",")
     if not all(number.isdigit() for number in numbers):
         raise InputError(f"--layers: expected numbers such as 2,9, or all; found {text!r}")
@@ -61,7 +62,7 @@ def _sweep(given: argparse.Namespace) -> sweep.Sweep:
         given,
         dataset=given.dataset,
         data_dir=given.data_dir,
-        dataset_options=dict(given.dataset_option),
+        dataset_options=dict(given.dataset_options),
     )
     teachers = None
     if given.teacher_dataset is not None:
@@ -86,9 +87,7 @@ def _sweep(given: argparse.Namespace) -> sweep.Sweep:
     )
 
 
-def main() -> int:
-    """Parses the command line and runs; returns the exit status."""
-    given = _parser().parse_args()
+def _run(given: argparse.Namespace) -> int:
     planned = _sweep(given)
     planned.check()
     folder = given.out or Path("runs") / f"{given.dataset}-anti-transfer"
@@ -105,6 +104,14 @@ def main() -> int:
         console.print(f"written {folder}: table.md, table.csv, runs.csv, layers.png")
 
     return arguments.run(run)
+
+
+def main() -> int:
+    """Parses the command line and runs; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_args()
+    with parser.naming_flags():
+        return _run(given)
 
 
 if __name__ == "__main__":

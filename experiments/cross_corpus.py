@@ -14,14 +14,15 @@ if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
 
+import argparse
+
 from rich.console import Console
 
 from serjax import data, training
 from serjax.training import arguments
 
 
-def main() -> int:
-    """Parses the command line and runs; returns the exit status."""
+def _parser() -> Parser:
     parser = Parser(__doc__, usage="%(prog)s [options]")
     add = parser.add_argument
     for part in ("train", "test"):
@@ -42,7 +43,10 @@ def main() -> int:
     )
     add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
     arguments.add_training(parser)
-    given = parser.parse_args()
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
     config = arguments.config_of(
         given,
         dataset=given.train,
@@ -63,6 +67,14 @@ def main() -> int:
             command=command,
         )
     )
+
+
+def main() -> int:
+    """Parses the command line and runs; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_args()
+    with parser.naming_flags():
+        return _run(given)
 
 
 if __name__ == "__main__":

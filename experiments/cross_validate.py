@@ -16,6 +16,7 @@ from serjax.command import Parser, prefer_huge_pages, run_command
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
+import argparse
 import dataclasses
 from pathlib import Path
 
@@ -28,8 +29,7 @@ from serjax.training import arguments
 from serjax.training.distributed import by_first
 
 
-def main() -> int:
-    """Parses the command line and runs; returns the exit status."""
+def _parser() -> Parser:
     parser = Parser(__doc__, usage="%(prog)s [options]")
     add = parser.add_argument
     arguments.add_corpus(parser)
@@ -43,18 +43,22 @@ def main() -> int:
     )
     arguments.add_training(parser)
     arguments.add_distributed(parser)
-    given = parser.parse_args()
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
     config = arguments.config_of(
         given,
         dataset=given.dataset,
         data_dir=given.data_dir,
-        dataset_options=dict(given.dataset_option),
+        dataset_options=dict(given.dataset_options),
         split=given.protocol,
     )
+    configs, notes = training.for_models(config, given.model.split(","))
     series = {
-        f"{model}-{protocol}": dataclasses.replace(config, model=model, split=protocol)
+        f"{model}-{protocol}": dataclasses.replace(each, split=protocol)
         for protocol in given.protocol.split(",")
-        for model in given.model.split(",")
+        for model, each in configs.items()
     }
     for each in series.values():
         dataclasses.replace(each, fold="1/5").check()
@@ -75,6 +79,8 @@ def main() -> int:
 
     def run(command: list[str]) -> None:
         console = Console(quiet=not training.distributed.is_first())
+        for note in notes:
+            console.print(note, highlight=False, soft_wrap=True)
         if len(series) == 1:
             cross_validate(config, given.out, console, command)
             return
@@ -91,6 +97,14 @@ def main() -> int:
         console.print(f"written {folder / 'table.md'}", highlight=False, soft_wrap=True)
 
     return arguments.run(run, given.distributed)
+
+
+def main() -> int:
+    """Parses the command line and runs; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_args()
+    with parser.naming_flags():
+        return _run(given)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from serjax.command import Parser, key_value, prefer_huge_pages, run_command
 if __name__ == "__main__":
     prefer_huge_pages()  # before the imports that take long, for it starts over
 
+import argparse
 import dataclasses
 from typing import Any
 
@@ -70,9 +71,7 @@ def _task_given() -> str | None:
     return task
 
 
-def main() -> int:
-    """Parses the command line and runs; returns the exit status."""
-    given = _parser(_task_given()).parse_args()
+def _pretrain(given: argparse.Namespace) -> int:
     if given.task not in TASKS:
         raise InputError(unknown_name("task", given.task, TASKS))
     if given.target is not None:
@@ -96,6 +95,14 @@ def main() -> int:
             training.run(config_of_task, **where)
 
     return arguments.run(run)
+
+
+def main() -> int:
+    """Parses the command line and runs; returns the exit status."""
+    parser = _parser(_task_given())
+    given = parser.parse_args()
+    with parser.naming_flags():
+        return _pretrain(given)
 
 
 if __name__ == "__main__":

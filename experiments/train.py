@@ -52,9 +52,7 @@ def _steps(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def main() -> int:
-    """Parses the command line and runs; returns the exit status."""
-    given = _parser().parse_args()
+def _train(given: argparse.Namespace) -> int:
     terms = arguments.anti_transfer_of(given)
     config = arguments.config_of(given, **arguments.split_of(given), anti_transfer=terms)
     config.check()
@@ -73,6 +71,14 @@ def main() -> int:
         )
 
     return arguments.run(run, given.distributed)
+
+
+def main() -> int:
+    """Parses the command line and runs; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_args()
+    with parser.naming_flags():
+        return _train(given)
 
 
 if __name__ == "__main__":

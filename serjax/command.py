@@ -2,9 +2,11 @@
 
 import argparse
 import ast
+import contextlib
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,6 +44,21 @@ class Parser(argparse.ArgumentParser):
         if others:
             raise InputError(f"expected flags, found {' '.join(others)!r}; see {self.prog} --help")
         return given
+
+    @contextlib.contextmanager
+    def naming_flags(self) -> Iterator[None]:
+        """Errors raised within that begin with a field's name begin with its flag instead.
+
+        A flag's field is argparse's `dest`: `batch_size: ...` becomes `--batch-size: ...`.
+        """
+        try:
+            yield
+        except InputError as error:
+            field = re.match(r"\w+(?=[:,])", str(error))
+            flags = {action.dest: action.option_strings for action in self._actions}
+            if field is None or not flags.get(field[0]):
+                raise
+            raise InputError(f"{flags[field[0]][0]}{str(error)[field.end() :]}") from error
 
     def _known(self) -> list[str]:
         return [name for action in self._actions for name in action.option_strings]

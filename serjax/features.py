@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from serjax.errors import InputError
 from serjax.fourier import (
     StftOptions,
     at_least_float32,
@@ -82,7 +83,7 @@ def mel_spectrogram(
         float32 `[..., frames, mel_bins]`, not negative.
 
     Raises:
-        ValueError: as `mel_filterbank`, `magnitude_spectrogram` and `stft`.
+        InputError: as `mel_filterbank`, `magnitude_spectrogram` and `stft`.
     """
     spectrogram = magnitude_spectrogram(waveform, power=power, **stft_options)
     fft_size = stft_options.get("fft_size") or stft_options.get("window_samples", 400)
@@ -116,17 +117,17 @@ def log_power(
         float32 (float64 of float64) of the same shape.
 
     Raises:
-        ValueError: an argument is out of range.
+        InputError: an argument is out of range.
     """
     power = at_least_float32(jnp.asarray(power))
     if power.ndim < 2:
-        raise ValueError(f"power must be [..., frames, bins], found shape {power.shape}")
+        raise InputError(f"power must be [..., frames, bins], found shape {power.shape}")
     if log not in ("db", "natural"):
-        raise ValueError(f'log must be "db" or "natural", found {log!r}')
+        raise InputError(f'log must be "db" or "natural", found {log!r}')
     if floor < jnp.finfo(power.dtype).tiny:
-        raise ValueError(f"floor must be positive and normal in {power.dtype}, found {floor}")
+        raise InputError(f"floor must be positive and normal in {power.dtype}, found {floor}")
     if top_db is not None and top_db < 0:
-        raise ValueError(f"top_db must not be negative, found {top_db}")
+        raise InputError(f"top_db must not be negative, found {top_db}")
     decibel = 1.0 if log == "db" else math.log(10) / 10  # in units of the result
     level = (decibel * 10 / math.log(10)) * jnp.log(jnp.maximum(power, floor))
     if top_db is None:
@@ -158,7 +159,7 @@ def log_mel_spectrogram(
         the lowest there is: `10 * log10(floor)` in decibels, or the peak less `top_db`.
 
     Raises:
-        ValueError: as `mel_spectrogram` and `log_power`.
+        InputError: as `mel_spectrogram` and `log_power`.
     """
     power = mel_spectrogram(waveform, sample_rate, **mel_options)
     return log_power(power, log=log, floor=floor, top_db=top_db)
@@ -190,11 +191,11 @@ def mfcc(
         of which only the first coefficient is not zero.
 
     Raises:
-        ValueError: `coefficients` is out of range, or as `log_mel_spectrogram`.
+        InputError: `coefficients` is out of range, or as `log_mel_spectrogram`.
     """
     mel_bins = mel_options.get("mel_bins", 128)
     if not 1 <= coefficients <= mel_bins:
-        raise ValueError(
+        raise InputError(
             f"coefficients must be between 1 and mel_bins ({mel_bins}), found {coefficients}"
         )
     level = log_mel_spectrogram(waveform, sample_rate, floor=floor, top_db=top_db, **mel_options)
@@ -224,22 +225,22 @@ def normalize(
         and so is what has no spread: a constant, or an example without real frames.
 
     Raises:
-        ValueError: an argument is out of range or shapes do not match.
+        InputError: an argument is out of range or shapes do not match.
     """
     spectrogram = jnp.asarray(spectrogram)
     if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
-        raise ValueError(
+        raise InputError(
             "spectrogram must be floating [..., frames, bins], "
             f"found {spectrogram.dtype} of shape {spectrogram.shape}"
         )
     if method not in ("unit_range", "standard"):
-        raise ValueError(f'method must be "unit_range" or "standard", found {method!r}')
+        raise InputError(f'method must be "unit_range" or "standard", found {method!r}')
     if mask is None:
         real = jnp.ones((1,) * spectrogram.ndim, bool)
     else:
         real = jnp.asarray(mask)
         if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
-            raise ValueError(
+            raise InputError(
                 f"mask must be bool of shape {spectrogram.shape[:-1]}, "
                 f"found {real.dtype} of shape {real.shape}"
             )

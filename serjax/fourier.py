@@ -120,7 +120,7 @@ def stft(
         by `frame_count`. Frames past an utterance's end are zero.
 
     Raises:
-        ValueError: an argument is out of range, or the waveform is too short for one frame.
+        InputError: an argument is out of range, or the waveform is too short for one frame.
     """
     waveform = as_waveform(waveform)
     fft_size = window_samples if fft_size is None else fft_size
@@ -128,7 +128,7 @@ def stft(
     samples = waveform.shape[-1]
     least = 1 if center else fft_size
     if samples < least:
-        raise ValueError(
+        raise InputError(
             f"waveform must have at least {least} samples for one frame, "
             f"found shape {waveform.shape}"
         )
@@ -162,10 +162,10 @@ def magnitude_spectrogram(
         a subgradient of the magnitude, not NaN.
 
     Raises:
-        ValueError: `power` is not positive, or as `stft`.
+        InputError: `power` is not positive, or as `stft`.
     """
     if power <= 0:
-        raise ValueError(f"power must be positive, found {power}")
+        raise InputError(f"power must be positive, found {power}")
     spectrum = stft(waveform, **stft_options)
     squared = spectrum.real**2 + spectrum.imag**2
     if power == 2.0:
@@ -179,10 +179,10 @@ def magnitude_spectrogram(
 
 
 def as_waveform(waveform: jax.Array | np.ndarray) -> jax.Array:
-    """The waveform as an array of float32 at least, or ValueError."""
+    """The waveform as an array of float32 at least, or InputError."""
     waveform = jnp.asarray(waveform)
     if waveform.ndim < 1 or not jnp.issubdtype(waveform.dtype, jnp.floating):
-        raise ValueError(
+        raise InputError(
             "waveform must be floating [..., samples] in [-1, 1], "
             f"found {waveform.dtype} of shape {waveform.shape}"
         )
@@ -195,10 +195,10 @@ def at_least_float32(x: jax.Array) -> jax.Array:
 
 
 def as_lengths(lengths: jax.Array | np.ndarray, waveform: jax.Array) -> jax.Array:
-    """Lengths as int32 `[...]` between 0 and the waveform's samples, or ValueError."""
+    """Lengths as int32 `[...]` between 0 and the waveform's samples, or InputError."""
     lengths = jnp.asarray(lengths)
     if lengths.shape != waveform.shape[:-1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise ValueError(
+        raise InputError(
             f"lengths must be integer of shape {waveform.shape[:-1]} for a waveform of shape "
             f"{waveform.shape}, found {lengths.dtype} of shape {lengths.shape}"
         )
@@ -222,15 +222,15 @@ def as_utterances(
 
 def _check_framing(window_samples: int, hop_samples: int, fft_size: int, pad_mode: str) -> None:
     if window_samples < 1:
-        raise ValueError(f"window_samples must be positive, found {window_samples}")
+        raise InputError(f"window_samples must be positive, found {window_samples}")
     if hop_samples < 1:
-        raise ValueError(f"hop_samples must be positive, found {hop_samples}")
+        raise InputError(f"hop_samples must be positive, found {hop_samples}")
     if window_samples > fft_size:
-        raise ValueError(
+        raise InputError(
             f"window_samples must not exceed fft_size ({fft_size}), found {window_samples}"
         )
     if pad_mode not in ("constant", "reflect"):
-        raise ValueError(f'pad_mode must be "constant" or "reflect", found {pad_mode!r}')
+        raise InputError(f'pad_mode must be "constant" or "reflect", found {pad_mode!r}')
 
 
 def _pad(waveform: jax.Array, lengths: jax.Array | None, width: int, mode: str) -> jax.Array:
@@ -270,7 +270,7 @@ def _centred_window(window: Window, window_samples: int, fft_size: int) -> np.nd
     try:
         taper = get_window(window, window_samples, fftbins=True)
     except (ValueError, TypeError) as error:
-        raise ValueError(
+        raise InputError(
             f"window must be one that scipy.signal.get_window knows, found {window!r}: {error}"
         ) from error
     left = (fft_size - window_samples) // 2

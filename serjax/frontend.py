@@ -110,7 +110,15 @@ class FrontEnd:
         """What there is to hear of utterances `[samples]`, float32: all, or what is voiced.
 
         An utterance of which less than a segment is voiced stays as it is.
+
+        Raises:
+            InputError: A waveform of another shape.
         """
+        for index, waveform in enumerate(waveforms):
+            if np.ndim(waveform) != 1:
+                raise InputError(
+                    f"waveform {index}: expected [samples], found the shape {np.shape(waveform)}"
+                )
         if self.silence != "voiced":
             return waveforms
         parts = []
@@ -154,7 +162,20 @@ class FrontEnd:
         return x, mask
 
     def present(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Spectrograms and mask as the model takes them: resized, coloured, with channels."""
+        """Spectrograms and mask as the model takes them: resized, coloured, with channels.
+
+        Args:
+            x: `[batch, frames, bins]`.
+            mask: `[batch, frames]` bool.
+
+        Raises:
+            InputError: Their shapes are others.
+        """
+        if x.ndim < 2 or mask.shape != x.shape[:-1]:
+            raise InputError(
+                "front end: expected spectrograms [batch, frames, bins] and a mask [batch, "
+                f"frames], found the shapes {x.shape} and {mask.shape}"
+            )
         if self.image_size is not None:
             frames, rows = x.shape[-2], self.image_size[0]
             x = image.resize(x, self.image_size)

@@ -59,8 +59,7 @@ def colorize(spectrogram: jax.Array | np.ndarray, name: str = "viridis") -> jax.
         saves. Its gradient is zero.
 
     Raises:
-        InputError: Unknown name.
-        ValueError: The spectrogram is not floating or has fewer than two axes.
+        InputError: Unknown name, or the spectrogram is not floating or has fewer than two axes.
     """
     values = _as_spectrogram(spectrogram)
     table = jnp.asarray(colormap(name) / 255.0, jnp.float32)
@@ -79,8 +78,7 @@ def resize(spectrogram: jax.Array | np.ndarray, size: tuple[int, int]) -> jax.Ar
         `[..., *size]` in the same dtype.
 
     Raises:
-        InputError: A size below 1.
-        ValueError: The spectrogram is not floating or has fewer than two axes.
+        InputError: A size below 1, or the spectrogram is not floating or has fewer than two axes.
     """
     if min(size) < 1:
         raise InputError(f"size: expected at least 1 x 1, found {size[0]} x {size[1]}")
@@ -112,7 +110,7 @@ def imagenet_normalize(image: jax.Array | np.ndarray) -> jax.Array:
 def _as_spectrogram(spectrogram: jax.Array | np.ndarray) -> jax.Array:
     spectrogram = jnp.asarray(spectrogram)
     if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
-        raise ValueError(
+        raise InputError(
             "spectrogram must be floating [..., rows, columns], "
             f"found {spectrogram.dtype} of shape {spectrogram.shape}"
         )

@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from serjax.errors import InputError
+
 # Slaney's scale (Auditory Toolbox, 1998): below 1 kHz 3 mel to 200 Hz, above it 27 mel to a factor
 # of 6.4.
 _SLANEY_HZ_PER_MEL = 200 / 3
@@ -42,24 +44,24 @@ def mel_filterbank(
         two Fourier bins may hold none of them and stay zero, which is warned of.
 
     Raises:
-        ValueError: an argument is out of range.
+        InputError: an argument is out of range.
     """
     if sample_rate <= 0 or fft_size < 1 or mel_bins < 1:
-        raise ValueError(
+        raise InputError(
             "sample_rate, fft_size and mel_bins must be positive, "
             f"found {sample_rate}, {fft_size} and {mel_bins}"
         )
     nyquist = sample_rate / 2
     max_hz = nyquist if max_hz is None else max_hz
     if not 0 <= min_hz < max_hz <= nyquist:
-        raise ValueError(
+        raise InputError(
             "min_hz and max_hz must satisfy 0 <= min_hz < max_hz <= sample_rate / 2 "
             f"({nyquist:g} Hz), found {min_hz:g} and {max_hz:g}"
         )
     if mel_scale not in ("slaney", "htk"):
-        raise ValueError(f'mel_scale must be "slaney" or "htk", found {mel_scale!r}')
+        raise InputError(f'mel_scale must be "slaney" or "htk", found {mel_scale!r}')
     if norm not in ("slaney", None):
-        raise ValueError(f'norm must be "slaney" or None, found {norm!r}')
+        raise InputError(f'norm must be "slaney" or None, found {norm!r}')
 
     low, high = _hz_to_mel(np.array([min_hz, max_hz]), mel_scale)
     edges = _mel_to_hz(np.linspace(low, high, mel_bins + 2), mel_scale)

@@ -49,8 +49,7 @@ def remove_silence(
         after them, and the new lengths, int32 `[...]`.
 
     Raises:
-        InputError: an argument is out of range.
-        ValueError: as `serjax.features.stft`.
+        InputError: an argument is out of range, or as `serjax.features.stft`.
     """
     _check_blocks(block_samples, threshold)
     waveform, lengths = as_utterances(waveform, lengths)
@@ -97,8 +96,7 @@ def voiced_frames(
         bool `[..., ceil(samples / block_samples)]`; False past an utterance's end.
 
     Raises:
-        InputError: an argument is out of range.
-        ValueError: as `serjax.features.stft`.
+        InputError: an argument is out of range, or as `serjax.features.stft`.
 
     References:
         Boersma, "Accurate short-term analysis of the fundamental frequency and the
@@ -172,8 +170,7 @@ def remove_unvoiced(
         zeros after them, and the new lengths, int32 `[...]`, 0 where nothing is voiced.
 
     Raises:
-        InputError: an argument is out of range.
-        ValueError: as `serjax.features.stft`.
+        InputError: an argument is out of range, or as `serjax.features.stft`.
     """
     waveform, lengths = as_utterances(waveform, lengths)
     voiced = voiced_frames(waveform, lengths, sample_rate=sample_rate, block_samples=block_samples)
@@ -205,8 +202,8 @@ def voiced_chunks(
         An utterance in which less than a chunk is voiced has none.
 
     Raises:
-        InputError: an argument is out of range, or the waveform is shorter than a chunk.
-        ValueError: as `serjax.features.stft`.
+        InputError: an argument is out of range, or the waveform is shorter than a chunk; or as
+            `serjax.features.stft`.
     """
     waveform, lengths = as_utterances(waveform, lengths)
     samples = waveform.shape[-1]

@@ -17,6 +17,10 @@ def variable_shapes(model, x_shape):
     return jax.eval_shape(model.init, jax.random.key(0), x)
 
 
+def shapes(variables):
+    return jax.tree.map(jnp.shape, variables)
+
+
 def count(variables) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
 

@@ -16,8 +16,8 @@ from serjax import losses, models, report, training
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.training.anti_transfer import AntiTransferLoss, load_teachers
+from serjax.training.config import abstract_variables, build_model, input_shape
 from serjax.training.state import state_of
-from serjax.training.task import abstract_variables, build_model, input_shape
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 

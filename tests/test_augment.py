@@ -10,6 +10,7 @@ import scipy.stats
 
 from serjax import augment
 from serjax.augment import SpecAugmentPolicy, spec_augment, spec_augment_mask
+from serjax.errors import InputError
 
 DRAWS = 200_000
 # A correct sampler fails a test at this level once in ten thousand choices of the key; the keys are
@@ -233,7 +234,7 @@ def test_examples_of_one_or_no_real_frame_stay_finite(key, frames):
     ],
 )
 def test_bad_arguments(key, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         spec_augment(key, **{"spectrogram": noise(2, 30, 20), **arguments})
 
 
@@ -246,5 +247,5 @@ def test_bad_arguments(key, arguments, message):
     ],
 )
 def test_bad_policies(values, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         SpecAugmentPolicy(*values)

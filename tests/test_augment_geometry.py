@@ -183,10 +183,10 @@ def test_bad_arguments(key, call, message):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_bad_shapes(key, name):
-    with pytest.raises(ValueError, match="spectrogram must be floating"):
+    with pytest.raises(InputError, match="spectrogram must be floating"):
         FUNCTIONS[name](key, levels(3))
-    with pytest.raises(ValueError, match=r"mask must be bool of shape \(3,\)"):
+    with pytest.raises(InputError, match=r"mask must be bool of shape \(3,\)"):
         FUNCTIONS[name](key, levels(3, 3), mask=np.ones(4, bool))
     if name != "flip":
-        with pytest.raises(ValueError, match=r"fill must be .* found 'median'"):
+        with pytest.raises(InputError, match=r"fill must be .* found 'median'"):
             FUNCTIONS[name](key, levels(3, 3), fill="median")

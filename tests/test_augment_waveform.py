@@ -175,8 +175,8 @@ def test_bad_arguments(key, call, message):
 
 def test_bad_shapes(key):
     for function in (add_noise, shift, change_speed):
-        with pytest.raises(ValueError, match=r"lengths must be integer of shape \(2,\)"):
+        with pytest.raises(InputError, match=r"lengths must be integer of shape \(2,\)"):
             function(key, noise(2, 10), np.array([1, 2, 3]))
     for function in (add_noise, gain, shift, change_speed):
-        with pytest.raises(ValueError, match="waveform must be floating"):
+        with pytest.raises(InputError, match="waveform must be floating"):
             function(key, np.ones(10, np.int16))

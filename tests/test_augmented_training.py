@@ -14,8 +14,8 @@ from serjax import augment, frontend, training
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.training import create_state, make_train_step
+from serjax.training.config import abstract_variables, build_front_end, build_model
 from serjax.training.step import make_evaluation_step
-from serjax.training.task import abstract_variables, build_front_end, build_model
 
 FRONT_END = dataclasses.replace(
     frontend.GUIZZO_REAL, frames=64, bins=32, segment_seconds=0.5, silence="remove"

@@ -143,6 +143,20 @@ class TestLoad:
         with pytest.raises(CorpusError, match="unknown option of emodb 'seed'"):
             data.load("emodb", seed=3)
 
+    @pytest.mark.parametrize(
+        ("option", "value", "expected"),
+        [
+            ("speakers", "abc", "a whole number, found 'abc'"),
+            ("words", 2.5, "a whole number, found 2.5"),
+            ("variation", "much", "a number, found 'much'"),
+            ("correlate", 1, "a word or None, found 1"),
+        ],
+    )
+    def test_option_of_another_kind(self, option, value, expected):
+        with pytest.raises(CorpusError) as raised:
+            data.load("synthetic", **{option: value})
+        assert str(raised.value) == f"synthetic, option {option}: expected {expected}"
+
     def test_generated_corpus_has_no_folder(self):
         with pytest.raises(CorpusError, match="synthetic takes no data directory; found /data"):
             data.load("synthetic", "/data")

@@ -262,3 +262,27 @@ def test_resizing_is_of_the_whole_padded_input():
 def test_bad_settings(fields, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(frontend.GUIZZO_REAL, **fields)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda hears: hears.heard(noise(800)), r"waveform 0: expected \[samples\], found .* \(\)"),
+        (
+            lambda hears: hears.heard([noise(800)[None]]),
+            r"waveform 0: expected \[samples\], found the shape \(1, 800\)",
+        ),
+        (
+            lambda hears: hears(noise(800), np.array([800])),
+            r"lengths must be integer of shape \(\) .* \(800,\), found int.. of shape \(1,\)",
+        ),
+        (
+            lambda hears: hears.present(jnp.zeros((61, 64)), jnp.ones((1, 61), bool)),
+            r"expected spectrograms \[batch, frames, bins\] .* shapes \(61, 64\) and \(1, 61\)",
+        ),
+    ],
+)
+def test_what_lacks_its_batch_is_refused(call, message):
+    with pytest.raises(InputError, match=message) as raised:
+        call(frontend.KAPOOR)
+    assert len(str(raised.value).splitlines()) == 1

@@ -101,5 +101,5 @@ def test_bad_input(call, message):
 @pytest.mark.parametrize("function", [image.colorize, lambda x: image.resize(x, (2, 2))])
 def test_bad_shapes(function):
     for x in (uniform(3), np.ones((3, 3), np.int32)):
-        with pytest.raises(ValueError, match="spectrogram must be floating"):
+        with pytest.raises(InputError, match="spectrogram must be floating"):
             function(x)

@@ -48,6 +48,10 @@ def test_labels_keep_the_seven_emotions_of_the_paper(folders):
         ({"corpora": {"tes": "x"}}, "unknown corpus to join 'tes': did you mean 'tess'"),
         ({"corpora": {"joined": "x"}}, "unknown corpus to join 'joined'"),
         ({"corpora": {"tess": "nowhere"}}, "TESS: data directory nowhere does not exist"),
+        (
+            {"corpora": {"tess": 5}},
+            "joined: expected corpora with their folders.*found {'tess': 5}",
+        ),
         ({}, "joined: expected the option corpora, found none"),
     ],
 )

@@ -378,3 +378,12 @@ def test_a_classifier_has_two_classes_at_least(num_classes):
 def test_widths_are_multiples_of_the_components(name, options, x_shape, message):
     with pytest.raises(InputError, match=message):
         variable_shapes(models.create(name, 4, embedding=False, **options), x_shape)
+
+
+@pytest.mark.parametrize(
+    "name", ["dscnn", "tiwari_cnn", "resnet18", "resnet34_stats", "quat_dscnn"]
+)
+def test_a_spectrogram_without_its_batch_is_refused(name):
+    message = r"expected input \[batch, frames, bins, channels\], found shape \(64, 64, 1\)"
+    with pytest.raises(InputError, match=message):
+        variable_shapes(models.create(name, 4), (64, 64, 1))

@@ -17,12 +17,13 @@ from serjax import models, pretrained, report, training
 from serjax.data import dimensions
 from serjax.data.corpus import EMOTIONS, Utterance
 from serjax.errors import InputError
-from serjax.training import rhemo
+from serjax.training import rhemo, rhemo_objective
 from serjax.training.checkpoint import Checkpoints
+from serjax.training.config import abstract_variables, build_model
 from serjax.training.objective import Batch
+from serjax.training.rhemo_config import Stage
 from serjax.training.run import initial_state
 from serjax.training.state import draw
-from serjax.training.task import abstract_variables, build_model
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -146,9 +147,9 @@ def test_objectives_are_the_papers(mapped, step, share):
     logits, x, features, targets, labels, utterance = drawn(mapped)
     batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, step)))
     first = binary(sigmoid(features["reconstruction_logits"]), x).mean((1, 2, 3))
-    found = jax.jit(rhemo.reconstruction)(float32(logits), float32(features), batch)
+    found = jax.jit(rhemo_objective.reconstruction)(float32(logits), float32(features), batch)
     np.testing.assert_allclose(found, first, rtol=1e-5)
-    objective = rhemo.with_emotions(targets.astype(np.float32), warmup_steps=4)
+    objective = rhemo_objective.with_emotions(targets.astype(np.float32), warmup_steps=4)
     found = jax.jit(objective)(float32(logits), float32(features), batch)
     emotions = emotion_losses(logits, features, targets[utterance], labels)
     np.testing.assert_allclose(found, first + share * emotions, rtol=1e-5)
@@ -157,10 +158,10 @@ def test_objectives_are_the_papers(mapped, step, share):
 def test_without_warm_up_the_whole_loss_counts_from_the_first_step():
     logits, x, features, targets, labels, utterance = drawn(True)
     batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, 0)))
-    found = rhemo.with_emotions(targets.astype(np.float32))(
+    found = rhemo_objective.with_emotions(targets.astype(np.float32))(
         float32(logits), float32(features), batch
     )
-    first = rhemo.reconstruction(float32(logits), float32(features), batch)
+    first = rhemo_objective.reconstruction(float32(logits), float32(features), batch)
     expected = emotion_losses(logits, features, targets[utterance], labels)
     np.testing.assert_allclose(found - first, expected, rtol=1e-5)
 
@@ -170,27 +171,29 @@ def test_validation_measures_what_training_minimizes(mapped):
     logits, x, features, targets, labels, utterance = drawn(mapped)
     batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, 0)))
     targets = targets.astype(np.float32)
-    found = np.asarray(rhemo.outputs(float32(logits), float32(features), batch.x), np.float64)
+    found = np.asarray(
+        rhemo_objective.outputs(float32(logits), float32(features), batch.x), np.float64
+    )
     assert found.shape == (3, 4 + targets.shape[1] + 1)
     for emotions, objective in (
-        (False, rhemo.reconstruction),
-        (True, rhemo.with_emotions(targets)),
+        (False, rhemo_objective.reconstruction),
+        (True, rhemo_objective.with_emotions(targets)),
     ):
         expected = objective(float32(logits), float32(features), batch).mean()
-        scores = rhemo.scores(found, labels, targets[utterance], emotions=emotions)
+        scores = rhemo_objective.scores(found, labels, targets[utterance], emotions=emotions)
         assert scores["loss"] == pytest.approx(float(expected), rel=1e-4)
         assert scores["wa"] == pytest.approx(np.mean(logits.argmax(-1) == labels))
     # Probabilities that float32 rounds to 0 or 1 give a large loss, not an infinite one.
     certain = np.array([[0.0, 1.0, *[1.0] * 3, 0.5]])
     zeros = np.zeros((1, 3), np.float32)
-    assert np.isfinite(rhemo.scores(certain, np.array([0]), zeros, emotions=True)["loss"])
+    assert np.isfinite(rhemo_objective.scores(certain, np.array([0]), zeros, emotions=True)["loss"])
 
 
 def test_weight_decay_is_added_to_the_gradient():
     """As PyTorch's Adam has it, not AdamW's."""
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
     weights = np.linspace(-2, 2, 5, dtype=np.float32)
-    stage = rhemo.Stage(1, 1, 0.01, 1, weight_decay=0.3)
+    stage = Stage(1, 1, 0.01, 1, weight_decay=0.3)
     optimizer = rhemo._optimizer(stage, emotions=True)
     ours = {"w": jnp.asarray(weights)}
     moments = optimizer.init(ours)

@@ -201,7 +201,7 @@ class TestCrossValidation:
             (("--folds", "7"), "a speaker split needs 7 speakers"),
             (("--protocol", "leave_one_speaker_out", "--folds", "3"), "folds: expected none with"),
             (("--seeds", "0"), "seeds: expected at least 1, found 0"),
-            (("--epochs", "3"), "epochs: expected none with lda, found 3"),
+            (("--epochs", "3"), "--epochs: expected none with lda, found 3"),
             (("--model", "ldaa"), "did you mean 'lda'?"),
         ],
     )
@@ -347,7 +347,10 @@ class TestClassicalRun:
                 ("--fold", "1/3", "--split", "leave_one_speaker_out"),
                 "leave_one_speaker_out of synthetic has 6 folds",
             ),
-            (("--fold", "1/3", "--parts-file", "x.csv"), "parts_file: expected none with fold 1/3"),
+            (
+                ("--fold", "1/3", "--parts-file", "x.csv"),
+                "--parts-file: expected none with fold 1/3",
+            ),
             (("--split", "given", "--parts-file", "x.csv"), "x.csv: expected a CSV file"),
             (("--split", "leave_one_speaker_out"), "unknown split 'leave_one_speaker_out'"),
         ],

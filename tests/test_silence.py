@@ -236,7 +236,7 @@ def test_bad_arguments(function, options, message):
 def test_bad_shapes(function):
     with pytest.raises(InputError, match=r"expected at least one sample, found shape \(2, 0\)"):
         function(np.zeros((2, 0), np.float32))
-    with pytest.raises(ValueError, match=r"lengths must be integer of shape \(2,\)"):
+    with pytest.raises(InputError, match=r"lengths must be integer of shape \(2,\)"):
         function(np.zeros((2, 100), np.float32), np.array([3]))
-    with pytest.raises(ValueError, match=r"waveform must be floating .* found int16"):
+    with pytest.raises(InputError, match=r"waveform must be floating .* found int16"):
         function(np.zeros(100, np.int16))

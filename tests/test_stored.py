@@ -214,6 +214,7 @@ def test_command(monkeypatch, capfd, tmp_path):
     write_tone(tmp_path / "in/wav/03a01Wa.wav", seconds=36)
     output = call("emodb", "--data-dir", tmp_path / "in", "--write", tmp_path / "out")
     assert "wrote 1 utterances, 0.01 h, to " in output
+    assert "ownload" not in output  # as TFDS would say
     assert len(data.source(tmp_path / "out")) == 1
     # What is stored is described as the corpus that it is.
     described = call("tfds", "--data-dir", tmp_path / "out")

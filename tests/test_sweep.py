@@ -1,7 +1,9 @@
 """Sweeps of anti-transfer: what they run, which layer they choose, and what they write."""
 
 import csv
+import dataclasses
 import importlib
+import io
 import json
 from pathlib import Path
 
@@ -54,6 +56,36 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
         metrics = report.read_metrics(tmp_path / "sweep" / names[row["method"]] / "metrics.json")
         assert row["test"] == pytest.approx(metrics["test"]["wa"]["value"])
     assert (tmp_path / "sweep" / "layers.png").stat().st_size > 1000
+
+
+def test_all_layers_are_those_of_each_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "read", lambda *args: None)
+    monkeypatch.setattr(sweep, "run", lambda config, *, out, **options: out)
+    planned = sweep.Sweep(
+        BASE, models=["dscnn", "tiwari_cnn"], methods=["untrained"], splits=["speaker"]
+    )
+    rows = planned.run(tmp_path, Console(quiet=True), [])
+    layers = {
+        model: [row["layer"] for row in rows if row["model"] == model] for model in planned.models
+    }
+    # Both papers count their convolutions: seven, and five.
+    assert layers == {"dscnn": list(range(1, 8)), "tiwari_cnn": list(range(1, 6))}
+
+
+def test_an_embedding_is_for_the_models_that_have_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "read", lambda *args: None)
+    started = {}
+    monkeypatch.setattr(
+        sweep, "run", lambda config, **options: started.update({config.model: config.embedding})
+    )
+    base = dataclasses.replace(BASE, embedding="pretrained")
+    planned = sweep.Sweep(base, ["dscnn", "quat_dscnn"], ["none"], splits=["speaker"])
+    console = Console(file=io.StringIO(), width=200)
+    planned.run(tmp_path, console, [])
+    assert started == {"dscnn": "random", "quat_dscnn": "pretrained"}
+    assert "dscnn has no embedding that could be pretrained\n" in console.file.getvalue()
+    with pytest.raises(InputError, match="embedding: expected random with dscnn, which has none"):
+        sweep.Sweep(base, ["dscnn"], ["none"]).check()
 
 
 @pytest.fixture

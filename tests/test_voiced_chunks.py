@@ -13,7 +13,7 @@ from test_pretrained import torch_state
 from serjax import data, frontend, report, silence, training
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.task import build_front_end
+from serjax.training.config import build_front_end
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 

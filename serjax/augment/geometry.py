@@ -44,8 +44,7 @@ def rotate(
         Array of the same shape and dtype.
 
     Raises:
-        InputError: the range is not one.
-        ValueError: shapes do not match, or the fill is unknown.
+        InputError: the range is not one, shapes do not match, or the fill is unknown.
     """
     check_range("degrees", degrees)
     spectrogram, real = as_spectrogram(spectrogram, mask)
@@ -82,8 +81,7 @@ def scale(
         Array of the same shape and dtype.
 
     Raises:
-        InputError: the range is not one.
-        ValueError: shapes do not match, or the fill is unknown.
+        InputError: the range is not one, shapes do not match, or the fill is unknown.
     """
     check_range("factors", factors, above=0)
     spectrogram, real = as_spectrogram(spectrogram, mask)
@@ -116,8 +114,7 @@ def elastic(
         Array of the same shape and dtype.
 
     Raises:
-        InputError: an argument is out of range.
-        ValueError: shapes do not match, or the fill is unknown.
+        InputError: an argument is out of range, shapes do not match, or the fill is unknown.
 
     References:
         Simard, Steinkraus & Platt, "Best practices for convolutional neural networks applied to
@@ -183,8 +180,7 @@ def flip(
         Array of the same shape and dtype; frames that are not real stay as they are.
 
     Raises:
-        InputError: an argument is out of range.
-        ValueError: shapes do not match.
+        InputError: an argument is out of range, or shapes do not match.
     """
     if axis not in ("time", "frequency"):
         raise InputError(f'axis: expected "time" or "frequency", found {axis!r}')

@@ -25,7 +25,7 @@ class SpecAugmentPolicy:
         time_masks: number of time masks, which may overlap.
 
     Raises:
-        ValueError: a value is negative, or `time_fraction` above 1.
+        InputError: a value is negative, or `time_fraction` above 1.
     """
 
     frequency_width: int
@@ -37,9 +37,9 @@ class SpecAugmentPolicy:
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             if not value >= 0:
-                raise ValueError(f"{name} must not be negative, found {value}")
+                raise InputError(f"{name} must not be negative, found {value}")
         if self.time_fraction > 1:
-            raise ValueError(f"time_fraction must not exceed 1, found {self.time_fraction}")
+            raise InputError(f"time_fraction must not exceed 1, found {self.time_fraction}")
 
 
 # Padi et al., "Improved Speech Emotion Recognition using Transfer Learning and Spectrogram
@@ -74,7 +74,7 @@ def spec_augment(
         Array of the same shape and dtype.
 
     Raises:
-        ValueError: an argument is out of range, or shapes do not match.
+        InputError: an argument is out of range, or shapes do not match.
 
     References:
         Park et al., "SpecAugment" (Interspeech 2019); Padi et al. (ICMI 2021), section 3.4.
@@ -108,12 +108,12 @@ def spec_augment_mask(
         bool `[..., frames, bins]`, True where a value is masked; False in padded frames.
 
     Raises:
-        ValueError: the policy is unknown, or its frequency masks are wider than the spectrogram.
+        InputError: the policy is unknown, or its frequency masks are wider than the spectrogram.
     """
     policy = _policy(policy)
     if policy.frequency_width > bins:
         # Clipping the width instead would mask whole utterances without a word.
-        raise ValueError(
+        raise InputError(
             f"policy.frequency_width must not exceed the {bins} bins of the spectrogram, "
             f"found {policy.frequency_width}"
         )

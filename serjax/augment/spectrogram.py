@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from serjax.errors import InputError
 from serjax.fourier import at_least_float32
 
 Fill = Literal["mean", "min"] | float
@@ -14,16 +15,16 @@ Fill = Literal["mean", "min"] | float
 def as_spectrogram(
     spectrogram: jax.Array | np.ndarray, mask: jax.Array | np.ndarray | None
 ) -> tuple[jax.Array, jax.Array]:
-    """The arrays, and a mask of all frames where there is none, or ValueError."""
+    """The arrays, and a mask of all frames where there is none, or InputError."""
     spectrogram = jnp.asarray(spectrogram)
     if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
-        raise ValueError(
+        raise InputError(
             "spectrogram must be floating [..., frames, bins], "
             f"found {spectrogram.dtype} of shape {spectrogram.shape}"
         )
     real = jnp.ones(spectrogram.shape[:-1], bool) if mask is None else jnp.asarray(mask)
     if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
-        raise ValueError(
+        raise InputError(
             f"mask must be bool of shape {spectrogram.shape[:-1]}, "
             f"found {real.dtype} of shape {real.shape}"
         )
@@ -31,9 +32,9 @@ def as_spectrogram(
 
 
 def check_fill(fill: Fill) -> None:
-    """Raises ValueError unless it is a number or the name of one."""
+    """Raises InputError unless it is a number or the name of one."""
     if isinstance(fill, str) and fill not in ("mean", "min"):
-        raise ValueError(f'fill must be "mean", "min" or a number, found {fill!r}')
+        raise InputError(f'fill must be "mean", "min" or a number, found {fill!r}')
 
 
 def fill_value(spectrogram: jax.Array, real: jax.Array, fill: Fill) -> jax.Array:

@@ -28,8 +28,7 @@ def add_noise(
         utterance without any sound. Values may leave [-1, 1].
 
     Raises:
-        InputError: the range is not one.
-        ValueError: as `serjax.features.stft`.
+        InputError: the range is not one, or as `serjax.features.stft`.
     """
     check_range("snr_db", snr_db)
     waveform, lengths = as_utterances(waveform, lengths)
@@ -54,8 +53,7 @@ def gain(key: jax.Array, waveform: Array, *, gain_db: Range = (-6.0, 6.0)) -> ja
         Array of the same shape, float32 at least. Values may leave [-1, 1].
 
     Raises:
-        InputError: the range is not one.
-        ValueError: the waveform is not floating.
+        InputError: the range is not one, or the waveform is not floating.
     """
     check_range("gain_db", gain_db)
     waveform = as_waveform(waveform)
@@ -83,8 +81,7 @@ def shift(
         Array of the same shape, float32 at least, zero past the end.
 
     Raises:
-        InputError: the largest shift is negative.
-        ValueError: as `serjax.features.stft`.
+        InputError: the largest shift is negative, or as `serjax.features.stft`.
     """
     if largest_samples < 0:
         raise InputError(f"largest_samples: expected at least 0, found {largest_samples}")
@@ -121,8 +118,7 @@ def change_speed(
 
     Raises:
         InputError: the range is not one, or the waveform is so long (2^31 / 1000 samples for twice
-            the speed) that places overflow.
-        ValueError: as `serjax.features.stft`.
+            the speed) that places overflow; or as `serjax.features.stft`.
     """
     check_range("factors", factors, above=0)
     slowest, fastest = (round(1000 * factor) - 1000 for factor in factors)

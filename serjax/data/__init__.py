@@ -1,9 +1,11 @@
 """Corpora, the splits of them, and the batches made of those."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+import numbers
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from serjax.data import labels, splits
 from serjax.data.corpora import LOADERS
@@ -50,15 +52,33 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Corpu
     for option in options:
         if option not in known:
             raise CorpusError(unknown_name(f"option of {name}", option, known))
+    _check_kinds(name, loader, options)
     if "data_dir" in known:
         options["data_dir"] = data_dir
     for option, parameter in known.items():
         if parameter.default is parameter.empty and option not in options:
             raise CorpusError(f"{name}: expected the option {option}, found none")
-    try:
-        return loader(**options)
-    except TypeError as error:  # an option of a type that it does not take
-        raise CorpusError(f"options of {name}, {options}: {error}") from error
+    return loader(**options)
+
+
+_KINDS: dict[type, tuple[str, type]] = {
+    int: ("a whole number", numbers.Integral),
+    float: ("a number", numbers.Real),
+    str: ("a word", str),
+    NoneType: ("None", NoneType),
+}
+
+
+def _check_kinds(name: str, loader: Callable[..., Corpus], options: Mapping[str, Any]) -> None:
+    """Raises CorpusError for an option's value that is not of the kind that the loader takes."""
+    hints = get_type_hints(loader)
+    for option, value in options.items():
+        hint = hints[option]
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        taken = [_KINDS[kind] for kind in kinds if kind in _KINDS]
+        if taken and not isinstance(value, tuple(kind for _, kind in taken)):
+            expected = " or ".join(words for words, _ in taken)
+            raise CorpusError(f"{name}, option {option}: expected {expected}, found {value!r}")
 
 
 def names() -> tuple[str, ...]:

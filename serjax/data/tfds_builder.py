@@ -93,6 +93,12 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
             disable_shuffling=True,
         )
 
+    def _log_download_bytes(self) -> None:
+        """Says nothing, where TFDS would say that it downloads what is only read."""
+
+    def _log_download_done(self) -> None:
+        """Says nothing, where TFDS would say that it has downloaded."""
+
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         return {stored.SPLIT: self._generate_examples()}
 

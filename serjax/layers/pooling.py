@@ -153,7 +153,17 @@ class StatisticsPooling(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """Pools the frames where `mask` `[batch, frames]` is True, or all; float32."""
+        """Pools the frames where `mask` `[batch, frames]` is True, or all; float32.
+
+        Raises:
+            InputError: an input of other axes, or a mask of another shape.
+        """
+        if x.ndim != 3 or (mask is not None and mask.shape != x.shape[:2]):
+            beside = "" if mask is None else f" and mask {mask.shape}"
+            raise InputError(
+                "StatisticsPooling: expected input [batch, frames, features], and a mask of its "
+                f"batch and frames or none, found shape {x.shape}{beside}"
+            )
         y = at_least_float32(x)
         where = None if mask is None else mask[..., None]
         count = y.shape[-2] if mask is None else jnp.maximum(mask.sum(-1, keepdims=True), 1)

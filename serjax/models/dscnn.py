@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from serjax.layers import HEAD_INIT, REAL, Algebra
+from serjax.models.input_size import check_input
 
 _CHANNELS = (16, 32, 32, 64, 64, 128, 128)
 _WINDOWS = (7, 5, 3, 3, 3, 3, 3)
@@ -52,6 +53,7 @@ class DSCNN(nn.Module):
         The input has a fixed size, its padding included; `mask` `[batch, frames]` leaves batch
         entries without any real frame, which only fill up a batch, out of the batch statistics.
         """
+        check_input("DSCNN", x, 1)
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         filled = None if mask is None else mask.any(-1)[:, None, None, None]
         features: dict[str, jax.Array] = {}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from serjax.layers import HEAD_INIT, REAL, Algebra, max_pool
 from serjax.models.heads import global_pool
+from serjax.models.input_size import check_input
 
 Block = Callable[..., nn.Module]
 
@@ -155,6 +156,7 @@ def trunk(
         the stem's convolution and of those in the blocks, `conv1` and so on. As in the networks'
         names, projections of shortcuts are not counted.
     """
+    check_input("residual network", x, 1)
     y = conv(channels, 7, strides=2, padding=3, name="stem_conv")(cover(x, mask))
     mask = downsample(mask, 2)
     y = activation(name="stem_act")(norm(name="stem_norm")(y, mask=spread(mask)))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from serjax.errors import InputError
 from serjax.fourier import at_least_float32
 from serjax.layers import HEAD_INIT, QUATERNION, REAL, Algebra, max_pool
+from serjax.models.input_size import check_input
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 """What the second to the fourth component of the embedding are read as."""
@@ -57,6 +58,7 @@ class RHEmoEncoder(nn.Module):
         """
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         components = self.algebra.components
+        check_input("RHEmoEncoder", x, 1)
         features: dict[str, jax.Array] = {}
         x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, components - 1)))
         for index, (channels, pool) in enumerate(zip(_CHANNELS, _POOLS, strict=True), start=1):

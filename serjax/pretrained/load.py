@@ -16,9 +16,9 @@ from serjax.pretrained.convert import convert
 from serjax.pretrained.encoder import with_embedding
 from serjax.pretrained.families import FAMILIES
 from serjax.training import freeze
+from serjax.training.config import build_front_end, build_model, input_shape
 from serjax.training.finished import load_best
 from serjax.training.state import Variables, draw
-from serjax.training.task import build_front_end, build_model, input_shape
 
 
 class _Source(NamedTuple):

@@ -9,7 +9,9 @@ from serjax.report.corpus_figures import plot_description
 from serjax.report.embedding import plot_embedding, plot_reconstructions
 from serjax.report.ensemble import write_ensemble
 from serjax.report.figures import plot_confusion, plot_curves, plot_epochs, spectrogram_png
-from serjax.report.page import HardUtterance, hardest_utterances, write_page
+from serjax.report.formats import write_json
+from serjax.report.hardest import HardUtterance, hardest_utterances
+from serjax.report.page import write_page
 from serjax.report.paper import (
     Confusion,
     Curves,
@@ -30,7 +32,6 @@ from serjax.report.records import (
     read_predictions,
     read_summary,
     write_history,
-    write_json,
     write_predictions,
 )
 from serjax.report.series import print_series, write_series

@@ -8,7 +8,7 @@ import numpy as np
 
 from serjax.data.describe import NONE, Description
 from serjax.files import PathLike
-from serjax.report.figures import _LIGHT, _figure, _save, _style
+from serjax.report.drawing import LIGHT, new_figure, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def plot_description(description: Description, folder: PathLike) -> list[Path]:
     }
     drawn = {folder / name: figure for name, figure in figures.items() if figure is not None}
     for path, figure in drawn.items():
-        _save(figure, path)
+        save(figure, path)
     return list(drawn)
 
 
@@ -48,16 +48,16 @@ def _classes(description: Description) -> "Figure | None":
     names = sorted({*names, *expected})[::-1] if len(expected) <= _MOST_BARS else names[::-1]
     if not names:
         return None
-    with _style(_LIGHT):
-        figure = _figure(5.2, 0.8 + 0.28 * len(names))
+    with styled(LIGHT):
+        figure = new_figure(5.2, 0.8 + 0.28 * len(names))
         axes = figure.subplots()
         rows = np.arange(len(names))
-        axes.barh(rows, [counts[name] for name in names], height=0.7, color=_LIGHT.train)
+        axes.barh(rows, [counts[name] for name in names], height=0.7, color=LIGHT.train)
         marked = [(row, expected[name]) for row, name in enumerate(names) if name in expected]
         if marked:
             row, number = np.array(marked).T
             axes.vlines(
-                number, row - 0.45, row + 0.45, color=_LIGHT.validation, lw=2, label="published"
+                number, row - 0.45, row + 0.45, color=LIGHT.validation, lw=2, label="published"
             )
             figure.legend(loc="outside lower center")
         axes.set_yticks(rows, names)
@@ -72,11 +72,11 @@ def _speakers(description: Description) -> "Figure | None":
     counts = Counter(name for name in description.speakers if name != NONE).most_common()
     if not counts:
         return None
-    with _style(_LIGHT):
-        figure = _figure(6.2, 2.8)
+    with styled(LIGHT):
+        figure = new_figure(6.2, 2.8)
         axes = figure.subplots()
         columns = np.arange(len(counts))
-        axes.bar(columns, [count for _, count in counts], width=0.8, color=_LIGHT.train)
+        axes.bar(columns, [count for _, count in counts], width=0.8, color=LIGHT.train)
         if len(counts) <= _MOST_BARS:
             axes.set_xticks(columns, [name for name, _ in counts], rotation=90)
         else:
@@ -93,11 +93,11 @@ def _lengths(description: Description) -> "Figure | None":
     if not len(seconds):
         return None
     median = float(np.median(seconds))
-    with _style(_LIGHT):
-        figure = _figure(5.2, 2.8)
+    with styled(LIGHT):
+        figure = new_figure(5.2, 2.8)
         axes = figure.subplots()
-        axes.hist(seconds, bins=min(50, 5 + len(seconds) // 5), color=_LIGHT.train)
-        axes.axvline(median, color=_LIGHT.validation, label=f"median {median:.2f} s")
+        axes.hist(seconds, bins=min(50, 5 + len(seconds) // 5), color=LIGHT.train)
+        axes.axvline(median, color=LIGHT.validation, label=f"median {median:.2f} s")
         axes.set_xlim(left=0)
         axes.set_xlabel("seconds")
         axes.legend()

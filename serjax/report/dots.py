@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from serjax.files import PathLike
-from serjax.report.figures import _DARK, _LIGHT, _figure, _save, _style
+from serjax.report.drawing import DARK, LIGHT, new_figure, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,11 +61,11 @@ def plot_dots(
         raise ValueError("expected at least one dot, got none")
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    theme = _DARK if dark else _LIGHT
+    theme = DARK if dark else LIGHT
     rows = list(dict.fromkeys(dot.row for dot in dots))
     series = list(dict.fromkeys(dot.series for dot in dots))
-    with _style(theme):
-        figure = _figure(8.2, 1.1 + len(rows) * (0.16 + 0.08 * len(series)))
+    with styled(theme):
+        figure = new_figure(8.2, 1.1 + len(rows) * (0.16 + 0.08 * len(series)))
         axes = figure.subplots()
         for index, name in enumerate(series):
             drawn = [dot for dot in dots if dot.series == name]
@@ -94,5 +94,5 @@ def plot_dots(
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(label)
         figure.legend(loc="outside lower center", ncols=min(len(series), 4))
-    _save(figure, path)
+    save(figure, path)
     return figure

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serjax.files import PathLike
-from serjax.report.figures import _LIGHT, _figure, _save, _style, show_spectrogram
+from serjax.report.drawing import LIGHT, new_figure, save, styled
+from serjax.report.figures import show_spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,8 +45,8 @@ def plot_reconstructions(
         raise ValueError(
             f"expected {len(titles)} spectrograms [frames, bins], found shape {rows.shape[1:]}"
         )
-    with _style(_LIGHT):
-        figure = _figure(2.1 * len(titles), 3.2)
+    with styled(LIGHT):
+        figure = new_figure(2.1 * len(titles), 3.2)
         grid = figure.subplots(2, len(titles), sharex=True, sharey=True, squeeze=False)
         # Pairs have one scale, so that what is lost looks lost.
         for column, title in enumerate(titles):
@@ -57,7 +58,7 @@ def plot_reconstructions(
                     axes.set_ylabel(f"{name}\nfrequency (kHz)")
             grid[0, column].set_title(title, loc="left")
             grid[1, column].set_xlabel("time (s)")
-    _save(figure, path)
+    save(figure, path)
     return figure
 
 
@@ -89,8 +90,8 @@ def plot_embedding(
     channels = np.moveaxis(np.asarray(embedding, float), -1, 0)
     if channels.ndim != 3 or len(channels) != len(_COMPONENTS):
         raise ValueError(f"expected an embedding [rows, columns, 4], found {np.shape(embedding)}")
-    with _style(_LIGHT):
-        figure = _figure(10.0, 2.0)
+    with styled(LIGHT):
+        figure = new_figure(10.0, 2.0)
         row = figure.subplots(1, 1 + len(channels), sharex=True, sharey=True)
         pictures = [np.sqrt(np.asarray(spectrogram, float)), *channels]
         for axes, picture, name in zip(row, pictures, (title, *_COMPONENTS), strict=True):
@@ -98,5 +99,5 @@ def plot_embedding(
             axes.set_title(name, loc="left")
             axes.set_xlabel("time (s)")
         row[0].set_ylabel("frequency (kHz)")
-    _save(figure, path)
+    save(figure, path)
     return figure

@@ -8,7 +8,8 @@ import numpy as np
 
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.report.records import read_predictions, read_timing, write_json, write_predictions
+from serjax.report.formats import write_json
+from serjax.report.records import read_predictions, read_timing, write_predictions
 from serjax.report.summary import measure
 
 

@@ -1,61 +1,18 @@
-"""Figures of a run, drawn without pyplot: no display, no global state, any thread.
+"""Figures of a run: curves, confusion matrix, spectrograms."""
 
-Matplotlib is imported where it draws, so that importing the library stays quick.
-"""
-
-import contextlib
 import dataclasses
-import io
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serjax import metrics
-from serjax.files import PathLike, write_bytes_atomic
+from serjax.files import PathLike
+from serjax.report.drawing import DARK, LIGHT, new_figure, png, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-DPI = 200
-
-
-@dataclasses.dataclass(frozen=True)
-class _Theme:
-    """Colours on one background; `train` and `validation` differ for colour-blind readers too."""
-
-    paper: str
-    ink: str
-    muted: str
-    rule: str
-    train: str
-    validation: str
-    ramp: tuple[str, ...]
-
-
-# Blue and vermillion of Okabe & Ito's colour-universal palette (2008). The ramps go through one hue
-# with even steps of lightness, so they survive a grey print.
-_LIGHT = _Theme(
-    paper="#ffffff",
-    ink="#1b1f24",
-    muted="#68707a",
-    rule="#dfe3e8",
-    train="#0072b2",
-    validation="#d55e00",
-    ramp=("#f7f9fc", "#c9dcee", "#8db7da", "#4b8bbf", "#1c5f9a", "#0b3d70"),
-)
-_DARK = _Theme(
-    paper="#171a1f",
-    ink="#e4e7eb",
-    muted="#98a1ac",
-    rule="#343a43",
-    train="#56b4e9",
-    validation="#f0883e",
-    ramp=("#1e2329", "#213b55", "#285b87", "#3f82b8", "#76aed9", "#c4def2"),
-)
 
 
 def plot_curves(
@@ -81,15 +38,15 @@ def plot_curves(
     """
     if not history:
         raise ValueError("expected a history of at least one epoch, got none")
-    theme = _DARK if dark else _LIGHT
+    theme = DARK if dark else LIGHT
     epochs = np.array([row["epoch"] for row in history])
     # A line through few points hides where they are, and through one it is not there at all.
     marker = "o" if len(epochs) <= 10 else None
-    with _style(theme):
+    with styled(theme):
         from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator
 
-        figure = _figure(8.2, 3.4)
+        figure = new_figure(8.2, 3.4)
         loss, accuracy = figure.subplots(1, 2)
         columns = {
             loss: (("loss", "-", 1.0),),
@@ -131,7 +88,7 @@ def plot_curves(
                 Line2D([], [], color=theme.muted, lw=0.8, label=f"best epoch, {best_epoch}")
             )
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    _save(figure, path)
+    save(figure, path)
     return figure
 
 
@@ -156,10 +113,10 @@ def plot_epochs(
         raise ValueError("expected models with at least one run each, got none")
     dashes = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
     titles = {"wa": "WA (%)", "loss": "loss (nats)"}
-    with _style(_LIGHT):
+    with styled(LIGHT):
         from matplotlib.ticker import MaxNLocator
 
-        figure = _figure(8.2, 5.6)
+        figure = new_figure(8.2, 5.6)
         grid = figure.subplots(2, 2, sharex=True)
         for row, measure in zip(grid, ("wa", "loss"), strict=True):
             for axes, part in zip(row, ("train", "validation"), strict=True):
@@ -187,7 +144,7 @@ def plot_epochs(
             axes.set_xlabel("epoch")
         handles, names = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 4))
-    _save(figure, path)
+    save(figure, path)
     return figure
 
 
@@ -232,15 +189,15 @@ def plot_confusion(
     total = counts.sum(axis=axes_summed[normalize], keepdims=True)
     shares = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
     supports = counts.sum(axis=1)
-    theme = _DARK if dark else _LIGHT
+    theme = DARK if dark else LIGHT
     # Cells shrink with their number, but never below what "100" and a count need.
     cell_inches = float(np.clip(4.6 / size, 0.5, 0.95))
     side = cell_inches * size
-    with _style(theme):
+    with styled(theme):
         from matplotlib.colors import LinearSegmentedColormap
         from matplotlib.patches import Rectangle
 
-        figure = _figure(side, side, constrained=False)
+        figure = new_figure(side, side, constrained=False)
         # The matrix fills the figure; labels lie outside it, and saving grows around them.
         axes = figure.add_axes((0, 0, 1, 1))
         ramp = LinearSegmentedColormap.from_list("serjax", theme.ramp)
@@ -297,7 +254,7 @@ def plot_confusion(
         for number in numbers:
             number.set_position((right, 0))
         axes.annotate("n", (1, 1), (right, 6), xycoords="axes fraction", ha="right", **beside)
-    _save(figure, path)
+    save(figure, path)
     return figure
 
 
@@ -327,8 +284,8 @@ def spectrogram_png(magnitude_db: Any, seconds: float, max_hz: float) -> bytes:
     decibels = np.where(finite, decibels, peak - 80)
     # Grey with a contrast of about 4.5 on white and on the page's dark background alike.
     grey = "#7b828b"
-    with _style(dataclasses.replace(_LIGHT, ink=grey, muted=grey, rule=grey)):
-        figure = _figure(4.0, 1.9)
+    with styled(dataclasses.replace(LIGHT, ink=grey, muted=grey, rule=grey)):
+        figure = new_figure(4.0, 1.9)
         figure.patch.set_alpha(0)
         axes = figure.subplots()
         show_spectrogram(axes, decibels, seconds, max_hz, peak - 80, peak)
@@ -352,82 +309,6 @@ def show_spectrogram(
         interpolation="nearest",
     )
     axes.grid(False)
-
-
-def png(figure: "Figure") -> bytes:
-    """The figure as a PNG of 200 dots per inch."""
-    return _rendered(figure, "png")
-
-
-def _save(figure: "Figure", path: PathLike | Sequence[PathLike] | None) -> None:
-    if path is None:
-        return
-    for each in [path] if isinstance(path, str | os.PathLike) else path:
-        write_bytes_atomic(each, _rendered(figure, Path(each).suffix.removeprefix(".")))
-
-
-def _rendered(figure: "Figure", kind: str) -> bytes:
-    import matplotlib
-
-    # Without a date and a version, the same figure is the same file.
-    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}}.get(kind)
-    content = io.BytesIO()
-    # Type 42 fonts: publishers' checks refuse PDF's Type 3.
-    with matplotlib.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(
-            content, format=kind, dpi=DPI, metadata=metadata, bbox_inches="tight", pad_inches=0.08
-        )
-    return content.getvalue()
-
-
-def _figure(width: float, height: float, *, constrained: bool = True) -> "Figure":
-    """An empty figure, in inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure((width, height), dpi=DPI, layout="constrained" if constrained else None)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-@contextlib.contextmanager
-def _style(theme: _Theme) -> Iterator[None]:
-    """Draws in the theme, whatever style the user has set, and leaves that as it was."""
-    import matplotlib.style
-
-    settings = {
-        "font.size": 9,
-        "axes.titlesize": 10,
-        "axes.titleweight": "bold",
-        "axes.labelsize": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": theme.rule,
-        "axes.facecolor": theme.paper,
-        "axes.labelcolor": theme.muted,
-        "axes.titlecolor": theme.ink,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "figure.facecolor": theme.paper,
-        "grid.color": theme.rule,
-        "grid.linewidth": 0.6,
-        "legend.frameon": False,
-        "legend.labelcolor": theme.ink,
-        "lines.linewidth": 1.5,
-        "lines.markersize": 3,
-        "hatch.linewidth": 0.6,
-        "text.color": theme.ink,
-        # A dollar sign in a class's name is a dollar sign.
-        "text.parse_math": False,
-        "xtick.color": theme.rule,
-        "ytick.color": theme.rule,
-        "xtick.labelcolor": theme.muted,
-        "ytick.labelcolor": theme.muted,
-        "xtick.labelsize": 8.5,
-        "ytick.labelsize": 8.5,
-    }
-    with matplotlib.style.context(["default", settings]):
-        yield
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

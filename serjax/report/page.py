@@ -1,6 +1,5 @@
 """The report page: one file that shows a run, opens anywhere and asks the network for nothing."""
 
-import dataclasses
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -9,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from serjax import losses
 from serjax.files import PathLike, write_text_atomic
 from serjax.report import html
 from serjax.report.figures import plot_confusion, plot_curves, spectrogram_png
+from serjax.report.hardest import HardUtterance, hardest_utterances
 from serjax.report.records import (
     Predictions,
     read_config,
@@ -33,61 +32,6 @@ _METRICS = (
 _PICTURES = {"reconstruction.png": "Reconstructions", "embedding.png": "Embedding"}
 _MOST_SPEAKERS = 12
 _MOST_BARS = 5
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class HardUtterance:
-    """A wrong answer to look at, and to listen to.
-
-    Attributes:
-        path: Name of the audio file.
-        speaker: Name of the speaker.
-        true: The true class's name.
-        predicted: The predicted class's name.
-        probabilities: Probability of each class, by its name.
-        spectrogram: `[frames, bins]` in dB, or None to show none.
-        seconds: Duration, for the spectrogram's time axis; needed only with one.
-        max_hz: Frequency of the last bin, for the spectrogram's frequency axis; needed only with
-            one.
-        audio_wav: Content of a WAV file to listen to, or None.
-    """
-
-    path: str
-    speaker: str
-    true: str
-    predicted: str
-    probabilities: Mapping[str, float]
-    spectrogram: np.ndarray | None = None
-    seconds: float = 0.0
-    max_hz: float = 0.0
-    audio_wav: bytes | None = None
-
-
-def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtterance]:
-    """The wrong answers to whose true class the model gave the lowest probability.
-
-    Add spectrograms and audio with `dataclasses.replace`.
-
-    Args:
-        predictions: Utterances, of which the test part is searched.
-        count: The most to return.
-
-    Returns:
-        The hardest first; of equally hard ones, the first in the file.
-    """
-    test = predictions.of_part("test")
-    hardness = losses.cross_entropy(test.probabilities, test.true)
-    wrong = np.flatnonzero(test.true != test.predicted)
-    return [
-        HardUtterance(
-            path=test.paths[i],
-            speaker=test.speakers[i],
-            true=test.classes[test.true[i]],
-            predicted=test.classes[test.predicted[i]],
-            probabilities=dict(zip(test.classes, test.probabilities[i].tolist(), strict=True)),
-        )
-        for i in wrong[np.argsort(-hardness[wrong], kind="stable")][:count]
-    ]
 
 
 def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = None) -> Path:

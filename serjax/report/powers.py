@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from serjax.files import PathLike
-from serjax.report.figures import _DARK, _LIGHT, _figure, _save, _style
+from serjax.report.drawing import DARK, LIGHT, new_figure, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,11 +57,11 @@ def plot_powers(
         raise ValueError("expected at least one panel, got none")
     from matplotlib.ticker import LogLocator
 
-    theme = _DARK if dark else _LIGHT
+    theme = DARK if dark else LIGHT
     columns = min(len(powers), _COLUMNS)
     rows = -(-len(powers) // columns)
-    with _style(theme):
-        figure = _figure(2.9 * columns, 2.6 * rows)
+    with styled(theme):
+        figure = new_figure(2.9 * columns, 2.6 * rows)
         panels = figure.subplots(rows, columns, squeeze=False).flat
         for axes, power in zip(panels, powers, strict=False):
             sizes, values = np.asarray(power.sizes, float), np.asarray(power.values, float)
@@ -87,5 +87,5 @@ def plot_powers(
         for axes in list(figure.axes)[len(powers) :]:
             axes.remove()
         figure.supylabel(label, size=9, color=theme.muted)
-    _save(figure, path)
+    save(figure, path)
     return figure

@@ -17,11 +17,7 @@
 - `timing.json`, if there: seconds spent, `{"data", "compile", "train", ..., "total"}`.
 """
 
-import csv
 import dataclasses
-import io
-import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from serjax.errors import InputError
-from serjax.files import PathLike, write_text_atomic
+from serjax.files import PathLike
+from serjax.report.formats import read_json, read_table, require, require_numbers, write_table
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -137,7 +134,7 @@ def write_history(path: PathLike, rows: Iterable[Mapping[str, float]]) -> None:
             )
     # `.item()` turns the scalars of NumPy and JAX into Python numbers, whose repr is exact.
     numbers = ([np.asarray(row[name]).item() for name in columns] for row in rows)
-    write_text_atomic(path, _to_csv(columns, numbers))
+    write_table(path, columns, numbers)
 
 
 def read_history(path: PathLike) -> list[dict[str, float]]:
@@ -153,7 +150,7 @@ def read_history(path: PathLike) -> list[dict[str, float]]:
         InputError: The file is missing, has no epochs, lacks a column, or holds something that is
             not a number.
     """
-    columns, lines = _read_csv(path, HISTORY_COLUMNS)
+    columns, lines = read_table(path, HISTORY_COLUMNS)
     if not lines:
         raise InputError(f"{path}: expected at least one epoch, found only the header")
     rows = []
@@ -189,7 +186,7 @@ def write_predictions(path: PathLike, predictions: Predictions) -> None:
         ]
         for i in range(len(predictions))
     )
-    write_text_atomic(path, _to_csv([*_PREDICTION_COLUMNS, *(f"p_{c}" for c in classes)], rows))
+    write_table(path, [*_PREDICTION_COLUMNS, *(f"p_{c}" for c in classes)], rows)
 
 
 def read_predictions(path: PathLike) -> Predictions:
@@ -205,7 +202,7 @@ def read_predictions(path: PathLike) -> Predictions:
         InputError: The file is missing, lacks a column, names a class without a probability column,
             or has a probability outside [0, 1].
     """
-    columns, lines = _read_csv(path, _PREDICTION_COLUMNS)
+    columns, lines = read_table(path, _PREDICTION_COLUMNS)
     first = len(_PREDICTION_COLUMNS)
     if tuple(columns[:first]) != _PREDICTION_COLUMNS or not all(
         name.startswith("p_") for name in columns[first:]
@@ -244,29 +241,6 @@ def read_predictions(path: PathLike) -> Predictions:
     )
 
 
-def write_json(path: PathLike, content: Mapping[str, Any]) -> None:
-    """Writes `config.json` or `metrics.json`.
-
-    Args:
-        path: The file to write.
-        content: Anything JSON can hold, scalars and arrays of NumPy and JAX, and paths.
-
-    Raises:
-        InputError: A number is NaN or infinite, which JSON has no word for.
-        TypeError: A value is of another type.
-    """
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, os.PathLike):
-            return os.fspath(value)
-        if hasattr(value, "dtype"):
-            return np.asarray(value).tolist()
-        raise TypeError(f"{path}: cannot write {type(value).__name__} {value!r} as JSON")
-
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=plain)
-    write_text_atomic(path, text + "\n")
-
-
 def read_config(path: PathLike) -> dict[str, Any]:
     """Reads `config.json`.
 
@@ -276,8 +250,8 @@ def read_config(path: PathLike) -> dict[str, Any]:
     Raises:
         InputError: The file is missing, not a JSON object, or lacks `model`, `dataset` or `split`.
     """
-    config = _read_json(path)
-    _require(path, config, ("model", "dataset", "split"))
+    config = read_json(path)
+    require(path, config, ("model", "dataset", "split"))
     if not isinstance(config.get("notes", []), list):
         raise InputError(f"{path}: expected a list of strings in notes, found {config['notes']!r}")
     return config
@@ -293,20 +267,20 @@ def read_metrics(path: PathLike) -> dict[str, Any]:
         InputError: The file is missing, not a JSON object, or lacks something (see the module's
             description), or its confusion matrix or classes do not fit each other.
     """
-    metrics = _read_json(path)
-    _require(path, metrics, ("test", "per_class", "confusion", "classes"))
+    metrics = read_json(path)
+    require(path, metrics, ("test", "per_class", "confusion", "classes"))
     for part in ("test", "validation"):
         if part in metrics:
-            _require(path, metrics[part], (*_METRICS, "utterances"), f"{part}.")
+            require(path, metrics[part], (*_METRICS, "utterances"), f"{part}.")
             for name in _METRICS:
                 ends = ("value", "low", "high")
-                _require_numbers(path, metrics[part][name], ends, f"{part}.{name}.")
+                require_numbers(path, metrics[part][name], ends, f"{part}.{name}.")
     classes = metrics["classes"]
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise InputError(f"{path}: expected a list of names in classes, found {classes!r}")
-    _require(path, metrics["per_class"], classes, "per_class.")
+    require(path, metrics["per_class"], classes, "per_class.")
     for name in classes:
-        _require_numbers(path, metrics["per_class"][name], _PER_CLASS, f"per_class.{name}.")
+        require_numbers(path, metrics["per_class"][name], _PER_CLASS, f"per_class.{name}.")
     try:
         shape = np.asarray(metrics["confusion"], float).shape
     except (TypeError, ValueError):
@@ -326,18 +300,11 @@ def read_timing(path: PathLike) -> dict[str, float]:
     """
     if not Path(path).exists():
         return {}
-    content = _read_json(path)
+    content = read_json(path)
     for name, value in content.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise InputError(f"{path}: expected a number in {name}, found {value!r}")
     return content
-
-
-def write_table(
-    path: PathLike, columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]
-) -> None:
-    """Writes a CSV file, numbers in full precision, strings quoted."""
-    write_text_atomic(path, _to_csv(columns, rows))
 
 
 def read_summary(path: PathLike) -> dict[str, Any]:
@@ -348,72 +315,6 @@ def read_summary(path: PathLike) -> dict[str, Any]:
     """
     if not Path(path).exists():
         return {}
-    summary = _read_json(path)
-    _require(path, summary, ("runs", "mean", "standard_deviation", "pooled", "interval"))
+    summary = read_json(path)
+    require(path, summary, ("runs", "mean", "standard_deviation", "pooled", "interval"))
     return summary
-
-
-def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> str:
-    text = io.StringIO(newline="")
-    # Strings are quoted, always: "03" stays a name for other readers, and so does a carriage
-    # return, which some versions of the module write bare.
-    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _read_csv(
-    path: PathLike, required: Sequence[str]
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and each row with the number of its (last) line."""
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
-    try:
-        columns = next(reader, [])
-        lines = [(reader.line_num, line) for line in reader]
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: expected CSV, {error}") from None
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise InputError(
-            f"{path}: expected columns {', '.join(required)}, found no {', '.join(missing)}"
-        )
-    if len(set(columns)) != len(columns):
-        raise InputError(f"{path}: expected columns with different names, found {columns}")
-    for number, line in lines:
-        if len(line) != len(columns):
-            raise InputError(
-                f"{path}, line {number}: expected {len(columns)} columns, found {len(line)}"
-            )
-    return columns, lines
-
-
-def _read_json(path: PathLike) -> dict[str, Any]:
-    try:
-        content = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: expected JSON, {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
-
-
-def _read_text(path: PathLike) -> str:
-    try:
-        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
-    except OSError as error:
-        raise InputError(f"{path}: expected a file of a run folder, {error.strerror}") from None
-
-
-def _require(path: PathLike, content: Any, keys: Iterable[str], prefix: str = "") -> None:
-    for key in keys:
-        if not isinstance(content, dict) or key not in content:
-            raise InputError(f"{path}: expected {prefix}{key}, found none")
-
-
-def _require_numbers(path: PathLike, content: Any, keys: Iterable[str], prefix: str) -> None:
-    keys = tuple(keys)
-    _require(path, content, keys, prefix)
-    for key in keys:
-        if not isinstance(content[key], int | float):
-            raise InputError(f"{path}: expected a number in {prefix}{key}, found {content[key]!r}")

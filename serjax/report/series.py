@@ -13,15 +13,14 @@ from rich.table import Table
 from serjax.errors import InputError
 from serjax.files import PathLike, write_text_atomic
 from serjax.metrics import MEASURES
+from serjax.report.formats import write_json, write_table
 from serjax.report.page import write_page
 from serjax.report.records import (
     Predictions,
     read_metrics,
     read_predictions,
     read_timing,
-    write_json,
     write_predictions,
-    write_table,
 )
 from serjax.report.summary import NAMES, measure
 

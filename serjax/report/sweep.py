@@ -12,8 +12,9 @@ from rich.table import Table
 
 from serjax import metrics
 from serjax.files import write_text_atomic
-from serjax.report.figures import _LIGHT, _figure, _save, _style
-from serjax.report.records import Predictions, read_predictions, write_table
+from serjax.report.drawing import LIGHT, new_figure, save, styled
+from serjax.report.formats import write_table
+from serjax.report.records import Predictions, read_predictions
 
 Published = Mapping[tuple[str, str, str], tuple[float, int | None]]
 
@@ -142,8 +143,8 @@ def _plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     if not models:
         return
     dashes = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
-    with _style(_LIGHT):
-        figure = _figure(4.2 * len(models), 3.4)
+    with styled(LIGHT):
+        figure = new_figure(4.2 * len(models), 3.4)
         for axes, model in zip(
             figure.subplots(1, len(models), sharey=True, squeeze=False)[0], models, strict=True
         ):
@@ -163,17 +164,17 @@ def _plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
                     values,
                     marker="o",
                     ms=3,
-                    color=_LIGHT.train if split == "random" else _LIGHT.validation,
+                    color=LIGHT.train if split == "random" else LIGHT.validation,
                     ls=dashes[methods.index(method) % len(dashes)],
                     label=f"{method}, {split}",
                 )
             axes.set_xticks(sorted({run["layer"] for key in lines for run in groups[key]}))
-            axes.axhline(0, color=_LIGHT.muted, lw=0.8, zorder=0)
+            axes.axhline(0, color=LIGHT.muted, lw=0.8, zorder=0)
             axes.set_xlabel("layer")
             axes.set_title(f"{model}: accuracy gained (points)", loc="left")
         handles, names = axes.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 4))
-    _save(figure, path)
+    save(figure, path)
 
 
 def _or_empty(value: Any) -> Any:

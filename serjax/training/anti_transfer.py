@@ -25,9 +25,7 @@ from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 from serjax.training import freeze
-from serjax.training.finished import load_best
-from serjax.training.state import Variables
-from serjax.training.task import (
+from serjax.training.config import (
     AntiTransfer,
     RunConfig,
     abstract_variables,
@@ -35,6 +33,8 @@ from serjax.training.task import (
     build_model,
     input_shape,
 )
+from serjax.training.finished import load_best
+from serjax.training.state import Variables
 
 UNTRAINED = "untrained"
 """The teacher that is the network itself before training, from other weights: a control."""
@@ -343,14 +343,14 @@ def _features(model: nn.Module, abstract: Variables, front_end: FrontEnd) -> dic
     return dict(features)
 
 
-def check_layers(spec: AntiTransfer, student: RunConfig) -> None:
-    """Finds out whether a network has the layers, before a teacher is trained for them.
+def layers_of(spec: AntiTransfer, student: RunConfig) -> tuple[str, ...]:
+    """Names of the layers that a specification means in a network, before a teacher is trained.
 
     Raises:
-        InputError: No such layer.
+        InputError: The network has no such layer.
     """
     model, front_end = build_model(student, 2), build_front_end(student)
-    _resolve(spec, _features(model, abstract_variables(model, front_end), front_end))
+    return _resolve(spec, _features(model, abstract_variables(model, front_end), front_end))
 
 
 def _resolve(spec: AntiTransfer, features: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""What the commands that train have in common: flags, and how they end."""
+"""What the commands that train have in common: flags, and how they end.
+
+A flag's `dest` is the field of the configuration that it sets, by which its errors find it.
+"""
 
 import argparse
 import errno
@@ -14,10 +17,10 @@ from serjax.errors import InputError
 from serjax.frontend import FRONT_ENDS
 from serjax.training import distributed
 from serjax.training.cache import enable_compilation_cache
+from serjax.training.config import AntiTransfer, RunConfig
 from serjax.training.loop import DivergedError, InterruptedRunError
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.parallel import KINDS
-from serjax.training.task import AntiTransfer, RunConfig
 from serjax.training.teachers import TASKS
 
 _DEFAULTS = RunConfig()
@@ -36,6 +39,7 @@ def add_corpus(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", help="folder of the corpus; the embedded one needs none")
     add(
         "--dataset-option",
+        dest="dataset_options",
         type=key_value,
         action="append",
         default=[],
@@ -54,6 +58,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--model-option",
+        dest="model_options",
         type=key_value,
         action="append",
         default=[],
@@ -95,10 +100,15 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("input").add_argument
     add(
         "--augment",
+        dest="augmentation",
         default=_DEFAULTS.augmentation,
         help=f"of the training part: {', '.join(augment.AUGMENTATIONS)} (%(default)s)",
     )
-    add("--front-end", help=f"what it hears: {', '.join(FRONT_ENDS)} (as the model's paper has it)")
+    add(
+        "--front-end",
+        dest="front_end_of",
+        help=f"what it hears: {', '.join(FRONT_ENDS)} (as the model's paper has it)",
+    )
     add(
         "--silence",
         help="keep; remove by an adaptive threshold; or voiced, which keeps voiced speech alone "
@@ -150,7 +160,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="read a corpus of --dataset tfds in every epoch anew (if it is above 2 GiB)",
     )
     add = parser.add_argument_group("weights to start from").add_argument
-    add("--init", metavar="RUN|FILE", help="weights to start from: of a run, or published ones")
+    add(
+        "--init",
+        dest="initial",
+        metavar="RUN|FILE",
+        help="weights to start from: of a run, or published ones",
+    )
     add(
         "--embedding",
         default=_DEFAULTS.embedding,
@@ -234,7 +249,7 @@ def split_of(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "dataset": arguments.dataset,
         "data_dir": arguments.data_dir,
-        "dataset_options": dict(arguments.dataset_option),
+        "dataset_options": dict(arguments.dataset_options),
         "split": arguments.split,
         "fractions": tuple(arguments.fractions),
         "fold": arguments.fold,
@@ -303,8 +318,8 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         staircase=tuple(arguments.staircase),
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
-        augmentation=arguments.augment,
-        front_end_of=arguments.front_end,
+        augmentation=arguments.augmentation,
+        front_end_of=arguments.front_end_of,
         silence=arguments.silence,
         colormap=arguments.colormap,
         image_size=arguments.image_size and tuple(arguments.image_size),
@@ -315,10 +330,10 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         remat=arguments.remat,
         steps_per_call=arguments.steps_per_call,
         stream=arguments.stream,
-        initial=arguments.init,
+        initial=arguments.initial,
         embedding=arguments.embedding,
         freeze=dict(arguments.freeze),
-        model_options=dict(arguments.model_option),
+        model_options=dict(arguments.model_options),
         skip_bad_files=arguments.skip_bad_files,
         **others,
     )

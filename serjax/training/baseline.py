@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from serjax import classical
+from serjax.training.config import RunConfig
 from serjax.training.display import Clock
-from serjax.training.task import RunConfig, Task
+from serjax.training.task import Task
 
 
 def fit(

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 import serjax
-from serjax.training.task import RunConfig, Task, build_front_end
+from serjax.training.config import RunConfig, build_front_end
+from serjax.training.task import Task
 
 
 def device() -> str:

@@ -9,8 +9,8 @@ from serjax import models, report
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.training.checkpoint import Checkpoints
+from serjax.training.config import RunConfig, abstract_variables, build_front_end, build_model
 from serjax.training.state import Variables
-from serjax.training.task import RunConfig, abstract_variables, build_front_end, build_model
 
 
 class FinishedRun(NamedTuple):

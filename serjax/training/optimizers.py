@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 
 if TYPE_CHECKING:
-    from serjax.training.task import RunConfig
+    from serjax.training.config import RunConfig
 
 OPTIMIZERS = ("adam", "sgd", "adadelta")
 SCHEDULES = ("cosine", "constant", "staircase")

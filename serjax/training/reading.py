@@ -14,7 +14,7 @@ from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 
 if TYPE_CHECKING:
-    from serjax.training.task import RunConfig
+    from serjax.training.config import RunConfig
 
 _TARGETS = ("emotion", "speaker", "text")
 

@@ -8,9 +8,9 @@ import numpy as np
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.files import PathLike
+from serjax.training.config import build_front_end
 from serjax.training.evaluate import Evaluator
 from serjax.training.finished import load_best
-from serjax.training.task import build_front_end
 
 
 class Recognizer:

@@ -6,236 +6,42 @@ weights of the first. The encoder is the embedding that quaternion networks star
 """
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from rich.console import Console
 
-from serjax import losses, pretrained, report
+from serjax import pretrained, report
 from serjax.data import batches, dimensions
 from serjax.data.batches import Examples
-from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
-from serjax.models.rhemo import DIMENSIONS
-from serjax.training import evaluate, freeze, results
+from serjax.training import freeze, results
 from serjax.training.calls import resident
 from serjax.training.checkpoint import Checkpoints
+from serjax.training.config import (
+    RunConfig,
+    abstract_variables,
+    build_front_end,
+    build_model,
+    input_shape,
+)
 from serjax.training.described import described
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.evaluate import Evaluator
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.objective import Batch, Features, Objective
+from serjax.training.rhemo_config import OF_STAGES, STAGES, RHEmoConfig, Stage
+from serjax.training.rhemo_objective import outputs, reconstruction, scores, with_emotions
 from serjax.training.state import Variables, create_state, parameter_count, state_of
 from serjax.training.step import make_train_step
-from serjax.training.task import (
-    RunConfig,
-    Task,
-    abstract_variables,
-    build_front_end,
-    build_model,
-    input_shape,
-    prepare,
-)
-
-STAGES = ("reconstruction", "emotions")
+from serjax.training.task import Task, prepare
 
 # The classifiers, which the first stage does not train.
 _HEADS: freeze.Frozen = {"discrete|valence|arousal|dominance": None}
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """Settings of one stage.
-
-    Attributes:
-        epochs: At most.
-        batch_size: Examples of a step.
-        learning_rate: Of Adam.
-        patience: Epochs without a lower validation loss after which it ends.
-        weight_decay: Times the parameters, added to their gradient, as PyTorch's Adam does.
-        warmup_epochs: Epochs in which the weight of the emotions' loss rises from 0 to its own.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    patience: int
-    weight_decay: float = 0.0
-    warmup_epochs: int = 0
-
-    def check(self, name: str) -> None:
-        """Raises InputError for values that no stage can have."""
-        for field in ("epochs", "batch_size", "patience"):
-            if not getattr(self, field) >= 1:
-                raise InputError(
-                    f"{name}, {field}: expected at least 1, found {getattr(self, field)}"
-                )
-        if not self.learning_rate > 0:
-            raise InputError(
-                f"{name}, learning_rate: expected more than 0, found {self.learning_rate}"
-            )
-        for field in ("weight_decay", "warmup_epochs"):
-            if not getattr(self, field) >= 0:
-                raise InputError(
-                    f"{name}, {field}: expected at least 0, found {getattr(self, field)}"
-                )
-
-
-# As published; no number of epochs is, for patience ends them.
-_PUBLISHED = (Stage(1000, 50, 1e-3, 100), Stage(1000, 20, 1e-6, 30, 1e-5))
-# Minutes on two cores: smaller batches and a higher rate make the most of few epochs.
-_EMBEDDED = (Stage(10, 16, 3e-3, 10), Stage(10, 16, 1e-3, 10, 1e-5))
-_EMBEDDED_OPTIONS = {"hidden": 64}
-
-
-@dataclasses.dataclass(frozen=True)
-class RHEmoConfig:
-    """What a pretraining is to do.
-
-    Attributes:
-        run: Model, corpus, split, seed and dtype. What a stage decides is left at its default.
-        dimensions: "mapped": valence, arousal and dominance are the corpus's, or, where it has
-            none, those of the emotion, see `serjax.data.dimensions`. "none": their classifiers
-            are left out.
-        reconstruction: Fields of the first `Stage` that differ from the published ones; from
-            fewer epochs of smaller batches on the embedded corpus, where the classifiers are 64
-            wide, not 4096.
-        emotions: Of the second.
-    """
-
-    run: RunConfig = dataclasses.field(default_factory=lambda: RunConfig(model="rhemo"))
-    dimensions: str = "mapped"
-    reconstruction: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    emotions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def check(self) -> None:
-        """Raises InputError for values that no pretraining can have, before anything is read."""
-        self.run.check()
-        if not self.run.model.endswith("rhemo"):
-            raise InputError(f"model: expected rhemo to be pretrained, found {self.run.model}")
-        if self.dimensions not in ("mapped", "none"):
-            raise InputError(unknown_name("dimensions", self.dimensions, ("mapped", "none")))
-        default = RunConfig()
-        for name in _OF_STAGES:
-            if getattr(self.run, name) != getattr(default, name):
-                raise InputError(
-                    f"{name}: expected none of the whole pretraining, whose stages have their own "
-                    f"settings; found {getattr(self.run, name)!r}"
-                )
-        for name, stage in zip(STAGES, self.stages(), strict=True):
-            stage.check(name)
-
-    def stages(self) -> tuple[Stage, Stage]:
-        """Both stages, every setting filled in.
-
-        Raises:
-            InputError: A setting does not exist.
-        """
-        suited = _EMBEDDED if self.run.dataset == "synthetic" else _PUBLISHED
-        known = [field.name for field in dataclasses.fields(Stage)]
-        for name, given in zip(STAGES, (self.reconstruction, self.emotions), strict=True):
-            for setting in given:
-                if setting not in known:
-                    raise InputError(unknown_name(f"setting of {name}", setting, known))
-        return (
-            dataclasses.replace(suited[0], **self.reconstruction),
-            dataclasses.replace(suited[1], **self.emotions),
-        )
-
-    def resolved(self) -> RunConfig:
-        """The run with the options of its model filled in."""
-        options: dict[str, Any] = {"dimensions": self.dimensions == "mapped"}
-        if self.run.dataset == "synthetic":
-            options |= _EMBEDDED_OPTIONS
-        options |= self.run.model_options
-        return dataclasses.replace(self.run, target="emotion", model_options=options)
-
-
-# Fields of a `RunConfig` that say how one training goes.
-_OF_STAGES = (
-    *("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "staircase"),
-    *("weight_decay", "patience"),
-    *("augmentation", "initial", "embedding", "freeze", "anti_transfer", "training_part_of"),
-    *("parallel", "sync_batch_norm", "accumulate", "remat", "steps_per_call"),
-)
-
-
-def _read_dimensions(features: Features) -> jax.Array:
-    """Logits `[batch, 3]` of valence, arousal and dominance, or `[batch, 0]`."""
-    found = [features[name] for name in DIMENSIONS if name in features]
-    some = features["reconstruction_logits"]
-    return jnp.stack(found, axis=-1) if found else jnp.zeros((len(some), 0), jnp.float32)
-
-
-def reconstruction(logits: jax.Array, features: Features, batch: Batch) -> jax.Array:
-    """Objective of the first stage: binary cross-entropy of the spectrogram, in nats."""
-    return losses.binary_cross_entropy(features["reconstruction_logits"], batch.x)
-
-
-def with_emotions(targets: np.ndarray, warmup_steps: int = 0) -> Objective:
-    """Makes the objective of the second stage: `reconstruction` and `losses.emotion_loss`.
-
-    Args:
-        targets: `[utterances, 3]` of valence, arousal and dominance in [0, 1], or
-            `[utterances, 0]`.
-        warmup_steps: Steps in which the second's weight rises evenly to its own; the loss of step
-            k, from 0, has (k + 1) / warmup_steps of it.
-    """
-
-    def objective(logits: jax.Array, features: Features, batch: Batch) -> jax.Array:
-        emotions = losses.emotion_loss(
-            logits, _read_dimensions(features), batch.label, jnp.asarray(targets)[batch.utterance]
-        )
-        done = (batch.step + 1).astype(jnp.float32) / max(warmup_steps, 1)
-        return reconstruction(logits, features, batch) + jnp.minimum(done, 1.0) * emotions
-
-    return objective
-
-
-def outputs(logits: jax.Array, features: Features, x: jax.Array) -> jax.Array:
-    """What is evaluated: probabilities of classes and of dimensions, and the reconstruction's loss.
-
-    Returns:
-        `[batch, classes + dimensions + 1]` float32.
-    """
-    loss = losses.binary_cross_entropy(features["reconstruction_logits"], x)
-    probable = jax.nn.softmax(logits, axis=-1), jax.nn.sigmoid(_read_dimensions(features))
-    return jnp.concatenate([*probable, loss[:, None]], axis=-1)
-
-
-def scores(
-    found: np.ndarray, labels: np.ndarray, targets: np.ndarray, *, emotions: bool
-) -> dict[str, float]:
-    """Mean "loss" of a stage, "wa", "ua", and "reconstruction", its loss alone.
-
-    Args:
-        found: `[utterances, classes + dimensions + 1]`, see `outputs`.
-        labels: `[utterances]` integer.
-        targets: `[utterances, dimensions]` in [0, 1].
-        emotions: Whether the stage learns them.
-    """
-    classes = found.shape[-1] - targets.shape[-1] - 1
-    probabilities, high = found[:, :classes], found[:, classes:-1]
-    tiny = np.finfo(np.float32).tiny
-    loss = float(found[:, -1].mean())
-    measured = {**evaluate.scores(probabilities, labels), "loss": loss, "reconstruction": loss}
-    if emotions:
-        odds = np.maximum(high, tiny) / np.maximum(1 - high, tiny)
-        of_emotions = losses.emotion_loss(
-            jnp.asarray(np.log(np.maximum(probabilities, tiny)), jnp.float32),
-            jnp.asarray(np.log(odds), jnp.float32),
-            jnp.asarray(labels),
-            jnp.asarray(targets),
-        )
-        measured["loss"] += float(of_emotions.mean())
-    return measured
 
 
 def _optimizer(stage: Stage, *, emotions: bool) -> optax.GradientTransformation:
@@ -423,7 +229,7 @@ def pretrain(
     model = build_model(run, len(task.classes))
     parameters = parameter_count(abstract_variables(model, front_end)["params"])
     about = described(run, task, command or [], parameters)
-    for name in _OF_STAGES:
+    for name in OF_STAGES:
         del about[name]
     settings = {name: dataclasses.asdict(s) for name, s in zip(STAGES, stages, strict=True)}
     about |= {"dimensions": config.dimensions, "own_dimensions": own, **settings}

@@ -31,6 +31,13 @@ from serjax.training import (
 )
 from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
 from serjax.training.checkpoint import Checkpoints
+from serjax.training.config import (
+    RunConfig,
+    abstract_variables,
+    build_front_end,
+    build_model,
+    input_shape,
+)
 from serjax.training.described import described, device
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.epochs import Epochs
@@ -42,15 +49,7 @@ from serjax.training.reading import Recordings
 from serjax.training.source import source_of
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
-from serjax.training.task import (
-    RunConfig,
-    Task,
-    abstract_variables,
-    build_front_end,
-    build_model,
-    input_shape,
-    prepare,
-)
+from serjax.training.task import Task, prepare
 
 
 def initial_state(

@@ -20,6 +20,7 @@ from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.training import block, freeze, memory, results
 from serjax.training.checkpoint import Checkpoints
+from serjax.training.config import RunConfig, abstract_variables, build_front_end, build_model
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.epochs import Epochs
 from serjax.training.evaluate import scores
@@ -33,14 +34,7 @@ from serjax.training.reading import Recordings
 from serjax.training.run import Job, finish_network_run, initial_state, open_network_run
 from serjax.training.state import TrainState, Variables, parameter_count
 from serjax.training.step import TrainStep, training_step
-from serjax.training.task import (
-    RunConfig,
-    Task,
-    abstract_variables,
-    build_front_end,
-    build_model,
-    prepare,
-)
+from serjax.training.task import Task, prepare
 from serjax.training.together import ENGINES, Together
 
 CHOICES = ("auto", "off", *ENGINES)

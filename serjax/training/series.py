@@ -13,12 +13,12 @@ from serjax.data import splits
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
 from serjax.training import distributed
+from serjax.training.config import RunConfig, build_front_end
 from serjax.training.described import device, versions
 from serjax.training.folder import is_finished, open_folder
 from serjax.training.reading import Recordings, divide, read, tables
 from serjax.training.run import run
 from serjax.training.run_together import CHOICES, choose, run_together
-from serjax.training.task import RunConfig, build_front_end
 
 
 def cross_validate(

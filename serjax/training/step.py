@@ -26,7 +26,8 @@ from serjax.training.objective import (
     class_probabilities,
     classification,
 )
-from serjax.training.parallel import UNDIVIDED, Division, Part
+from serjax.training.parallel import UNDIVIDED, Division
+from serjax.training.part import Part
 from serjax.training.state import TrainState, Variables
 
 # Padi et al. 2021, section 4.2: the length of a batch's chunks, in frames, is drawn from these.

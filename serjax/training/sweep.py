@@ -8,11 +8,11 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError, unknown_name
-from serjax.training.anti_transfer import UNTRAINED, check_layers
+from serjax.training.anti_transfer import UNTRAINED, layers_of
+from serjax.training.config import AntiTransfer, RunConfig, build_front_end, for_models
 from serjax.training.folder import is_finished
 from serjax.training.reading import Recordings, read
 from serjax.training.run import run
-from serjax.training.task import AntiTransfer, RunConfig, build_front_end
 from serjax.training.teachers import TASKS, teacher_config
 
 METHODS = {
@@ -37,7 +37,8 @@ class Sweep:
         base: What all have in common.
         models: Names.
         methods: Some of `METHODS`.
-        layers: Numbers of convolutions; a dual method uses the same one twice.
+        layers: Numbers of convolutions, None for all that a model has; a dual method uses the same
+            one twice.
         splits: As of a run.
         seeds: Of weights and divisions.
         teachers: What trains the teachers, its model, target and seed left open; None: each
@@ -47,7 +48,7 @@ class Sweep:
     base: RunConfig
     models: Sequence[str]
     methods: Sequence[str] = ("none", "single-s", "single-w", "dual-sw", "dual-ws")
-    layers: Sequence[int] = tuple(range(1, 14))
+    layers: Sequence[int] | None = None
     splits: Sequence[str] = ("random", "speaker")
     seeds: Sequence[int] = (0,)
     teachers: RunConfig | None = None
@@ -57,21 +58,27 @@ class Sweep:
         for method in self.methods:
             if method not in METHODS:
                 raise InputError(unknown_name("method", method, METHODS))
-        for layer in self.layers:
+        for layer in self.layers or ():
             if layer < 1:
                 raise InputError(f"layers: expected numbers from 1 on, found {layer}")
         for student in self._students():
             student.check()
         if any(METHODS[method] for method in self.methods):
-            term = AntiTransfer(UNTRAINED, tuple(map(str, self.layers)))
             for model in self.models:
-                check_layers(term, dataclasses.replace(self.base, model=model))
+                self._layers_of(model)
+
+    def _layers_of(self, model: str) -> tuple[int, ...]:
+        """Numbers of the convolutions of a model, which are found to exist."""
+        layers = ("all",) if self.layers is None else tuple(map(str, self.layers))
+        term = AntiTransfer(UNTRAINED, layers)
+        names = layers_of(term, dataclasses.replace(self.base, model=model))
+        return tuple(sorted(int(name.removeprefix("conv")) for name in names))
 
     def _students(self) -> Iterator[RunConfig]:
-        for model in self.models:
+        for config in for_models(self.base, self.models)[0].values():
             for split in self.splits:
                 for seed in self.seeds:
-                    yield dataclasses.replace(self.base, model=model, split=split, seed=seed)
+                    yield dataclasses.replace(config, split=split, seed=seed)
 
     def run(self, folder: Path, console: Console, command: list[str]) -> list[dict[str, object]]:
         """Runs what is not finished, below a folder.
@@ -84,11 +91,13 @@ class Sweep:
             InputError, DivergedError, InterruptedRunError: As `serjax.training.run`.
         """
         self.check()
+        for note in for_models(self.base, self.models)[1]:
+            console.print(note, highlight=False, soft_wrap=True)
         rows: list[dict[str, object]] = []
         for student in self._students():
             recordings = read(student, build_front_end(student), console)
             for method in self.methods:
-                for layer in self.layers if METHODS[method] else (None,):
+                for layer in self._layers_of(student.model) if METHODS[method] else (None,):
                     last = self._method(
                         student, method, layer, folder, console, command, recordings
                     )

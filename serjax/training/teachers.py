@@ -9,9 +9,9 @@ from rich.console import Console
 from serjax import report
 from serjax.errors import InputError, unknown_name
 from serjax.training import distributed
-from serjax.training.anti_transfer import UNTRAINED, check_layers
+from serjax.training.anti_transfer import UNTRAINED, layers_of
+from serjax.training.config import AntiTransfer, RunConfig
 from serjax.training.run import run
-from serjax.training.task import AntiTransfer, RunConfig
 
 TASKS = {"speaker": "speaker", "word": "text"}
 """The orthogonal tasks of Guizzo et al. 2023, and the column of the corpus that each recognizes."""
@@ -108,6 +108,6 @@ def with_teacher(
             "anti-transfer: expected the folder of a finished run, or "
             f"{' or '.join((*TASKS, UNTRAINED))}; found neither in {term.teacher!r}"
         )
-    check_layers(term, student)
+    layers_of(term, student)
     folder = find_or_train(term.teacher, student, console, command)
     return dataclasses.replace(term, teacher=str(folder))

@@ -1,6 +1,7 @@
 """The corpora by name, one file each."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from serjax.data import synthetic
 from serjax.data.corpora import (
@@ -31,9 +32,11 @@ def _load_joined(corpora: Mapping[str, str]) -> Corpus:
         corpora: Folder of each, by the corpus's name.
 
     Raises:
-        CorpusError: An unknown corpus, one that has no folder, or fewer than two.
+        CorpusError: An unknown corpus, a folder that is none, or fewer than two corpora.
     """
-    if not isinstance(corpora, Mapping):
+    if not isinstance(corpora, Mapping) or not all(
+        isinstance(folder, str | Path) for folder in corpora.values()
+    ):
         raise CorpusError(
             "joined: expected corpora with their folders, such as {'tess': 'TESS', 'savee': "
             f"'SAVEE'}}, found {corpora!r}"
