@@ -74,8 +74,8 @@ def choose(
         return None, reason
     if asked != "auto":
         return asked, "as asked"
-    # On two busy CPU cores vmap took 0.5 to 0.6 of the time with a DSCNN of 32 x 32, but 0.9 to 1.4
-    # with dense layers, and scan 6 with the former. On a GPU nothing has been measured yet.
+    # On two CPU cores vmap takes 1.3 to 1.5 of the separate runs' time and scan 1.2 to 1.3
+    # (benchmarks, folds). On a GPU nothing has been measured yet.
     why = f"not known to be faster on this {jax.default_backend()}"
     return None, f"{why}; benchmarks/run.py --suite folds measures it"
 
