@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import count, random_variables, variable_shapes
+from networks import count, variable_shapes
 
 from serjax import models
 from serjax.errors import InputError
@@ -310,36 +310,6 @@ def test_the_auxiliary_head_needs_the_published_size():
     model = models.create("inception_v3", 5, auxiliary=True)
     with pytest.raises(InputError, match=r"auxiliary head: .*at least 299 x 299, found 298 x 299"):
         variable_shapes(model, (1, 298, 299, 1))
-
-
-def run(name, prefix, size, dtype):
-    model, channels = create(prefix, name, dtype=dtype, dropout_rate=0.0)
-    variables = random_variables(model, (1, *size, channels))
-    x = np.random.default_rng(0).normal(size=(2, *size, channels)).astype(np.float32)
-    weights = jnp.ones(5)
-    gradient, logits = ours(model, True)(jnp.asarray(x), variables, weights)
-    assert logits.shape == (2, 5)
-    assert jnp.all(jnp.isfinite(logits))
-    assert jnp.all(jnp.isfinite(gradient))
-    assert jnp.any(gradient != 0)
-
-
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize("prefix", ["", "quat_"])
-@pytest.mark.parametrize("name", ["vgg11", "alexnet"])
-def test_64_by_64_runs_forward_and_backward(name, prefix, dtype):
-    run(name, prefix, (64, 64), dtype)
-
-
-@slow
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("prefix", ["", "quat_"])
-@pytest.mark.parametrize("name", BESIDE)
-def test_every_size_runs_forward_and_backward(name, prefix, size, dtype):
-    if min(size) < smallest(name):
-        pytest.skip("refused, see above")
-    run(name, prefix, size, dtype)
 
 
 def test_behind_the_embedding_the_message_tells_of_it():

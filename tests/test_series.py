@@ -222,10 +222,7 @@ class TestCrossValidation:
 
 
 def test_a_signal_leaves_a_cross_validation_that_resumes(tmp_path):
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
-    }
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     arguments = (
         *("--model", "dscnn", "--model-option", "hidden=16", "--epochs", "3", *TINY),
         *("--folds", "3", "--batch-size", "4"),
