@@ -238,6 +238,17 @@ def test_gradients_equal_those_of_the_block_form_and_finite_differences(product,
         assert_equal_within(eight, block)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_of_components_are_joined_not_filled_up_with_zeros(form):
+    def loss(kernel, x):
+        return jnp.sum(jnp.square(quaternion.dense(x, kernel, form=form)))
+
+    text = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(jnp.ones((4, 3, 2)), jnp.ones((5, 12))))
+    assert "concatenate" in text
+    assert "pad[" not in text
+    assert "scatter" not in text
+
+
 @pytest.mark.parametrize(
     ("shape", "pieces"),
     [((12, 5, 4), 3), ((13, 5, 4), 1), ((7, 5, 4), 1), ((5, 12, 10), 5), ((11, 7, 4), 11)],

@@ -78,6 +78,15 @@ def _sums(parts: Sequence[jax.Array] | jax.Array, weights: Weights) -> list[jax.
     return [_sum(tuple(parts), row) for row in weights]
 
 
+def _components(kernel: jax.Array) -> list[jax.Array]:
+    """The entries of the first axis.
+
+    Their gradients are joined, where those of `kernel[0]`, ... would be filled up with zeros to the
+    size of the whole kernel, and added.
+    """
+    return [part.squeeze(0) for part in jnp.split(kernel, len(kernel))]
+
+
 def block_matrix(kernel: jax.Array) -> jax.Array:
     """Real matrix of a quaternion kernel, so that `x @ matrix` is `w * x` summed over inputs.
 
@@ -87,10 +96,11 @@ def block_matrix(kernel: jax.Array) -> jax.Array:
     Returns:
         `[..., inputs, outputs]`.
     """
+    parts = _components(kernel)
     columns = [
         jnp.concatenate(
             [
-                kernel[component] if sign > 0 else -kernel[component]
+                parts[component] if sign > 0 else -parts[component]
                 for component, sign in zip(components, signs, strict=True)
             ],
             axis=-2,
@@ -108,7 +118,9 @@ def block_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Ar
 def stacked_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Product in stacked form; arguments as in `block_product`, x with an axis of examples."""
     stacked = jnp.concatenate(jnp.split(x, 4, axis=-1), axis=0)
-    products = [jnp.split(multiply(stacked, component), 4, axis=0) for component in kernel]
+    products = [
+        jnp.split(multiply(stacked, component), 4, axis=0) for component in _components(kernel)
+    ]
     results = [
         _sum([products[of_kernel][of_x] for of_x, of_kernel in enumerate(components)], signs)
         for components, signs in zip(COMPONENT, SIGN, strict=True)
@@ -153,8 +165,7 @@ def _joined(parts: jax.Array) -> jax.Array:
 
 
 # Left to itself, differentiation keeps the eight sums of x for the backward pass, twice the size
-# of x, and undoes the split of x by adding four padded arrays of its full size. The derivative
-# below adds the sums up again, and joins the parts of the gradient instead.
+# of x. The derivative below adds the sums up again.
 
 
 def _forward(
