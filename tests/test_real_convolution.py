@@ -42,10 +42,21 @@ def convolutions(draw):
     return x, kernel, strides, padding, dilation
 
 
+def kernel_gradient_by(patch, *, patches, piece_bytes):
+    """Makes the choice of the way, which goes by size, for arrays that are always small."""
+    patch.setattr(real_convolution, "_PIECE_BYTES", piece_bytes)
+    patch.setattr(real_convolution, "_FEWEST_PRODUCTS", 0 if patches else 10**9)
+    patch.setattr(real_convolution, "_FEWEST_OF_POSITION", 0)
+
+
 # Pieces of a row, of some rows or an image, of everything.
-@settings(max_examples=15, deadline=None)
-@given(case=convolutions(), piece_bytes=st.sampled_from([1, 600, 3000, 10**6]))
-def test_derivatives_are_those_of_xla(case, piece_bytes):
+@settings(max_examples=20, deadline=None)
+@given(
+    case=convolutions(),
+    piece_bytes=st.sampled_from([1, 600, 3000, 10**6]),
+    by_patches=st.booleans(),
+)
+def test_derivatives_are_those_of_xla(case, piece_bytes, by_patches):
     x, kernel, *options = case
 
     @jax.jit
@@ -58,7 +69,7 @@ def test_derivatives_are_those_of_xla(case, piece_bytes):
         return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
 
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(real_convolution, "_PIECE_BYTES", piece_bytes)
+        kernel_gradient_by(patch, patches=by_patches, piece_bytes=piece_bytes)
         for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
@@ -84,9 +95,10 @@ def test_window_of_one_position_is_that_of_xla(padding, strides, float64):
 @given(
     case=convolutions(),
     named=st.sampled_from(["SAME", "VALID", None]),
-    piece=st.sampled_from([1, 600]),
+    piece_bytes=st.sampled_from([1, 600]),
+    by_patches=st.booleans(),
 )
-def test_transposed_derivatives_are_those_of_xla(case, named, piece):
+def test_transposed_derivatives_are_those_of_xla(case, named, piece_bytes, by_patches):
     x, kernel, strides, pairs, _ = case
     space = "DHW"[-len(strides) :]
     numbers = f"N{space}C", f"{space}IO", f"N{space}C"
@@ -107,8 +119,7 @@ def test_transposed_derivatives_are_those_of_xla(case, named, piece):
         return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
 
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(real_convolution, "_PIECE_BYTES", piece)
-        patch.setattr(real_convolution, "_FEWEST_PRODUCTS", 0)
+        kernel_gradient_by(patch, patches=by_patches, piece_bytes=piece_bytes)
         for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
