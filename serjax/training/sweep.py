@@ -63,9 +63,13 @@ class Sweep:
                 raise InputError(f"layers: expected numbers from 1 on, found {layer}")
         for student in self._students():
             student.check()
-        if any(METHODS[method] for method in self.methods):
+        if self._unlearns():
             for model in self.models:
                 self._layers_of(model)
+
+    def _unlearns(self) -> bool:
+        """Whether there is a method with layers to choose."""
+        return any(METHODS[method] for method in self.methods)
 
     def _layers_of(self, model: str) -> tuple[int, ...]:
         """Numbers of the convolutions of a model, which are found to exist."""
@@ -96,8 +100,9 @@ class Sweep:
         rows: list[dict[str, object]] = []
         for student in self._students():
             recordings = read(student, build_front_end(student), console)
+            layers = self._layers_of(student.model) if self._unlearns() else ()
             for method in self.methods:
-                for layer in self._layers_of(student.model) if METHODS[method] else (None,):
+                for layer in layers if METHODS[method] else (None,):
                     last = self._method(
                         student, method, layer, folder, console, command, recordings
                     )
