@@ -64,7 +64,7 @@ def write_json(path: PathLike, content: Mapping[str, Any]) -> None:
         content: Anything JSON can hold, scalars and arrays of NumPy and JAX, and paths.
 
     Raises:
-        InputError: A number is NaN or infinite, which JSON has no word for.
+        ValueError: A number is NaN or infinite, which JSON has no word for.
         TypeError: A value is of another type.
     """
 
