@@ -17,6 +17,7 @@ import numpy as np
 from serjax.errors import InputError
 from serjax.fourier import (
     StftOptions,
+    as_spectrogram,
     at_least_float32,
     frame_count,
     frame_mask,
@@ -227,25 +228,10 @@ def normalize(
     Raises:
         InputError: an argument is out of range or shapes do not match.
     """
-    spectrogram = jnp.asarray(spectrogram)
-    if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
-        raise InputError(
-            "spectrogram must be floating [..., frames, bins], "
-            f"found {spectrogram.dtype} of shape {spectrogram.shape}"
-        )
+    spectrogram, real = as_spectrogram(spectrogram, mask)
     if method not in ("unit_range", "standard"):
         raise InputError(f'method must be "unit_range" or "standard", found {method!r}')
-    if mask is None:
-        real = jnp.ones((1,) * spectrogram.ndim, bool)
-    else:
-        real = jnp.asarray(mask)
-        if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
-            raise InputError(
-                f"mask must be bool of shape {spectrogram.shape[:-1]}, "
-                f"found {real.dtype} of shape {real.shape}"
-            )
-        real = real[..., None]
-
+    real = real[..., None]
     values = at_least_float32(spectrogram)
     largest = float(jnp.finfo(values.dtype).max)
     low = jnp.where(real, values, largest).min(axis=axes, keepdims=True)

@@ -275,3 +275,22 @@ def _centred_window(window: Window, window_samples: int, fft_size: int) -> np.nd
         ) from error
     left = (fft_size - window_samples) // 2
     return np.pad(taper, (left, fft_size - window_samples - left))
+
+
+def as_spectrogram(
+    spectrogram: jax.Array | np.ndarray, mask: jax.Array | np.ndarray | None
+) -> tuple[jax.Array, jax.Array]:
+    """The arrays, and a mask of all frames where there is none, or InputError."""
+    spectrogram = jnp.asarray(spectrogram)
+    if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
+        raise InputError(
+            "spectrogram must be floating [..., frames, bins], "
+            f"found {spectrogram.dtype} of shape {spectrogram.shape}"
+        )
+    real = jnp.ones(spectrogram.shape[:-1], bool) if mask is None else jnp.asarray(mask)
+    if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
+        raise InputError(
+            f"mask must be bool of shape {spectrogram.shape[:-1]}, "
+            f"found {real.dtype} of shape {real.shape}"
+        )
+    return spectrogram, real

@@ -14,9 +14,9 @@ import numpy as np
 from jax.scipy.ndimage import map_coordinates
 
 from serjax.augment.ranges import Range, check_range, uniform
-from serjax.augment.spectrogram import Fill, as_spectrogram, check_fill, fill_value
+from serjax.augment.spectrogram import Fill, check_fill, fill_value
 from serjax.errors import InputError
-from serjax.fourier import at_least_float32
+from serjax.fourier import as_spectrogram, at_least_float32
 
 Array = jax.Array | np.ndarray
 

@@ -1,34 +1,14 @@
-"""What all changes of spectrograms share: checks, and what takes the place of values."""
+"""What all changes of spectrograms share: what takes the place of values."""
 
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from serjax.errors import InputError
 from serjax.fourier import at_least_float32
 
 Fill = Literal["mean", "min"] | float
-
-
-def as_spectrogram(
-    spectrogram: jax.Array | np.ndarray, mask: jax.Array | np.ndarray | None
-) -> tuple[jax.Array, jax.Array]:
-    """The arrays, and a mask of all frames where there is none, or InputError."""
-    spectrogram = jnp.asarray(spectrogram)
-    if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
-        raise InputError(
-            "spectrogram must be floating [..., frames, bins], "
-            f"found {spectrogram.dtype} of shape {spectrogram.shape}"
-        )
-    real = jnp.ones(spectrogram.shape[:-1], bool) if mask is None else jnp.asarray(mask)
-    if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
-        raise InputError(
-            f"mask must be bool of shape {spectrogram.shape[:-1]}, "
-            f"found {real.dtype} of shape {real.shape}"
-        )
-    return spectrogram, real
 
 
 def check_fill(fill: Fill) -> None:
