@@ -48,6 +48,7 @@ from settings import Settings
 
 from serjax import report
 from serjax.command import Parser, run_command
+from serjax.cpu import use_threaded_convolutions
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 
@@ -201,6 +202,7 @@ def main() -> int:
     arguments = _parse()
     # Suites that start processes of their own share the device's memory with them.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    use_threaded_convolutions()
     console = Console()
     if not console.is_terminal:
         console.width = 260

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from serjax import audio, training
 from serjax.command import Parser, run_command
+from serjax.cpu import use_threaded_convolutions
 from serjax.errors import InputError
 from serjax.training.cache import enable_compilation_cache
 
@@ -54,6 +55,7 @@ def _print_table(classes: list[str], rows: list[tuple[str, list[float]]]) -> Non
 def main() -> int:
     """Parses the command line and predicts; returns the exit status."""
     arguments = _parser().parse_args()
+    use_threaded_convolutions()
     enable_compilation_cache()
     recognizer = training.Recognizer(arguments.run)
     waveforms = [audio.load(path, recognizer.sample_rate) for path in arguments.files]

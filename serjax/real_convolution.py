@@ -3,8 +3,8 @@
 XLA's CPU backend has a fast convolution for one order of axes, channels last, and brings the others
 into that order where a program begins, not inside its loops, where they take eight times as long.
 Derivatives by automatic differentiation are convolutions in other orders. Here they are written in
-the one that is fast, and the derivative by the kernel, a convolution with a window as large as the
-image, is made of matrix products where that is faster still.
+the one that is fast, and those by the input of a convolution with strides, and transposed
+convolutions, multiply by no zeros.
 """
 
 import functools
@@ -17,15 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# What is read of one piece, and the copy of it that one place in the window sees, should stay in
-# the cache.
-_PIECE_BYTES = 2**20
-# With fewer products in all, or of one position, there is nothing to gain.
-_FEWEST_PRODUCTS = 2**24
-_FEWEST_OF_POSITION = 64
+from serjax.kernel_gradient import Steps, channels_last, kernel_gradient
 
 Pairs = tuple[tuple[int, int], ...]
-Steps = tuple[int, ...]
 
 
 def conv(
@@ -62,12 +56,6 @@ def conv(
     return _with_own_gradient(x, kernel, *options)
 
 
-def _dimension_numbers(rank: int) -> tuple[str, str, str]:
-    """Channels last, over so many axes."""
-    space = "DHW"[-rank:]
-    return f"N{space}C", f"{space}IO", f"N{space}C"
-
-
 def _conv(
     x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, dilation: Steps, precision: Any
 ) -> jax.Array:
@@ -77,7 +65,7 @@ def _conv(
         strides,
         padding,
         rhs_dilation=dilation,
-        dimension_numbers=_dimension_numbers(len(strides)),
+        dimension_numbers=channels_last(len(strides)),
         precision=precision,
     )
 
@@ -100,7 +88,7 @@ def _backward(
     padded = lax.pad(
         x, jnp.zeros((), x.dtype), ((0, 0, 0), *((a, b, 0) for a, b in padding), (0, 0, 0))
     )
-    of_kernel = _kernel_gradient(padded, gradient, kernel.shape[:-2], strides, dilation, precision)
+    of_kernel = kernel_gradient(padded, gradient, kernel.shape[:-2], strides, dilation, precision)
     of_x = _input_gradient(
         gradient, kernel, x.shape[1:-1], strides, padding, (1,) * len(strides), dilation, precision
     )
@@ -138,9 +126,15 @@ def conv_transpose(
         else (padding[axis][0], padding[axis][1])
         for axis, (extent, stride) in enumerate(zip(kernel.shape, strides, strict=False))
     )
-    own = jax.default_backend() == "cpu"
-    return (_transposed_with_own_gradient if own else _transposed)(
-        x, kernel, strides, pairs, precision
+    if jax.default_backend() == "cpu":
+        return _transposed_with_own_gradient(x, kernel, strides, pairs, precision)
+    return lax.conv_transpose(
+        x,
+        kernel,
+        strides,
+        pairs,
+        dimension_numbers=channels_last(len(strides)),
+        precision=precision,
     )
 
 
@@ -152,28 +146,16 @@ def _around_spread(extent: int, stride: int, padding: str) -> tuple[int, int]:
     return before, total - before
 
 
-def _transposed(
-    x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, precision: Any
-) -> jax.Array:
-    return lax.conv_transpose(
-        x,
-        kernel,
-        strides,
-        padding,
-        dimension_numbers=_dimension_numbers(len(strides)),
-        precision=precision,
-    )
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _transposed_with_own_gradient(
     x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, precision: Any
 ) -> jax.Array:
-    return _transposed(x, kernel, strides, padding, precision)
+    ones = (1,) * len(strides)
+    return _spread_conv(x, kernel, ones, padding, strides, ones, precision)
 
 
 def _transposed_forward(x: jax.Array, kernel: jax.Array, *options: Any) -> tuple[jax.Array, Any]:
-    return _transposed(x, kernel, *options), (x, kernel)
+    return _transposed_with_own_gradient(x, kernel, *options), (x, kernel)
 
 
 def _transposed_backward(
@@ -190,7 +172,7 @@ def _transposed_backward(
     ):
         first = extent - 1 - before
         around.append((first, (inputs - 1) * stride + extent - first - size, 0))
-    of_kernel = _kernel_gradient(
+    of_kernel = kernel_gradient(
         lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *around, (0, 0, 0))),
         x,
         window,
@@ -227,134 +209,62 @@ def _input_gradient(
         seen = (gradient.shape[axis + 1] - 1) * strides[axis] + 1
         wanted = (space[axis] - 1) * spread[axis] + 1
         pairs.append((reach - before, wanted + before - seen))
-    return lax.conv_general_dilated(
-        gradient,
-        _turned(kernel),
-        spread,
-        pairs,
-        lhs_dilation=strides,
-        rhs_dilation=dilation,
-        dimension_numbers=_dimension_numbers(len(strides)),
-        precision=precision,
+    return _spread_conv(
+        gradient, _turned(kernel), spread, tuple(pairs), strides, dilation, precision
     )
 
 
-def _kernel_gradient(
+def _spread_conv(
     x: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, ...],
+    kernel: jax.Array,
     strides: Steps,
+    padding: Pairs,
+    spread: Steps,
     dilation: Steps,
     precision: Any,
 ) -> jax.Array:
-    """Sum over all positions of what each sees times its gradient, `[*window, inputs, outputs]`.
+    """Convolution of x with `spread - 1` zeros between its positions.
 
-    `x` is padded already.
+    Of the kernel, an output meets only each `spread`-th place; which ones, depends on the output's
+    remainder. One convolution for each remainder multiplies by no zeros.
     """
-    of_position = x.shape[-1] * gradient.shape[-1]
-    products = math.prod(gradient.shape[:-1]) * math.prod(window) * of_position
-    if of_position < _FEWEST_OF_POSITION or products < _FEWEST_PRODUCTS:
-        return _by_convolution(x, gradient, window, strides, dilation, precision)
-    return _by_patches(x, gradient, window, strides, dilation, precision, _PIECE_BYTES)
-
-
-def _by_convolution(
-    x: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, ...],
-    strides: Steps,
-    dilation: Steps,
-    precision: Any,
-) -> jax.Array:
-    """As `_kernel_gradient`: inputs are the examples, examples the channels, of a large window."""
-    rank = len(window)
-    # Inputs that no window reaches would give further places.
-    reach = [
-        (n - 1) * t + (k - 1) * d + 1
-        for n, t, k, d in zip(gradient.shape[1:], strides, window, dilation, strict=False)
-    ]
-    seen = lax.slice(x, [0] * x.ndim, (x.shape[0], *reach, x.shape[-1]))
-    result = lax.conv_general_dilated(
-        jnp.swapaxes(seen, 0, -1),
-        jnp.moveaxis(gradient, 0, -2),
-        dilation,
-        "VALID",
-        rhs_dilation=strides,
-        dimension_numbers=_dimension_numbers(rank),
-        precision=precision,
-    )
-    return jnp.moveaxis(result, 0, -2)
-
-
-# Compiled apart so that it is traced once for all products of a shape, of which a quaternion layer
-# has eight.
-@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
-def _by_patches(
-    x: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, ...],
-    strides: Steps,
-    dilation: Steps,
-    precision: Any,
-    piece_bytes: int,
-) -> jax.Array:
-    """As `_kernel_gradient`: a matrix product of what each position sees, piece by piece.
-
-    A piece is a number of images, or a number of rows of one image.
-    """
-    batch, rows, *others = gradient.shape[:-1]
-    inputs, outputs = x.shape[-1], gradient.shape[-1]
-    row_bytes = math.prod(others) * (inputs * math.prod(window) + outputs) * x.dtype.itemsize
-    images, height = _part(batch, piece_bytes // (row_bytes * rows)), rows
-    if images == 1:
-        height = _part(rows, piece_bytes // row_bytes)
-    # A last piece that is not full is filled up with gradients of zero.
-    counts = -(-batch // images), -(-rows // height)
-    lacking = [images * counts[0] - batch, height * counts[1] - rows]
-    gradient = _filled(gradient, lacking)
-    reach = (height * counts[1] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1
-    x = _filled(x, [lacking[0], max(reach - x.shape[1], 0)])
-
-    # How far a slice of a piece reaches along each axis.
-    spans = [(n - 1) * t + 1 for n, t in zip((height, *others), strides, strict=True)]
-    seen_rows = spans[0] + (window[0] - 1) * dilation[0]
-    kind = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
-
-    def add_piece(index: Any, total: jax.Array) -> jax.Array:
-        image, row = index // counts[1] * images, index % counts[1] * height
-        seen = lax.dynamic_slice_in_dim(x, image, images, 0)
-        seen = lax.dynamic_slice_in_dim(seen, row * strides[0], seen_rows, 1)
-        of_piece = lax.dynamic_slice_in_dim(gradient, image, images, 0)
-        of_piece = lax.dynamic_slice_in_dim(of_piece, row, height, 1).reshape(-1, outputs)
-
-        patches = []
-        for place in np.ndindex(window):
-            starts = [0, *(o * d for o, d in zip(place, dilation, strict=True)), 0]
-            stops = [n + start for n, start in zip((images, *spans, inputs), starts, strict=True)]
-            slice_ = lax.slice(seen, starts, stops, (1, *strides, 1))
-            patches.append(slice_.reshape(-1, inputs))
-        return total + lax.dot_general(
-            jnp.concatenate(patches, axis=-1),
-            of_piece,
-            (((0,), (0,)), ((), ())),
+    ones = (1,) * len(spread)
+    if spread == ones or strides != ones or dilation != ones:
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            strides,
+            padding,
+            lhs_dilation=spread,
+            rhs_dilation=dilation,
+            dimension_numbers=channels_last(len(strides)),
             precision=precision,
-            preferred_element_type=kind,
         )
-
-    total = jnp.zeros((math.prod(window) * inputs, outputs), kind)
-    total = lax.fori_loop(0, math.prod(counts), add_piece, total)
-    return total.reshape(*window, inputs, outputs)
-
-
-def _part(count: int, most: int) -> int:
-    """Size of parts of which none is larger than `most`, or than 1; equal ones if not too small."""
-    most = max(min(most, count), 1)
-    equal = (size for size in range(most, most // 2, -1) if count % size == 0)
-    return next(equal, -(-count // -(-count // most)))
-
-
-def _filled(x: jax.Array, lacking: list[int]) -> jax.Array:
-    """Zeros added at the end of the first axes."""
-    if not any(lacking):
-        return x
-    return jnp.pad(x, [(0, n) for n in lacking] + [(0, 0)] * (x.ndim - len(lacking)))
+    window, space = kernel.shape[:-2], x.shape[1:-1]
+    size = [
+        (n - 1) * step + 1 + before + after - (extent - 1)
+        for n, step, (before, after), extent in zip(space, spread, padding, window, strict=True)
+    ]
+    outputs = [-(-n // step) for n, step in zip(size, spread, strict=True)]
+    parts = []
+    for remainders in np.ndindex(spread):
+        part, pairs = kernel, []
+        for axis, (remainder, step, (before, _)) in enumerate(
+            zip(remainders, spread, padding, strict=True)
+        ):
+            first = (before - remainder) % step
+            part = part[(slice(None),) * axis + (slice(first, None, step),)]
+            start = (before - remainder - first) // step
+            pairs.append((start, outputs[axis] - space[axis] - start + part.shape[axis] - 1))
+        parts.append(
+            _conv(x, part, ones, tuple(pairs), ones, precision)
+            if part.size
+            else jnp.zeros((len(x), *outputs, kernel.shape[-1]), x.dtype)
+        )
+    # [batch, position, remainder, ..., channels] for each axis of space
+    rank = len(spread)
+    y = jnp.stack(parts).reshape(*spread, *parts[0].shape)
+    order = [rank, *(axis for n in range(rank) for axis in (rank + 1 + n, n)), 2 * rank + 1]
+    y = y.transpose(order)
+    y = y.reshape(len(x), *(n * step for n, step in zip(outputs, spread, strict=True)), y.shape[-1])
+    return y[(slice(None), *(slice(n) for n in size))]

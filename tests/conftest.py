@@ -10,6 +10,11 @@ import jax
 import pytest
 from hypothesis import settings
 
+from serjax.cpu import use_threaded_convolutions
+
+# As the commands do, at a time when no array is made yet.
+use_threaded_convolutions()
+
 # A float64 constant or an implicit promotion that slips into a kernel is an error here.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 

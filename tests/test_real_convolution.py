@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from serjax import real_convolution
+from serjax import kernel_gradient, real_convolution
 from serjax.convolution import conv_general_dilated
 
 # XLA's own convolution, and its derivative, are the independent definition.
@@ -44,9 +44,10 @@ def convolutions(draw):
 
 def kernel_gradient_by(patch, *, patches, piece_bytes):
     """Makes the choice of the way, which goes by size, for arrays that are always small."""
-    patch.setattr(real_convolution, "_PIECE_BYTES", piece_bytes)
-    patch.setattr(real_convolution, "_FEWEST_PRODUCTS", 0 if patches else 10**9)
-    patch.setattr(real_convolution, "_FEWEST_OF_POSITION", 0)
+    patch.delenv("XLA_FLAGS", raising=False)
+    patch.setattr(kernel_gradient, "_PIECE_BYTES", piece_bytes)
+    patch.setattr(kernel_gradient, "_FEWEST_PRODUCTS", 0 if patches else 10**9)
+    patch.setattr(kernel_gradient, "_FEWEST_OF_POSITION", 0)
 
 
 # Pieces of a row, of some rows or an image, of everything.
@@ -135,7 +136,11 @@ def test_transposed_derivatives_are_those_of_xla(case, named, piece_bytes, by_pa
         ((4, 64, 64), 64, 64, 1, 2, True),
     ],
 )
-def test_own_gradient_is_taken_where_it_pays(shape, inputs, outputs, window, stride, taken):
+def test_products_are_taken_where_they_pay(
+    shape, inputs, outputs, window, stride, taken, monkeypatch
+):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+
     def gradient(x, kernel):
         pairs = ((window // 2,) * 2,) * 2
         run = lambda k: real_convolution.conv(x, k, (stride,) * 2, pairs, (1, 1)).sum()  # noqa: E731
@@ -148,9 +153,12 @@ def test_own_gradient_is_taken_where_it_pays(shape, inputs, outputs, window, str
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere XLA's derivative is used")
-@pytest.mark.parametrize("channels", [3, 16])  # the kernel's gradient by convolution, and not
+@pytest.mark.parametrize("by_patches", [False, True])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_loops_have_only_convolutions_that_are_fast_in_them(channels, transposed):
+def test_loops_have_only_convolutions_that_are_fast_in_them(by_patches, transposed, monkeypatch):
+    kernel_gradient_by(monkeypatch, patches=by_patches, piece_bytes=2**20)
+    channels = 16
+
     def loss(kernel, x):
         if transposed:
             y = real_convolution.conv_transpose(x, kernel, (2, 2), "SAME")

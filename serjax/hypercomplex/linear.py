@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from serjax.channel_sums import add_bias
 from serjax.convolution import (
     Multiply,
     Padding,
@@ -88,7 +89,7 @@ def dense(
     n = _check_rule(rule, kernel, "hypercomplex dense")
     check_shapes(x, kernel, bias, n, 1, "hypercomplex dense")
     y = jnp.matmul(x, block_matrix(rule, kernel), precision=precision)
-    return y if bias is None else y + bias
+    return add_bias(y, bias)
 
 
 def conv(
@@ -127,7 +128,7 @@ def conv(
     check_shapes(x, kernel, bias, n, groups, "hypercomplex conv")
     multiply = convolution(rank, strides, padding, dilation, precision)
     y = grouped(_product(multiply, rule), x, kernel, n, groups)
-    return y if bias is None else y + bias
+    return add_bias(y, bias)
 
 
 def conv_transpose(
@@ -162,4 +163,4 @@ def conv_transpose(
     check_shapes(x, kernel, bias, n, 1, "hypercomplex conv_transpose")
     multiply = transposed_convolution(rank, strides, padding, precision)
     y = _product(multiply, rule)(x, kernel)
-    return y if bias is None else y + bias
+    return add_bias(y, bias)

@@ -98,7 +98,7 @@ def _real_conv_transpose(
 
 def _real_batch_norm(**options: Any) -> nn.Module:
     # PyTorch's momentum of 0.1, which the papers train with, is 0.9 in Flax's convention.
-    return nn.BatchNorm(**{"momentum": 0.9, **options})
+    return HypercomplexBatchNorm(**{"momentum": 0.9, "components": 1, **options})
 
 
 REAL = Algebra("real", 1, _real_dense, _real_conv, _real_conv_transpose, _real_batch_norm)

@@ -1,11 +1,13 @@
 """Batch normalization of numbers of several components, by one variance per number."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from serjax.channel_sums import add_bias, channel_sum, over_batch
 from serjax.convolution import check_blocks
 from serjax.fourier import at_least_float32
 
@@ -19,13 +21,17 @@ def batch_mean(x: jax.Array, axes: int, mask: jax.Array | None, axis_name: str |
         mask: Boolean, broadcast against x; None: everywhere.
         axis_name: Of devices whose values count too, each as much as another; None: none.
     """
-    over = tuple(range(axes))
-    if axis_name is None:
-        return jnp.mean(x, over, where=mask)
-    real = jnp.ones((1,) * x.ndim, bool) if mask is None else mask
-    shape = (*x.shape[:axes], *(1,) * (x.ndim - axes))
-    count = jnp.sum(jnp.broadcast_to(real, shape), over, dtype=x.dtype)
-    total, count = jax.lax.psum((jnp.sum(x, over, where=mask), count), axis_name)
+    count = jnp.asarray(math.prod(x.shape[:axes]), x.dtype)
+    values = x
+    if mask is not None:
+        mask = mask.reshape((1,) * (x.ndim - mask.ndim) + mask.shape)
+        # The positions that each of its entries stands for.
+        repeated = math.prod(x.shape[:axes]) // math.prod(mask.shape[:axes])
+        count = jnp.sum(mask, dtype=x.dtype) * repeated
+        values = jnp.where(mask, x, 0)
+    total = channel_sum(values.reshape(*x.shape[:axes], -1)).reshape(x.shape[axes:])
+    if axis_name is not None:
+        total, count = jax.lax.psum((total, count), axis_name)
     return total / count
 
 
@@ -34,7 +40,7 @@ def centre(
 ) -> tuple[jax.Array, jax.Array]:
     """Takes the means over all axes but the last from x; the rest, and the means `[channels]`."""
     mean = batch_mean(x, x.ndim - 1, mask, axis_name)
-    return x - mean, mean
+    return x - over_batch(mean, x.shape), mean
 
 
 def update(state: nn.Variable, value: jax.Array, momentum: float) -> None:
@@ -105,7 +111,7 @@ class HypercomplexBatchNorm(nn.Module):
         y = at_least_float32(x)
         if running:
             mean, var = mean_state.value.astype(y.dtype), var_state.value.astype(y.dtype)
-            centred = y - mean
+            centred = y - over_batch(mean, y.shape)
         else:
             # In two passes: E[x²] - E[x]² loses all digits where the mean is large.
             centred, mean = centre(y, mask, self.axis_name)
@@ -115,7 +121,7 @@ class HypercomplexBatchNorm(nn.Module):
                 update(mean_state, mean, self.momentum)
                 update(var_state, var, self.momentum)
         factor = scale.astype(y.dtype) * jax.lax.rsqrt(var + self.epsilon)
-        y = centred * jnp.tile(factor, n) + bias.astype(y.dtype)
+        y = add_bias(centred * over_batch(jnp.tile(factor, n), y.shape), bias.astype(y.dtype))
         return y.astype(self.dtype or x.dtype)
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from serjax.channel_sums import add_bias, over_batch
 from serjax.convolution import check_blocks
 from serjax.fourier import at_least_float32
 from serjax.layers.batch_norm import batch_mean, centre, update
@@ -106,7 +107,7 @@ class WhiteningBatchNorm(nn.Module):
         y = at_least_float32(x)
         if running:
             mean, cov = mean_state.value.astype(y.dtype), cov_state.value.astype(y.dtype)
-            centred = (y - mean).reshape(*x.shape[:-1], n, numbers)
+            centred = (y - over_batch(mean, y.shape)).reshape(*x.shape[:-1], n, numbers)
         else:
             centred, mean = centre(y, mask, self.axis_name)
             centred = centred.reshape(*x.shape[:-1], n, numbers)
@@ -122,4 +123,4 @@ class WhiteningBatchNorm(nn.Module):
         factor = jnp.sum(symmetric[:, :, None] * _whitener(cov, self.epsilon)[None], axis=1)
         # Summed term by term: as a product of matrices, one per number, it would be transposed.
         y = jnp.sum(factor * centred[..., None, :, :], axis=-2).reshape(x.shape)
-        return (y + bias.astype(y.dtype)).astype(self.dtype or x.dtype)
+        return add_bias(y, bias.astype(y.dtype)).astype(self.dtype or x.dtype)

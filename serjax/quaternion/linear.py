@@ -6,6 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from serjax.channel_sums import add_bias
 from serjax.convolution import (
     Multiply,
     Padding,
@@ -78,7 +79,7 @@ def dense(
     if form is None and len(rows) <= _FEW_EXAMPLES:
         form = "stacked"
     y = _multiply(multiply, rows, kernel, form).reshape(*x.shape[:-1], -1)
-    return y if bias is None else y + bias
+    return add_bias(y, bias)
 
 
 def conv(
@@ -121,7 +122,7 @@ def conv(
         return _multiply(multiply, x, kernel, form)
 
     y = grouped(product, x, kernel, 4, groups)
-    return y if bias is None else y + bias
+    return add_bias(y, bias)
 
 
 def conv_transpose(
@@ -156,4 +157,4 @@ def conv_transpose(
 
     multiply = transposed_convolution(rank, strides, padding, precision)
     y = _multiply(multiply, x, kernel, form)
-    return y if bias is None else y + bias
+    return add_bias(y, bias)

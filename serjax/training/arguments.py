@@ -13,6 +13,7 @@ from typing import Any
 
 from serjax import augment, data, image, losses
 from serjax.command import key_value
+from serjax.cpu import use_threaded_convolutions
 from serjax.errors import InputError
 from serjax.frontend import FRONT_ENDS
 from serjax.training import distributed
@@ -350,6 +351,7 @@ def run(job: Callable[[list[str]], object], processes: Sequence[str] | None = No
         The exit status: 128 and the signal's number after SIGINT or SIGTERM, 1 if the loss
         diverged or the disk is full.
     """
+    use_threaded_convolutions()
     enable_compilation_cache()
     if processes is not None:
         distributed.join(processes)
