@@ -9,19 +9,9 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _MODULES = (
-    *(
-        "audio",
-        "augment",
-        "classical",
-        "cpu",
-        "data",
-        "errors",
-        "features",
-        "frontend",
-        "hypercomplex",
-    ),
-    *("image", "layers", "losses", "metrics", "models", "pretrained", "quaternion", "report"),
-    *("significance", "silence", "training"),
+    *("audio", "augment", "classical", "cpu", "data", "errors", "features", "frontend"),
+    *("hypercomplex", "image", "layers", "losses", "metrics", "models", "pretrained"),
+    *("quaternion", "report", "significance", "silence", "training"),
 )
 
 

@@ -1,28 +1,34 @@
 """Sums over all axes but the last, and their transpose, for CPUs too.
 
 XLA's CPU backend adds up each channel by itself, through memory in strides, at a tenth of the
-memory's speed. As products with ones the sums of all channels are made together. Derivatives of
-broadcasting are such sums, so what is broadcast over a batch goes through here as well.
-Derivatives are of reverse mode only.
+memory's speed. As a product with ones the sums of all channels are made together. Derivatives of
+broadcasting are such sums, so what is broadcast over a batch goes through here as well: as a
+product too, of which XLA makes a broadcast again, and of its transpose a product.
 """
 
-import functools
 import math
 
 import jax
 import jax.numpy as jnp
 
 
-@jax.custom_vjp
 def channel_sum(x: jax.Array) -> jax.Array:
     """`[..., channels]` -> `[channels]`, in x's dtype, floating."""
-    return _sum(x)
+    rows, columns = _rows_and_columns(x.shape)
+    if columns == 0:
+        return x.sum(range(x.ndim - 1))
+    # Sums of rows, then of columns: none has too many terms for its precision.
+    total = _product(jnp.ones((1, rows), x.dtype), x.reshape(rows, columns * x.shape[-1]))
+    return total.reshape(columns, x.shape[-1]).sum(0)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def over_batch(value: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """`[channels]` -> the shape `[..., channels]`."""
-    return jnp.broadcast_to(value, shape)
+    rows, columns = _rows_and_columns(shape)
+    if columns == 0:
+        return jnp.broadcast_to(value, shape)
+    row = jnp.broadcast_to(value, (columns, len(value))).reshape(1, -1)
+    return _product(jnp.ones((rows, 1), value.dtype), row).reshape(shape)
 
 
 def add_bias(x: jax.Array, bias: jax.Array | None) -> jax.Array:
@@ -30,33 +36,12 @@ def add_bias(x: jax.Array, bias: jax.Array | None) -> jax.Array:
     return x if bias is None else x + over_batch(bias, x.shape)
 
 
-def _sum(x: jax.Array) -> jax.Array:
-    if jax.default_backend() != "cpu" or x.ndim < 2:
-        return x.sum(range(x.ndim - 1))
-    # In two steps, the sums of rows first: no sum has too many terms for its precision.
-    columns = x.shape[-2] if x.ndim > 2 else 1
-    rows = x.reshape(math.prod(x.shape[:-2]) if x.ndim > 2 else len(x), columns * x.shape[-1])
-    kind = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
-    total = jnp.matmul(jnp.ones(len(rows), x.dtype), rows, preferred_element_type=kind)
-    return total.reshape(columns, x.shape[-1]).sum(0).astype(x.dtype)
+def _rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
+    """The axes before the last as two; no columns where products have nothing to give."""
+    if jax.default_backend() != "cpu" or len(shape) < 2:
+        return 0, 0
+    return (shape[0], 1) if len(shape) == 2 else (math.prod(shape[:-2]), shape[-2])
 
 
-def _sum_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # An array of no size tells the backward pass the shape.
-    return _sum(x), jnp.empty((*x.shape, 0), x.dtype)
-
-
-def _sum_backward(like: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
-    return (over_batch(gradient, like.shape[:-1]),)
-
-
-def _over_batch_forward(value: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, None]:
-    return over_batch(value, shape), None
-
-
-def _over_batch_backward(shape: tuple[int, ...], _: None, gradient: jax.Array) -> tuple[jax.Array]:
-    return (channel_sum(gradient),)
-
-
-channel_sum.defvjp(_sum_forward, _sum_backward)
-over_batch.defvjp(_over_batch_forward, _over_batch_backward)
+def _product(left: jax.Array, right: jax.Array) -> jax.Array:
+    return jnp.matmul(left, right, precision="highest")
