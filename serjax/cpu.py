@@ -25,7 +25,7 @@ def use_threaded_convolutions() -> None:
     known = _KNOWN[0] <= version <= _KNOWN[1]
     if known and platform.machine() in ("x86_64", "AMD64") and _FLAG not in flags:
         # Matrix products stay YNNPACK's.
-        os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}=LIBRARY_FUSION_TYPE_DOT".lstrip()
+        os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT".lstrip()
 
 
 def has_threaded_convolutions() -> bool:

@@ -128,8 +128,10 @@ def test_a_frozen_backbone_has_no_backward_pass_and_no_moments(key):
         convolutions.append(program.count("stablehlo.convolution"))
         moments.append(sum(leaf.size for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim))
     # Six, the stem's, two in each block and a projection; backward each has a gradient by its
-    # kernel, and all but the first one by its input.
-    assert convolutions == [6 + 6 + 5, 6]
+    # kernel, and all but the first one by its input; on a CPU the 3 x 3 one with strides of 2 is
+    # four there, one for each remainder.
+    remainders = 3 if jax.default_backend() == "cpu" else 0
+    assert convolutions == [6 + 6 + 5 + remainders, 6]
     assert moments[1] == 2 * sum(leaf.size for leaf in jax.tree.leaves(state.params["head"]))
 
 

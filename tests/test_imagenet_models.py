@@ -183,10 +183,12 @@ def test_one_inception_module_of_each_kind_is_torchvisions(torchvision, train):
     network = build(torchvision, "inception_v3")
     for name in ("Mixed_5c", "Mixed_5d", "Mixed_6c", "Mixed_6d", "Mixed_6e", "Mixed_7c"):
         setattr(network, name, torch.nn.Identity())
-    # It takes 288 channels from what is left out, 256 from what stays.
-    branches = (network.Mixed_6a.branch3x3.conv, network.Mixed_6a.branch3x3dbl_1.conv)
-    for conv in branches:
-        conv.weight = torch.nn.Parameter(conv.weight[:, :256].clone())
+    # Mixed_6a takes 288 channels from what is left out, 256 from what stays, which it hands on.
+    first, second = network.Mixed_6a, network.Mixed_6b
+    for branch in (first.branch3x3, first.branch3x3dbl_1):
+        branch.conv.weight = torch.nn.Parameter(branch.conv.weight[:, :256].clone())
+    for branch in (second.branch1x1, second.branch7x7_1, second.branch7x7dbl_1, second.branch_pool):
+        branch.conv.weight = torch.nn.Parameter(branch.conv.weight[:, :736].clone())
     options, shape = {"blocks": (1, 1, 1)}, (3, 139, 107, 3)
     found = errors(network, "inception_v3", options, shape, train, "float32", range(3))
     assert max(logits for logits, _ in found) < 1e-4
