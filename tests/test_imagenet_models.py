@@ -190,9 +190,12 @@ def test_one_inception_module_of_each_kind_is_torchvisions(torchvision, train):
     for branch in (second.branch1x1, second.branch7x7_1, second.branch7x7dbl_1, second.branch_pool):
         branch.conv.weight = torch.nn.Parameter(branch.conv.weight[:, :736].clone())
     options, shape = {"blocks": (1, 1, 1)}, (3, 139, 107, 3)
-    found = errors(network, "inception_v3", options, shape, train, "float32", range(3))
-    assert max(logits for logits, _ in found) < 1e-4
-    assert np.median([gradient for _, gradient in found]) < 1e-4
+    # In float32 rounding puts some of so many units on the other side of zero.
+    ((logits, gradient),) = errors(
+        network, "inception_v3", options, shape, train, "float64", range(1)
+    )
+    assert logits < 1e-6  # these are float32 always
+    assert gradient < 1e-6
 
 
 @slow
