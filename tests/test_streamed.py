@@ -21,7 +21,7 @@ from serjax.data.corpus import Corpus, Utterance
 from serjax.errors import InputError
 from serjax.training import loop, reading
 from serjax.training.config import build_front_end
-from serjax.training.run import prepare
+from serjax.training.task import prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("history.csv", "metrics.json", "predictions.csv")

@@ -15,10 +15,10 @@ from rich.console import Console
 from serjax import training
 from serjax.errors import InputError
 from serjax.training import run_together, training_step
+from serjax.training.engine import choose
 from serjax.training.evaluate import Evaluator
 from serjax.training.evaluate_together import EvaluatorTogether
 from serjax.training.finished import load_best
-from serjax.training.run_together import choose
 from serjax.training.state import state_of
 from serjax.training.together import Together
 

@@ -4,6 +4,7 @@ from serjax.training import distributed, freeze, memory, parallel
 from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import AntiTransfer, RunConfig, for_models
+from serjax.training.engine import CHOICES
 from serjax.training.evaluate import Evaluator
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
 from serjax.training.reading import Recordings, check_division, read
@@ -11,7 +12,6 @@ from serjax.training.recognizer import Recognizer
 from serjax.training.rhemo import pretrain
 from serjax.training.rhemo_config import RHEmoConfig
 from serjax.training.run import run
-from serjax.training.run_together import CHOICES
 from serjax.training.series import check_folds, cross_corpus, cross_validate
 from serjax.training.state import TrainState, create_state
 from serjax.training.step import make_evaluation_step, make_train_step, training_step

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from rich.console import Console
 
-from serjax import models, pretrained, report
+from serjax import models, pretrained
 from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.files import PathLike
@@ -38,11 +38,12 @@ from serjax.training.config import (
     build_model,
     input_shape,
 )
-from serjax.training.described import described, device
+from serjax.training.described import described
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.epochs import Epochs
 from serjax.training.evaluate import scores
-from serjax.training.folder import check_free, open_folder
+from serjax.training.folder import check_free
+from serjax.training.job import Job, finish_network_run, open_network_run, open_run
 from serjax.training.loop import Display, LoopState, StopRequest, train
 from serjax.training.optimizers import learning_rate, make_optimizer, rate_after
 from serjax.training.reading import Recordings
@@ -192,22 +193,6 @@ def run(
         return finish(job)
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What is run, where to, and what is told of it; `stack` is closed at its end."""
-
-    config: RunConfig
-    task: Task
-    out: Path | None
-    resume: bool
-    console: Console
-    command: list[str]
-    clock: Clock
-    stack: contextlib.ExitStack
-    profile: tuple[int, int] | None
-    events: bool
-
-
 def _profiled(
     job: Job,
     step: jax.stages.Compiled,
@@ -236,59 +221,6 @@ def _shown(
         )
         with contextlib.closing(writer):
             yield writer
-
-
-def open_run(job: Job, described: dict[str, Any], fixed: Sequence[str], size: str) -> Path:
-    """Opens the run folder, until the job's end, and says what is run."""
-    console = job.console
-    opened = open_folder(job.out, job.resume, described, fixed, console)
-    folder = job.stack.enter_context(opened)
-    tested = described["test_dataset"]
-    sizes = ", ".join(f"{part} {count:,}" for part, count in described["utterances"].items())
-    console.print(
-        f"[bold]{described['model']}[/bold]{size} on {described['dataset']}"
-        f"{f', tested on {tested}' if tested else ''}: "
-        f"{sizes} utterances, {len(described['classes'])} classes; {device()}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for note in described["notes"]:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    return folder
-
-
-def open_network_run(job: Job, parameters: int) -> Path:
-    """Opens the folder of a network's run, and says what is run."""
-    config = job.config
-    # These leave the numbers, but for rounding.
-    free = {"patience", "parallel", "remat", "steps_per_call", "stream"}
-    if config.schedule != "cosine":
-        free.add("epochs")
-    fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
-    about = described(config, job.task, job.command, parameters)
-    return open_run(job, about, fixed, f", {parameters:,} parameters,")
-
-
-def finish_network_run(
-    job: Job,
-    folder: Path,
-    loop: LoopState,
-    rate: optax.ScalarOrSchedule,
-    steps: int,
-    parameters: int,
-    predictions: report.Predictions,
-) -> None:
-    """Writes what the run of a network, of so many steps an epoch, leaves beside checkpoints."""
-    for row in loop.history:
-        row["learning_rate"] = rate_after(rate, int(row["epoch"]) * steps)
-    report.write_history(folder / "history.csv", loop.history)
-    kept = {
-        "best_epoch": loop.best_epoch,
-        "best_step": loop.best_step,
-        "epochs": len(loop.history),
-        "parameters": parameters,
-    }
-    results.write_results(folder, predictions, kept, job.task, job.clock, job.console)
 
 
 def _classical(job: Job) -> Path:

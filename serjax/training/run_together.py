@@ -15,89 +15,28 @@ import numpy as np
 import optax
 from rich.console import Console
 
-from serjax import models
 from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.training import block, freeze, memory, results
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import RunConfig, abstract_variables, build_front_end, build_model
 from serjax.training.display import Clock, RunDisplay
+from serjax.training.engine import CHECKPOINTS
 from serjax.training.epochs import Epochs
 from serjax.training.evaluate import scores
 from serjax.training.evaluate_together import EvaluatorTogether
 from serjax.training.folder import is_finished
+from serjax.training.job import Job, finish_network_run, open_network_run
 from serjax.training.lockstep import RunsState, first_state, train_together
 from serjax.training.loop import LoopState, StopRequest
 from serjax.training.optimizers import learning_rate, make_optimizer
 from serjax.training.parallel import Division
 from serjax.training.reading import Recordings
-from serjax.training.run import Job, finish_network_run, initial_state, open_network_run
+from serjax.training.run import initial_state
 from serjax.training.state import TrainState, Variables, parameter_count
 from serjax.training.step import TrainStep, training_step
 from serjax.training.task import Task, prepare
-from serjax.training.together import ENGINES, Together
-
-CHOICES = ("auto", "off", *ENGINES)
-"""What `--together` may be."""
-
-_CHECKPOINTS = "together"
-_GO_ON = "vmap"
-
-
-def choose(
-    asked: str, runs: Mapping[str, RunConfig], folder: Path
-) -> tuple[str | None, str | None]:
-    """Whether runs are computed together.
-
-    Args:
-        asked: One of `CHOICES`.
-        runs: By name.
-        folder: Of the series, in which some may have been begun.
-
-    Returns:
-        One of `ENGINES`, or None for one run after the other; and why, if that is to be told.
-
-    Raises:
-        InputError: They were begun together, and are not to go on so.
-    """
-    if (folder / _CHECKPOINTS).exists():
-        if asked == "off":
-            raise InputError(
-                f"{folder}: expected to go on together with runs that were begun together, found "
-                f"off; without {folder / _CHECKPOINTS} they start anew"
-            )
-        return (_GO_ON if asked == "auto" else asked), "they were begun together"
-    if asked == "off":
-        return None, None
-    reason = _why_not(runs, folder)
-    if reason is not None:
-        return None, reason
-    if asked != "auto":
-        return asked, "as asked"
-    # On two CPU cores vmap takes 1.3 to 1.5 of the separate runs' time and scan 1.2 to 1.3
-    # (benchmarks, folds). On a GPU nothing has been measured yet.
-    why = f"not known to be faster on this {jax.default_backend()}"
-    return None, f"{why}; benchmarks/run.py --suite folds measures it"
-
-
-def _why_not(runs: Mapping[str, RunConfig], folder: Path) -> str | None:
-    """Why runs cannot be computed together, or None."""
-    config = next(iter(runs.values()))
-    if len(runs) == 1:
-        return "there is one run only"
-    if config.model not in models.names():
-        return f"{config.model} is not trained in steps"
-    if config.anti_transfer:
-        return "anti-transfer compares each run with teachers of its own"
-    if jax.process_count() > 1:
-        return "processes divide the batches of a run"
-    if config.parallel not in (None, "none"):
-        return f"{config.parallel} divides the batches of a run over the devices"
-    for name in runs:
-        last = folder / name / "checkpoints" / "last"
-        if is_finished(folder / name) or any(last.glob("[0-9]*")):
-            return f"{name} was begun by itself"
-    return None
+from serjax.training.together import Together
 
 
 def _shared(tasks: Sequence[Task]) -> list[Task]:
@@ -192,7 +131,7 @@ def run_together(
         runs: By name. They differ in seed and fold, and `choose` found them fit.
         folder: In which each has one of its name. While they train, their checkpoints are in
             `together` there.
-        engine: One of `ENGINES`.
+        engine: One of `together.ENGINES`.
         console: Where to tell of it.
         command: As it is to be shown in the reports.
         recordings: Of the corpus.
@@ -236,9 +175,9 @@ def run_together(
         group = _Group(first, jobs, model, parameters, Together(engine, len(runs)), shared)
         for name in left:
             open_network_run(jobs[name], parameters)
-        state, loops, evaluator = _trained(group, folder / _CHECKPOINTS, console)
+        state, loops, evaluator = _trained(group, folder / CHECKPOINTS, console)
         _finish(group, left, state, loops, evaluator)
-    shutil.rmtree(folder / _CHECKPOINTS)
+    shutil.rmtree(folder / CHECKPOINTS)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,10 +15,11 @@ from serjax.files import PathLike
 from serjax.training import distributed
 from serjax.training.config import RunConfig, build_front_end
 from serjax.training.described import device, versions
+from serjax.training.engine import CHOICES, choose
 from serjax.training.folder import is_finished, open_folder
 from serjax.training.reading import Recordings, divide, read, tables
 from serjax.training.run import run
-from serjax.training.run_together import CHOICES, choose, run_together
+from serjax.training.run_together import run_together
 
 
 def cross_validate(
@@ -46,7 +47,7 @@ def cross_validate(
         console: Where to tell of it; None: standard output.
         command: As it is to be shown in the report.
         together: Whether the runs are trained in one program, and how, one of
-            `serjax.training.run_together.CHOICES`.
+            `serjax.training.engine.CHOICES`.
 
     Returns:
         The folder, with `fold-1` (`seed-0-fold-1` of several seeds) and so on, those of an ensemble
