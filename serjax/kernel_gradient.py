@@ -6,7 +6,8 @@ differ most in it (`serjax.cpu`): with YNNPACK's it is made of matrix products i
 
 import functools
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,90 +26,92 @@ _FEWEST_OF_POSITION = 64
 Steps = tuple[int, ...]
 
 
-def channels_last(rank: int) -> tuple[str, str, str]:
-    """Channels last, over so many axes."""
-    space = "DHW"[-rank:]
-    return f"N{space}C", f"{space}IO", f"N{space}C"
+class Window(NamedTuple):
+    """What a kernel sees of an image from one place, and how.
+
+    Attributes:
+        extents: One per axis, as all that follow.
+        strides: From place to place.
+        dilation: From entry to entry.
+        precision: As in `jax.lax.conv_general_dilated`.
+    """
+
+    extents: tuple[int, ...]
+    strides: Steps
+    dilation: Steps
+    precision: Any
 
 
-def kernel_gradient(
+def convolve(
     x: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, ...],
+    kernel: jax.Array,
     strides: Steps,
+    padding: str | Sequence[tuple[int, int]],
     dilation: Steps,
     precision: Any,
+    spread: Steps | None = None,
 ) -> jax.Array:
+    """XLA's convolution, channels last; x has `spread - 1` zeros between its positions."""
+    space = "DHW"[-len(strides) :]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        padding,
+        lhs_dilation=spread,
+        rhs_dilation=dilation,
+        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+        precision=precision,
+    )
+
+
+def kernel_gradient(x: jax.Array, gradient: jax.Array, window: Window) -> jax.Array:
     """Sum over all positions of what each sees times its gradient.
 
     Args:
         x: `[batch, *space, inputs]`, padded.
         gradient: By the convolution's result, `[batch, *space', outputs]`.
-        window: The kernel's extents.
-        strides: One per axis.
-        dilation: Of the kernel, one per axis.
-        precision: As in `jax.lax.conv_general_dilated`.
+        window: Of the kernel.
 
     Returns:
-        `[*window, inputs, outputs]`.
+        `[*extents, inputs, outputs]`.
     """
     # Over one axis, or three, XLA has but one.
-    if len(window) == 2 and has_threaded_convolutions():
-        return _by_convolution(x, gradient, window, strides, dilation, precision)
+    if len(window.extents) == 2 and has_threaded_convolutions():
+        return _by_convolution(x, gradient, window)
     of_position = x.shape[-1] * gradient.shape[-1]
-    products = math.prod(gradient.shape[:-1]) * math.prod(window) * of_position
+    products = math.prod(gradient.shape[:-1]) * math.prod(window.extents) * of_position
     if of_position < _FEWEST_OF_POSITION or products < _FEWEST_PRODUCTS:
-        return _by_convolution(x, gradient, window, strides, dilation, precision)
-    return _by_patches(x, gradient, window, strides, dilation, precision, _PIECE_BYTES)
+        return _by_convolution(x, gradient, window)
+    return _by_patches(x, gradient, window, _PIECE_BYTES)
 
 
-def _by_convolution(
-    x: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, ...],
-    strides: Steps,
-    dilation: Steps,
-    precision: Any,
-) -> jax.Array:
+def _by_convolution(x: jax.Array, gradient: jax.Array, window: Window) -> jax.Array:
     """As `kernel_gradient`: inputs are the examples, examples the channels, of a large window."""
-    rank = len(window)
+    extents, strides, dilation, precision = window
     # Inputs that no window reaches would give further places.
     reach = [
         (n - 1) * t + (k - 1) * d + 1
-        for n, t, k, d in zip(gradient.shape[1:], strides, window, dilation, strict=False)
+        for n, t, k, d in zip(gradient.shape[1:], strides, extents, dilation, strict=False)
     ]
     seen = lax.slice(x, [0] * x.ndim, (x.shape[0], *reach, x.shape[-1]))
-    result = lax.conv_general_dilated(
-        jnp.swapaxes(seen, 0, -1),
-        jnp.moveaxis(gradient, 0, -2),
-        dilation,
-        "VALID",
-        rhs_dilation=strides,
-        dimension_numbers=channels_last(rank),
-        precision=precision,
-    )
+    examples_last = jnp.swapaxes(seen, 0, -1), jnp.moveaxis(gradient, 0, -2)
+    result = convolve(*examples_last, dilation, "VALID", strides, precision)
     return jnp.moveaxis(result, 0, -2)
 
 
 # Compiled apart so that it is traced once for all products of a shape, of which a quaternion layer
 # has eight.
-@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
-def _by_patches(
-    x: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, ...],
-    strides: Steps,
-    dilation: Steps,
-    precision: Any,
-    piece_bytes: int,
-) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _by_patches(x: jax.Array, gradient: jax.Array, window: Window, piece_bytes: int) -> jax.Array:
     """As `kernel_gradient`: a matrix product of what each position sees, piece by piece.
 
     A piece is a number of images, or a number of rows of one image.
     """
+    extents, strides, dilation, precision = window
     batch, rows, *others = gradient.shape[:-1]
     inputs, outputs = x.shape[-1], gradient.shape[-1]
-    row_bytes = math.prod(others) * (inputs * math.prod(window) + outputs) * x.dtype.itemsize
+    row_bytes = math.prod(others) * (inputs * math.prod(extents) + outputs) * x.dtype.itemsize
     images, height = _part(batch, piece_bytes // (row_bytes * rows)), rows
     if images == 1:
         height = _part(rows, piece_bytes // row_bytes)
@@ -116,12 +119,12 @@ def _by_patches(
     counts = -(-batch // images), -(-rows // height)
     lacking = [images * counts[0] - batch, height * counts[1] - rows]
     gradient = _filled(gradient, lacking)
-    reach = (height * counts[1] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1
+    reach = (height * counts[1] - 1) * strides[0] + (extents[0] - 1) * dilation[0] + 1
     x = _filled(x, [lacking[0], max(reach - x.shape[1], 0)])
 
     # How far a slice of a piece reaches along each axis.
     spans = [(n - 1) * t + 1 for n, t in zip((height, *others), strides, strict=True)]
-    seen_rows = spans[0] + (window[0] - 1) * dilation[0]
+    seen_rows = spans[0] + (extents[0] - 1) * dilation[0]
     kind = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
 
     def add_piece(index: Any, total: jax.Array) -> jax.Array:
@@ -132,7 +135,7 @@ def _by_patches(
         of_piece = lax.dynamic_slice_in_dim(of_piece, row, height, 1).reshape(-1, outputs)
 
         patches = []
-        for place in np.ndindex(window):
+        for place in np.ndindex(extents):
             starts = [0, *(o * d for o, d in zip(place, dilation, strict=True)), 0]
             stops = [n + start for n, start in zip((images, *spans, inputs), starts, strict=True)]
             slice_ = lax.slice(seen, starts, stops, (1, *strides, 1))
@@ -145,9 +148,9 @@ def _by_patches(
             preferred_element_type=kind,
         )
 
-    total = jnp.zeros((math.prod(window) * inputs, outputs), kind)
+    total = jnp.zeros((math.prod(extents) * inputs, outputs), kind)
     total = lax.fori_loop(0, math.prod(counts), add_piece, total)
-    return total.reshape(*window, inputs, outputs)
+    return total.reshape(*extents, inputs, outputs)
 
 
 def _part(count: int, most: int) -> int:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from serjax.kernel_gradient import Steps, channels_last, kernel_gradient
+from serjax.kernel_gradient import Steps, Window, convolve, kernel_gradient
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -47,7 +47,7 @@ def conv(
     """
     options = strides, padding, dilation, precision
     if jax.default_backend() != "cpu":
-        return _conv(x, kernel, *options)
+        return convolve(x, kernel, *options)
     # XLA's convolution takes up to twice as long for such a product, and seven times backward.
     if math.prod(kernel.shape[:-2]) == math.prod(strides) == 1 and not np.any(padding):
         matrix = kernel.reshape(kernel.shape[-2:])
@@ -56,29 +56,15 @@ def conv(
     return _with_own_gradient(x, kernel, *options)
 
 
-def _conv(
-    x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, dilation: Steps, precision: Any
-) -> jax.Array:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        strides,
-        padding,
-        rhs_dilation=dilation,
-        dimension_numbers=channels_last(len(strides)),
-        precision=precision,
-    )
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def _with_own_gradient(
     x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, dilation: Steps, precision: Any
 ) -> jax.Array:
-    return _conv(x, kernel, strides, padding, dilation, precision)
+    return convolve(x, kernel, strides, padding, dilation, precision)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, *options: Any) -> tuple[jax.Array, Any]:
-    return _conv(x, kernel, *options), (x, kernel)
+    return convolve(x, kernel, *options), (x, kernel)
 
 
 def _backward(
@@ -88,7 +74,8 @@ def _backward(
     padded = lax.pad(
         x, jnp.zeros((), x.dtype), ((0, 0, 0), *((a, b, 0) for a, b in padding), (0, 0, 0))
     )
-    of_kernel = kernel_gradient(padded, gradient, kernel.shape[:-2], strides, dilation, precision)
+    window = Window(kernel.shape[:-2], strides, dilation, precision)
+    of_kernel = kernel_gradient(padded, gradient, window)
     of_x = _input_gradient(
         gradient, kernel, x.shape[1:-1], strides, padding, (1,) * len(strides), dilation, precision
     )
@@ -128,14 +115,8 @@ def conv_transpose(
     )
     if jax.default_backend() == "cpu":
         return _transposed_with_own_gradient(x, kernel, strides, pairs, precision)
-    return lax.conv_transpose(
-        x,
-        kernel,
-        strides,
-        pairs,
-        dimension_numbers=channels_last(len(strides)),
-        precision=precision,
-    )
+    ones = (1,) * len(strides)
+    return convolve(x, kernel, ones, pairs, ones, precision, strides)
 
 
 def _around_spread(extent: int, stride: int, padding: str) -> tuple[int, int]:
@@ -175,10 +156,7 @@ def _transposed_backward(
     of_kernel = kernel_gradient(
         lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *around, (0, 0, 0))),
         x,
-        window,
-        strides,
-        ones,
-        precision,
+        Window(window, strides, ones, precision),
     )
     of_x = _input_gradient(gradient, kernel, x.shape[1:-1], ones, padding, strides, ones, precision)
     return of_x, _turned(of_kernel).astype(kernel.dtype)
@@ -230,16 +208,7 @@ def _spread_conv(
     """
     ones = (1,) * len(spread)
     if spread == ones or strides != ones or dilation != ones:
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            strides,
-            padding,
-            lhs_dilation=spread,
-            rhs_dilation=dilation,
-            dimension_numbers=channels_last(len(strides)),
-            precision=precision,
-        )
+        return convolve(x, kernel, strides, padding, dilation, precision, spread)
     window, space = kernel.shape[:-2], x.shape[1:-1]
     size = [
         (n - 1) * step + 1 + before + after - (extent - 1)
@@ -257,7 +226,7 @@ def _spread_conv(
             start = (before - remainder - first) // step
             pairs.append((start, outputs[axis] - space[axis] - start + part.shape[axis] - 1))
         parts.append(
-            _conv(x, part, ones, tuple(pairs), ones, precision)
+            convolve(x, part, ones, tuple(pairs), ones, precision)
             if part.size
             else jnp.zeros((len(x), *outputs, kernel.shape[-1]), x.dtype)
         )
