@@ -98,11 +98,11 @@ class Sweep:
         for note in for_models(self.base, self.models)[1]:
             console.print(note, highlight=False, soft_wrap=True)
         rows: list[dict[str, object]] = []
+        layers = {model: self._layers_of(model) for model in self.models if self._unlearns()}
         for student in self._students():
             recordings = read(student, build_front_end(student), console)
-            layers = self._layers_of(student.model) if self._unlearns() else ()
             for method in self.methods:
-                for layer in layers if METHODS[method] else (None,):
+                for layer in layers[student.model] if METHODS[method] else (None,):
                     last = self._method(
                         student, method, layer, folder, console, command, recordings
                     )
