@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from serjax.command import prefer_huge_pages, run_command
+from serjax.command import keep_memory, run_command
 from serjax.errors import InputError
 
 
@@ -52,5 +52,5 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    prefer_huge_pages()  # as experiments/train.py
+    keep_memory()  # as experiments/train.py
     run_command(_main)

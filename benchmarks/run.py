@@ -11,6 +11,11 @@ A run that was stopped goes on where it was: what the folder holds of the same c
 settings is not measured again. `--compare OLD NEW` sets two such folders side by side.
 """
 
+from serjax.command import Parser, keep_memory, run_command
+
+if __name__ == "__main__":
+    keep_memory()  # as the commands that train; before the imports that take long
+
 import argparse
 import dataclasses
 import datetime
@@ -47,7 +52,6 @@ from rich.console import Console
 from settings import Settings
 
 from serjax import report
-from serjax.command import Parser, run_command
 from serjax.cpu import use_threaded_convolutions
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic

@@ -10,10 +10,10 @@ runs are not run again. The folder gets `table.md` beside the published figures,
 `runs.csv`, `layers.png`, and every run and teacher.
 """
 
-from serjax.command import Parser, prefer_huge_pages, run_command
+from serjax.command import Parser, keep_memory, run_command
 
 if __name__ == "__main__":
-    prefer_huge_pages()  # before the imports that take long, for it starts over
+    keep_memory()  # before the imports that take long, for it starts over
 
 import argparse
 import dataclasses

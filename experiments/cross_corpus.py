@@ -8,10 +8,10 @@ A part of the training corpus validates, all of the other tests. Each seed is an
 its own folder; table.md, folds.csv, summary.json and report.html beside them sum up.
 """
 
-from serjax.command import Parser, key_value, prefer_huge_pages, run_command
+from serjax.command import Parser, keep_memory, key_value, run_command
 
 if __name__ == "__main__":
-    prefer_huge_pages()  # before the imports that take long, for it starts over
+    keep_memory()  # before the imports that take long, for it starts over
 
 
 import argparse

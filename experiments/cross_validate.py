@@ -11,10 +11,10 @@ beside them sum up. Of several models or protocols each has such a folder, and t
 for each. Finished folds are not run again by --resume.
 """
 
-from serjax.command import Parser, prefer_huge_pages, run_command
+from serjax.command import Parser, keep_memory, run_command
 
 if __name__ == "__main__":
-    prefer_huge_pages()  # before the imports that take long, for it starts over
+    keep_memory()  # before the imports that take long, for it starts over
 
 import argparse
 import dataclasses

@@ -16,10 +16,10 @@ rates and classifiers 64 instead of 4096 wide, minutes. --task rhemo --help show
 Any corpus that says who speaks, or what is said, will do; without --dataset the embedded one.
 """
 
-from serjax.command import Parser, key_value, prefer_huge_pages, run_command
+from serjax.command import Parser, keep_memory, key_value, run_command
 
 if __name__ == "__main__":
-    prefer_huge_pages()  # before the imports that take long, for it starts over
+    keep_memory()  # before the imports that take long, for it starts over
 
 import argparse
 import dataclasses

@@ -8,10 +8,10 @@
 Without --dataset it runs on the embedded corpus of synthetic speech, which needs no download.
 """
 
-from serjax.command import Parser, prefer_huge_pages, run_command
+from serjax.command import Parser, keep_memory, run_command
 
 if __name__ == "__main__":
-    prefer_huge_pages()  # before the imports that take long, for it starts over
+    keep_memory()  # before the imports that take long, for it starts over
 
 import argparse
 import dataclasses

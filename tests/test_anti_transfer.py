@@ -15,9 +15,10 @@ from rich.console import Console
 from serjax import losses, models, report, training
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.anti_transfer import AntiTransferLoss, load_teachers
+from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.config import abstract_variables, build_model, input_shape
 from serjax.training.state import state_of
+from serjax.training.teacher import load_teachers
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 

@@ -166,7 +166,10 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
         (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
         (
             ["--model", "vgg16", "--embedding", "pretrained"],
-            ["error: --embedding: expected random with vgg16, which has none, found pretrained"],
+            [
+                "error: --embedding: expected none with vgg16, which stands behind none, found "
+                "pretrained"
+            ],
         ),
     ],
 )
@@ -399,21 +402,23 @@ def test_a_process_starts_over_once_and_keeps_its_arguments(tmp_path):
     script = tmp_path / "shown.py"
     script.write_text(
         "import os, sys\n"
-        "from serjax.command import prefer_huge_pages\n"
+        "from serjax.command import keep_memory\n"
         "print('start', os.environ.get('GLIBC_TUNABLES'), flush=True)\n"
-        "prefer_huge_pages()\n"
+        "keep_memory()\n"
         "print('end', os.environ.get('GLIBC_TUNABLES'), sys.argv[1:], sys.flags.optimize)\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
     words = [sys.executable, "-O", str(script), "--a", "b c"]
     result = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
     choice = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    lines = ["start None"]
-    setting = None
+    setting = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=17179869184"
     if choice.exists() and "[madvise]" in choice.read_text():
-        setting = "glibc.malloc.hugetlb=1"
-        lines.append(f"start {setting}")
-    assert result.stdout.splitlines() == [*lines, f"end {setting} ['--a', 'b c'] 1"]
+        setting += ":glibc.malloc.hugetlb=1"
+    assert result.stdout.splitlines() == [
+        "start None",
+        f"start {setting}",
+        f"end {setting} ['--a', 'b c'] 1",
+    ]
 
     environment["GLIBC_TUNABLES"] = "glibc.malloc.check=0"
     result = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)

@@ -14,8 +14,8 @@ import optax
 import pytest
 
 from serjax import models, pretrained, report, training
-from serjax.data import dimensions
-from serjax.data.corpus import EMOTIONS, Utterance
+from serjax.data import dimensions, tfds_builder
+from serjax.data.corpus import EMOTIONS, Corpus, Utterance
 from serjax.errors import InputError
 from serjax.training import rhemo, rhemo_objective
 from serjax.training.checkpoint import Checkpoints
@@ -24,6 +24,7 @@ from serjax.training.objective import Batch
 from serjax.training.rhemo_config import Stage
 from serjax.training.run import initial_state
 from serjax.training.state import draw
+from serjax.training.teachers import teacher_config
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -401,7 +402,9 @@ def test_the_shipped_encoder_is_of_the_networks_shapes():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
-@pytest.mark.parametrize(("asked", "shipped"), [("pretrained", True), ("random", False)])
+@pytest.mark.parametrize(
+    ("asked", "shipped"), [(None, True), ("pretrained", True), ("random", False)]
+)
 def test_runs_start_from_the_shipped_encoder(asked, shipped):
     config = training.RunConfig(model="quat_dscnn", embedding=asked).resolved()
     model = build_model(config, 4)
@@ -411,6 +414,42 @@ def test_runs_start_from_the_shipped_encoder(asked, shipped):
     assert differs(state.params["embedding"], pretrained.encoder()["params"]) != shipped
     assert differs(state.batch_stats["embedding"], pretrained.encoder()["batch_stats"]) != shipped
     assert shapes(state.params) == shapes(abstract_variables(model, front_end)["params"])
+
+
+TWO = {"corpora": {"tess": "TESS", "emodb": "EMODB"}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "pretrained"),
+        ({"dataset": "ravdess"}, "pretrained"),
+        ({"model": "phm2_dscnn"}, "pretrained"),
+        ({"model": "dscnn"}, None),
+        ({"dataset": "emodb"}, "random"),
+        ({"dataset": "emodb", "embedding": "pretrained"}, "pretrained"),
+        ({"dataset": "ravdess", "test_dataset": "emodb"}, "random"),
+        ({"dataset": "joined", "dataset_options": TWO}, "random"),
+        ({"test_dataset": "joined", "test_dataset_options": TWO}, "random"),
+    ],
+)
+def test_the_encoder_is_not_given_speakers_that_it_has_heard(settings, expected):
+    config = training.RunConfig(**{"model": "quat_dscnn", **settings})
+    assert config.resolved().embedding == expected
+    # A student starts from its teacher's, so that must not have heard them either.
+    assert teacher_config("speaker", config).embedding == expected
+
+
+def test_a_stored_corpus_is_known_by_what_it_was_written_from(tmp_path):
+    rng = np.random.default_rng(0)
+    utterances = tuple(Utterance(f"{n}.wav", "anger", "a", "b") for n in range(3))
+    for name, expected in (("emodb", "random"), ("ravdess", "pretrained")):
+        corpus = Corpus(name, utterances, lambda *_: rng.normal(size=800).astype(np.float32))
+        tfds_builder.write(corpus, tmp_path / name, sample_rate=16_000)
+        config = training.RunConfig(
+            model="quat_dscnn", dataset="tfds", data_dir=str(tmp_path / name)
+        )
+        assert config.resolved().embedding == expected
 
 
 def test_an_unknown_start_is_refused():

@@ -42,12 +42,13 @@ MEASURES |= {"train_wa", "validation_wa", "train_loss", "validation_loss", "minu
 
 @pytest.fixture
 def configured(recipes):
-    return importlib.import_module("reproduce").configured
+    return importlib.import_module("recipes.plan").configured
 
 
 def test_all_papers_have_a_recipe(recipes):
     assert importlib.import_module("reproduce").RECIPES == NAMES
-    assert {path.stem for path in (EXPERIMENTS / "recipes").glob("[a-z]*.py")} == set(NAMES)
+    found = {path.stem for path in (EXPERIMENTS / "recipes").glob("[a-z]*.py")}
+    assert found == {*NAMES, "plan"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -320,7 +321,7 @@ def test_padis_parts_are_with_and_without(recipes, configured):
 
 def test_what_is_transferred_hears_other_voices(recipes, configured):
     recipe = importlib.import_module("recipes.padi2021").RECIPE
-    pretrainings = importlib.import_module("reproduce")._pretrainings
+    pretrainings = importlib.import_module("recipes.plan").pretrainings
     folders = {"iemocap": "X", "voxceleb": "V"}
     made = pretrainings(recipe, recipe.rows, folders, {}, 0, False)
     assert set(made) == {"resnet34_stats", "resnet34_mean"}
@@ -410,7 +411,7 @@ PARTS = {
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipes_corpora_are_checked(recipes, tmp_path, name):
     recipe = importlib.import_module(f"recipes.{name}").RECIPE
-    lacking = importlib.import_module("reproduce")._lacking
+    lacking = importlib.import_module("recipes.plan").lacking
     wrong = touch(tmp_path / "wrong", "photo.jpg", "notes.txt")
     for corpus in recipe.corpora:
         with pytest.raises(CorpusError, match=r"wrong"):

@@ -82,9 +82,9 @@ def test_an_embedding_is_for_the_models_that_have_one(tmp_path, monkeypatch):
     planned = sweep.Sweep(base, ["dscnn", "quat_dscnn"], ["none"], splits=["speaker"])
     console = Console(file=io.StringIO(), width=200)
     planned.run(tmp_path, console, [])
-    assert started == {"dscnn": "random", "quat_dscnn": "pretrained"}
+    assert started == {"dscnn": None, "quat_dscnn": "pretrained"}
     assert "dscnn has no embedding that could be pretrained\n" in console.file.getvalue()
-    with pytest.raises(InputError, match="embedding: expected random with dscnn, which has none"):
+    with pytest.raises(InputError, match="embedding: expected none with dscnn, which"):
         sweep.Sweep(base, ["dscnn"], ["none"]).check()
 
 

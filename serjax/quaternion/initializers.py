@@ -1,5 +1,6 @@
 """Initial weights of quaternion layers."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,15 +38,13 @@ def polar_initializer(criterion: str = "he") -> Initializer:
         for extent in window:
             area *= extent
         fans = inputs * area if criterion == "he" else (inputs + outputs) * area
-        modulus_key, phase_key, axis_key = jax.random.split(key, 3)
-        # The length of four independent normals is chi with 4 degrees of freedom.
-        normals = jax.random.normal(modulus_key, tuple(shape), dtype)
-        length = jnp.sqrt(jnp.sum(jnp.square(normals), axis=0) / (2 * fans))
-        phase = jax.random.uniform(phase_key, length.shape, dtype, -jnp.pi, jnp.pi)
-        axis = jax.random.normal(axis_key, (3, *length.shape), dtype)
-        axis = axis / jnp.linalg.norm(axis, axis=0)
-        return jnp.concatenate(
-            [(length * jnp.cos(phase))[None], length * jnp.sin(phase) * axis], axis=0
-        )
+        # The length of four independent normals is chi with 4 degrees of freedom, the direction of
+        # two a uniform phase, and that of three a uniform axis. All are one draw, for a draw is
+        # what takes XLA long to compile.
+        normals = jax.random.normal(key, (9, *shape[1:]), dtype)
+        length = jnp.linalg.norm(normals[:4], axis=0) / math.sqrt(2 * fans)
+        phase = normals[4:6] / jnp.linalg.norm(normals[4:6], axis=0)
+        axis = normals[6:] / jnp.linalg.norm(normals[6:], axis=0)
+        return length * jnp.concatenate([phase[:1], phase[1:] * axis])
 
     return initialize

@@ -6,11 +6,9 @@ and the same embedding of it where they stand behind one. Where an example's inp
 every epoch, so are the teacher's Gram matrices: they are computed once, and kept on the device.
 """
 
-import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -19,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from serjax import gram, losses, models, report
+from serjax import gram, losses
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
@@ -33,72 +31,13 @@ from serjax.training.config import (
     build_model,
     input_shape,
 )
-from serjax.training.finished import load_best
 from serjax.training.state import Variables
-
-UNTRAINED = "untrained"
-"""The teacher that is the network itself before training, from other weights: a control."""
+from serjax.training.teacher import Teacher, embedded_method
 
 # More than this is computed anew in every step instead of kept.
 _MOST_KEPT_BYTES = 2**32
 OF_TEACHERS = "of teachers"
 """Where the features of a network in training hold its teachers' layers."""
-
-
-def _behind(model: nn.Module) -> str | None:
-    """Method that applies a network to the embedding, where it stands behind one."""
-    return "classify" if isinstance(model, models.Embedded) else None
-
-
-class Teacher:
-    """A frozen network up to some of its layers.
-
-    Args:
-        model: From `serjax.models.create`.
-        variables: Trained; only those that the layers need are kept.
-        layers: Names in its `features`.
-        x: Shape and dtype of a batch of one of what it reads: of the embedding where it stands
-            behind one, else of the spectrogram.
-        mask: Shape and dtype of its mask.
-
-    Attributes:
-        leaves: The variables that are needed.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        variables: Variables,
-        layers: Sequence[str],
-        x: jax.ShapeDtypeStruct,
-        mask: jax.ShapeDtypeStruct,
-    ) -> None:
-        leaves, self._tree = jax.tree.flatten(variables)
-        self._like = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
-
-        def features(leaves: list[Any], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
-            whole = jax.tree.unflatten(self._tree, leaves)
-            _, found = model.apply(whole, x, mask=mask, method=_behind(model))
-            return [found[layer] for layer in layers]
-
-        self._features = features
-        # What a lowered program keeps of its arguments is what its results depend on.
-        lowered = jax.export.export(jax.jit(features))(self._like, x, mask)
-        self._needed = [i for i in lowered.module_kept_var_idx if i < len(leaves)]
-        self.leaves = [leaves[i] for i in self._needed]
-
-    def __call__(self, leaves: list[Any], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
-        """Activations of the layers.
-
-        Args:
-            leaves: `leaves`, on the device.
-            x: What it reads, `[batch, rows, columns, channels]`.
-            mask: `[batch, frames]`.
-        """
-        whole: list[Any] = [jnp.zeros(leaf.shape, leaf.dtype) for leaf in self._like]
-        for index, leaf in zip(self._needed, leaves, strict=True):
-            whole[index] = leaf
-        return self._features(whole, x, mask)
 
 
 @flax.struct.dataclass
@@ -148,11 +87,11 @@ class AntiTransferLoss:
         self._model, self._front_end, self._specs = model, front_end, specs
         x, mask = _input(front_end)
         features = _features(model, abstract, front_end)
-        shared = x if _behind(model) is None else features["embedding"]
+        shared = x if embedded_method(model) is None else features["embedding"]
         self._embedding_layers = [
             freeze.leaf_path(keys)[:-1]
             for keys, _ in jax.tree_util.tree_leaves_with_path(abstract["params"])
-            if _behind(model) is not None and freeze.leaf_path(keys)[0] == "embedding"
+            if embedded_method(model) is not None and freeze.leaf_path(keys)[0] == "embedding"
         ]
         self._layers = [_resolve(spec, features) for spec in specs]
         self.terms = [
@@ -175,7 +114,7 @@ class AntiTransferLoss:
                         f"{of_teacher.shape[1:]}"
                     )
             self.teachers.append(teacher)
-            if not self.embedding and _behind(model) is not None:
+            if not self.embedding and embedded_method(model) is not None:
                 self.embedding = {
                     collection: tree["embedding"]
                     for collection, tree in variables.items()
@@ -239,7 +178,7 @@ class AntiTransferLoss:
             start, length, _, _ = batches.select(examples, indices)
             x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
             shared: Any = x
-            if _behind(self._model) is not None:
+            if embedded_method(self._model) is not None:
                 shared = self._model.apply(variables, x, mask=mask, method="embed")
             layers = self._of_teachers(sources, shared, mask)
             return [jax.vmap(gram.keep)(_positions(layer)) for layer in layers]
@@ -269,7 +208,7 @@ class AntiTransferLoss:
         assert references is not None  # of every run that has this loss
         if references.kept:
             return apply
-        sources, behind = references.leaves, _behind(self._model)
+        sources, behind = references.leaves, embedded_method(self._model)
 
         def run(
             variables: Variables, x: jax.Array, *, mask: jax.Array, **options: Any
@@ -363,43 +302,3 @@ def _resolve(spec: AntiTransfer, features: Mapping[str, Any]) -> tuple[str, ...]
         if name not in known:
             raise InputError(unknown_name("layer for anti-transfer", name, known))
     return tuple(names)
-
-
-def load_teachers(
-    specs: Sequence[AntiTransfer],
-    name: str,
-    front_end: FrontEnd,
-    dtype: Any = jnp.float32,
-    *,
-    untrained: Callable[[], tuple[nn.Module, Variables]] | None = None,
-) -> list[tuple[nn.Module, Variables]]:
-    """Loads teachers from their runs.
-
-    Args:
-        specs: Which.
-        name: Of the network in training, which must be theirs.
-        front_end: What it hears, and they must have heard.
-        dtype: Of their arithmetic.
-        untrained: Makes the teacher called `UNTRAINED`.
-
-    Returns:
-        The network and the best variables of each.
-
-    Raises:
-        InputError: No finished run, or one of another model or another input.
-    """
-    teachers = []
-    for spec in specs:
-        if spec.teacher == UNTRAINED and untrained is not None:
-            teachers.append(untrained())
-            continue
-        folder = Path(spec.teacher)
-        run = load_best(folder, name, dtype=dtype)
-        heard = report.read_config(folder / "config.json")["front_end"]
-        wanted = dataclasses.asdict(front_end)
-        differ = [key for key in wanted if wanted[key] != heard.get(key)]
-        if differ:
-            values = ", ".join(f"{key} {wanted[key]!r} not {heard.get(key)!r}" for key in differ)
-            raise InputError(f"{folder}: expected a teacher that hears what {name} does: {values}")
-        teachers.append((run.model, run.variables))
-    return teachers

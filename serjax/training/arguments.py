@@ -170,7 +170,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add(
         "--embedding",
         default=_DEFAULTS.embedding,
-        help="of quat_ and phm networks without --init: random, or pretrained (%(default)s)",
+        help="of quat_ and phm networks without --init: random, or pretrained, RH-emo's on EMO-DB "
+        "(pretrained, but random on EMO-DB itself)",
     )
     add(
         "--freeze",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax import augment, classical, frontend, losses, models
-from serjax.data import labels, splits
+from serjax.data import CorpusError, labels, splits, stored
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
 from serjax.training.memory import REMAT
@@ -46,6 +46,9 @@ _OF_NETWORKS = (
 
 EMBEDDINGS = ("random", "pretrained")
 """How a network's embedding may start."""
+
+ENCODER_CORPUS = "emodb"
+"""On which the encoder that ships was trained, see `serjax/pretrained/rhemo_encoder.md`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +125,8 @@ class RunConfig:
             published weights, see `serjax.pretrained.load`; None: from chance.
         embedding: How the embedding of a network that stands behind one starts, without
             `initial`: "random" from chance; "pretrained" as the encoder that ships with the
-            library, see `serjax.pretrained.encoder`, which has heard speakers of EMO-DB.
+            library, see `serjax.pretrained.encoder`; None: pretrained, but where a corpus is the
+            one that this encoder has heard.
         freeze: Layers that train from a later step on, or never, see `serjax.training.freeze`.
         anti_transfer: Teachers whose layers the network is to differ from. Without `initial`, the
             embedding of a network that stands behind one starts as the first teacher's, whatever
@@ -176,7 +180,7 @@ class RunConfig:
     image_size: tuple[int, int] | None = None
     dtype: str = "float32"
     initial: str | None = None
-    embedding: str = "random"
+    embedding: str | None = None
     freeze: dict[str, int | None] = dataclasses.field(default_factory=dict)
     anti_transfer: tuple[AntiTransfer, ...] = ()
     training_part_of: "RunConfig | None" = None
@@ -219,7 +223,7 @@ class RunConfig:
             raise InputError(unknown_name("parallel", self.parallel, KINDS))
         if self.remat not in REMAT:
             raise InputError(unknown_name("remat", self.remat, REMAT))
-        if self.embedding not in EMBEDDINGS:
+        if self.embedding is not None and self.embedding not in EMBEDDINGS:
             raise InputError(unknown_name("embedding", self.embedding, EMBEDDINGS))
         if self.augmentation not in augment.AUGMENTATIONS:
             raise InputError(unknown_name("augmentation", self.augmentation, augment.AUGMENTATIONS))
@@ -228,9 +232,9 @@ class RunConfig:
             raise InputError(unknown_name("model", self.model, known))
         if self.model in models.names():
             models.create(self.model, 2, **self.model_options)
-            if self.embedding != "random" and not _has_embedding(self.model):
+            if self.embedding is not None and not _has_embedding(self.model):
                 raise InputError(
-                    f"embedding: expected random with {self.model}, which has none, found "
+                    f"embedding: expected none with {self.model}, which stands behind none, found "
                     f"{self.embedding}"
                 )
         build_front_end(self)
@@ -282,8 +286,37 @@ class RunConfig:
             batch_size=self.batch_size or suited.batch_size,
             learning_rate=self.learning_rate or suited.learning_rate,
             silence=build_front_end(self).silence,
+            embedding=self.embedding or self._suited_embedding(),
             model_options={**suited.model_options, **self.model_options},
         )
+
+    def _suited_embedding(self) -> str | None:
+        if not _has_embedding(self.model):
+            return None
+        return "random" if self.heard_by_encoder() else "pretrained"
+
+    def heard_by_encoder(self) -> bool:
+        """Whether a corpus is the one on which the encoder that ships was trained.
+
+        It is known by the name of its loader, by itself or joined with others, or by the name
+        under which it was stored. The same recordings in a `folder` or `csv` are not known.
+        """
+        of_training = (self.dataset, self.data_dir, self.dataset_options)
+        of_test = (self.test_dataset, self.test_dir, self.test_dataset_options)
+        return any(
+            ENCODER_CORPUS in (name, *options.get("corpora", ()), _stored(name, folder))
+            for name, folder, options in (of_training, of_test)
+        )
+
+
+def _stored(dataset: str | None, folder: str | None) -> str | None:
+    """The corpus that a stored one is of; None: it is no stored one, or none that can be read."""
+    if dataset != "tfds":
+        return None
+    try:
+        return str(stored.metadata(stored.dataset_folder(folder))["corpus"])
+    except CorpusError:  # told of where the corpus is read
+        return None
 
 
 def _has_embedding(model: str) -> bool:
@@ -304,11 +337,11 @@ def for_models(
         The configuration of each model, and a line for each that `embedding` does not concern.
     """
     without = [name for name in names if name in models.names() and not _has_embedding(name)]
-    if config.embedding == "random" or len(without) == len(names):
+    if config.embedding is None or len(without) == len(names):
         without = []
     configs = {
         name: dataclasses.replace(
-            config, model=name, embedding="random" if name in without else config.embedding
+            config, model=name, embedding=None if name in without else config.embedding
         )
         for name in names
     }

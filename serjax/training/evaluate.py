@@ -27,6 +27,15 @@ def input_sizes(lengths: np.ndarray, front_end: FrontEnd) -> list[int]:
     return batches.length_sizes(int(lengths.max()), front_end.samples(_SHORTEST_FRAMES))
 
 
+def evaluation_batch(batch_size: int) -> int:
+    """Segments to evaluate at a time where so many are trained on.
+
+    Without a backward pass a network needs less memory, and small batches leave devices waiting:
+    up to four training batches, of 32 segments in all.
+    """
+    return batch_size * max(1, min(4, 32 // batch_size))
+
+
 class EvaluationPrograms:
     """The programs that give outputs of batches of segments, one for each size.
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from serjax import report
 from serjax.training import results
-from serjax.training.config import RunConfig
+from serjax.training.config import ENCODER_CORPUS, RunConfig
 from serjax.training.described import described, device
 from serjax.training.display import Clock
 from serjax.training.folder import open_folder
@@ -64,6 +64,11 @@ def open_network_run(job: Job, parameters: int) -> Path:
         free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
     about = described(config, job.task, job.command, parameters)
+    if config.embedding == "pretrained" and config.heard_by_encoder():
+        about["notes"].append(
+            f"the pretrained embedding has heard speakers of {ENCODER_CORPUS}, so that figures on "
+            "it may be too high; --embedding random has heard none"
+        )
     return open_run(job, about, fixed, f", {parameters:,} parameters,")
 
 

@@ -31,7 +31,7 @@ from serjax.training.config import (
 )
 from serjax.training.described import described
 from serjax.training.display import Clock, RunDisplay
-from serjax.training.evaluate import Evaluator
+from serjax.training.evaluate import Evaluator, evaluation_batch
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState, StopRequest, train
 from serjax.training.rhemo_config import OF_STAGES, STAGES, RHEmoConfig, Stage
@@ -75,7 +75,8 @@ class _Pretraining:
     console: Console
 
     def evaluator(self, batch_size: int) -> Evaluator:
-        return Evaluator(self.model, build_front_end(self.run), batch_size, outputs)
+        front_end = build_front_end(self.run)
+        return Evaluator(self.model, front_end, evaluation_batch(batch_size), outputs)
 
     def initial(self, key: jax.Array) -> Variables:
         """Variables from chance."""

@@ -29,7 +29,7 @@ from serjax.training import (
     results,
     tensorboard,
 )
-from serjax.training.anti_transfer import AntiTransferLoss, References, load_teachers
+from serjax.training.anti_transfer import AntiTransferLoss, References
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import (
     RunConfig,
@@ -51,6 +51,7 @@ from serjax.training.source import source_of
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
 from serjax.training.task import Task, prepare
+from serjax.training.teacher import load_teachers
 
 
 def initial_state(

@@ -23,7 +23,7 @@ from serjax.training.config import RunConfig, abstract_variables, build_front_en
 from serjax.training.display import Clock, RunDisplay
 from serjax.training.engine import CHECKPOINTS
 from serjax.training.epochs import Epochs
-from serjax.training.evaluate import scores
+from serjax.training.evaluate import evaluation_batch, scores
 from serjax.training.evaluate_together import EvaluatorTogether
 from serjax.training.folder import is_finished
 from serjax.training.job import Job, finish_network_run, open_network_run
@@ -258,7 +258,7 @@ def _trained(
         return initial_state(config, model, optimizer(0), key, front_end, jobs[0].task, None)
 
     steps = block.steps_per_call(config.steps_per_call)
-    evaluator = EvaluatorTogether(model, front_end, batch_size, together)
+    evaluator = EvaluatorTogether(model, front_end, evaluation_batch(batch_size), together)
     explained = functools.partial(
         memory.explained, batch_size, 1, config.accumulate, config.remat, ["--together off"]
     )

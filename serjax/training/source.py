@@ -8,7 +8,7 @@ import numpy as np
 
 from serjax.frontend import FrontEnd
 from serjax.training.calls import Calls, resident
-from serjax.training.evaluate import Evaluator
+from serjax.training.evaluate import Evaluator, evaluation_batch
 from serjax.training.parallel import Division
 from serjax.training.state import Variables
 from serjax.training.streamed import Streamed, StreamedEvaluator
@@ -51,11 +51,11 @@ def source_of(
     """
     if task.unread is not None:
         streamed = Streamed(task, front_end, division, steps)
-        reader = StreamedEvaluator(model, streamed, batch_size)
+        reader = StreamedEvaluator(model, streamed, evaluation_batch(batch_size))
         arguments = streamed.abstract_call(batch_size)
         return Source(arguments, streamed.calls, reader.compile, reader)
     examples = division.replicate(task.examples)
-    evaluator = Evaluator(model, front_end, batch_size, division=division)
+    evaluator = Evaluator(model, front_end, evaluation_batch(batch_size), division=division)
     return Source(
         (examples, division.abstract_batch(batch_size, steps)),
         resident(examples, division.split, steps),

@@ -8,11 +8,12 @@ from rich.console import Console
 
 from serjax import report
 from serjax.errors import InputError, unknown_name
-from serjax.training.anti_transfer import UNTRAINED, layers_of
+from serjax.training.anti_transfer import layers_of
 from serjax.training.config import AntiTransfer, RunConfig, build_front_end, for_models
 from serjax.training.folder import is_finished
 from serjax.training.reading import Recordings, read
 from serjax.training.run import run
+from serjax.training.teacher import UNTRAINED
 from serjax.training.teachers import TASKS, teacher_config
 
 METHODS = {
@@ -158,7 +159,12 @@ class Sweep:
         else:
             place = f"{student.model}-{task}"
             config = dataclasses.replace(
-                self.teachers, model=student.model, target=TASKS[task], split="random"
+                self.teachers,
+                model=student.model,
+                target=TASKS[task],
+                split="random",
+                # The student takes it over, see `teacher_config`.
+                embedding=student.resolved().embedding,
             )
         # As the network that it teaches, it starts from the weights that are given.
         config = dataclasses.replace(config, initial=student.initial)

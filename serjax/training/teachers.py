@@ -9,9 +9,10 @@ from rich.console import Console
 from serjax import report
 from serjax.errors import InputError, unknown_name
 from serjax.training import distributed
-from serjax.training.anti_transfer import UNTRAINED, layers_of
+from serjax.training.anti_transfer import layers_of
 from serjax.training.config import AntiTransfer, RunConfig
 from serjax.training.run import run
+from serjax.training.teacher import UNTRAINED
 
 TASKS = {"speaker": "speaker", "word": "text"}
 """The orthogonal tasks of Guizzo et al. 2023, and the column of the corpus that each recognizes."""
@@ -43,6 +44,8 @@ def teacher_config(task: str, student: RunConfig) -> RunConfig:
         test_dataset=None,
         test_dir=None,
         test_dataset_options={},
+        # The student takes its teacher's, which must not have heard what the student is tested on.
+        embedding=student.resolved().embedding,
         training_part_of=RunConfig(
             model=student.model,
             seed=student.seed,
