@@ -164,6 +164,7 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
             ["error: --augment: expected none with knn, found 'aggressive'"],
         ),
         (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
+        (["--dataset", "joined", "--dataset-option", "corpora=5"], ["joined", "corpora", "found 5"]),
         (
             ["--model", "vgg16", "--embedding", "pretrained"],
             [
@@ -395,6 +396,19 @@ class TestPredict:
         assert status == 2
         assert "not a checkpoint of this model" in errors
         assert "Traceback" not in errors
+
+
+def test_speakers_that_the_embedding_has_heard_are_told_of(train, tmp_path):
+    emodb(tmp_path / "corpus")
+    status, output, errors = train(
+        *("--model", "quat_dscnn", "--model-option", "hidden=16", "--image-size", "32", "40"),
+        *("--dataset", "emodb", "--data-dir", tmp_path / "corpus", "--epochs", "1"),
+        *("--embedding", "pretrained", "--out", tmp_path / "run"),
+    )
+    assert status == 0, errors
+    assert "parameters, pretrained embedding, on emodb:" in output
+    assert "note: the pretrained embedding has heard speakers of emodb" in output
+    assert "--embedding random has heard none" in (tmp_path / "run/report.html").read_text()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -304,9 +304,15 @@ class RunConfig:
         of_training = (self.dataset, self.data_dir, self.dataset_options)
         of_test = (self.test_dataset, self.test_dir, self.test_dataset_options)
         return any(
-            ENCODER_CORPUS in (name, *options.get("corpora", ()), _stored(name, folder))
+            ENCODER_CORPUS in (name, *_joined(options), _stored(name, folder))
             for name, folder, options in (of_training, of_test)
         )
+
+
+def _joined(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The corpora that are joined, if they are; what else stands there is told of when read."""
+    corpora = options.get("corpora")
+    return tuple(corpora) if isinstance(corpora, Mapping) else ()
 
 
 def _stored(dataset: str | None, folder: str | None) -> str | None:

@@ -69,7 +69,10 @@ def open_network_run(job: Job, parameters: int) -> Path:
             f"the pretrained embedding has heard speakers of {ENCODER_CORPUS}, so that figures on "
             "it may be too high; --embedding random has heard none"
         )
-    return open_run(job, about, fixed, f", {parameters:,} parameters,")
+    size = f", {parameters:,} parameters,"
+    if config.embedding is not None and config.initial is None and not config.anti_transfer:
+        size += f" {config.embedding} embedding,"
+    return open_run(job, about, fixed, size)
 
 
 def finish_network_run(
