@@ -164,7 +164,10 @@ def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
             ["error: --augment: expected none with knn, found 'aggressive'"],
         ),
         (["--embedding", "radnom"], ["'radnom'", "did you mean 'random'?"]),
-        (["--dataset", "joined", "--dataset-option", "corpora=5"], ["joined", "corpora", "found 5"]),
+        (
+            ["--dataset", "joined", "--dataset-option", "corpora=5"],
+            ["joined", "corpora", "found 5"],
+        ),
         (
             ["--model", "vgg16", "--embedding", "pretrained"],
             [
