@@ -50,8 +50,9 @@ def choose(
         return None, reason
     if asked != "auto":
         return asked, "as asked"
-    # On two CPU cores vmap takes 1.3 to 1.5 of the separate runs' time and scan 1.2 to 1.3
-    # (benchmarks, folds). On a GPU nothing has been measured yet.
+    # On two CPU cores vmap takes 1.0 to 1.5 of the separate runs' time and scan 1.0 to 1.3
+    # (benchmarks, folds), more memory, and a program of its own to compile. On a GPU nothing has
+    # been measured yet.
     why = f"not known to be faster on this {jax.default_backend()}"
     return None, f"{why}; benchmarks/run.py --suite folds measures it"
 
