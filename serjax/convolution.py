@@ -5,11 +5,12 @@ A kernel has the components first, `[components, *window, inputs / components / 
 outputs / components]`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from serjax import real_convolution
@@ -83,10 +84,13 @@ def _pairs(padding: Padding, rank: int) -> str | list[tuple[int, int]]:
     return [(p, p) if isinstance(p, int) else (p[0], p[1]) for p in padding]
 
 
-def _tuple(value: int | Sequence[int], rank: int, what: str) -> tuple[int, ...]:
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
+def per_axis(value: int | Sequence[int], rank: int, what: str) -> tuple[int, ...]:
+    """Strides, or dilation, of each of so many axes; InputError unless they are from 1 on."""
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * rank
     if len(values) != rank:
         raise InputError(f"{what}: expected {rank} entries, one per axis, found {values}")
+    if not all(isinstance(n, int | np.integer) and n >= 1 for n in values):
+        raise InputError(f"{what}: expected whole numbers from 1 on, found {values}")
     return values
 
 
@@ -100,8 +104,8 @@ def convolution(
     """Real convolution `(x, matrix) -> y` over so many spatial axes, channels last."""
 
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
-        steps = _tuple(strides, rank, "strides")
-        spread = _tuple(dilation, rank, "dilation")
+        steps = per_axis(strides, rank, "strides")
+        spread = per_axis(dilation, rank, "dilation")
         pairs = _pairs(padding, rank)
         if isinstance(pairs, str):
             window = [(n - 1) * d + 1 for n, d in zip(matrix.shape, spread, strict=False)]
@@ -149,7 +153,7 @@ def transposed_convolution(
     """Real transposed convolution `(x, matrix) -> y`, as `jax.lax.conv_transpose`."""
 
     def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
-        steps = _tuple(strides, rank, "strides")
+        steps = per_axis(strides, rank, "strides")
         return real_convolution.conv_transpose(x, matrix, steps, _pairs(padding, rank), precision)
 
     return multiply

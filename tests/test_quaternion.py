@@ -435,6 +435,22 @@ ERRORS = {
         lambda: quaternion.conv(ones(1, 2, 2, 2, 2, 4), ones(4, 1, 1, 1, 1, 1, 1)),
         "quaternion conv: a kernel",
     ),
+    "conv strides of none": (
+        lambda: quaternion.conv(ones(1, 5, 4), ones(4, 3, 1, 2), strides=0),
+        r"strides: expected whole numbers from 1 on, found \(0,\)",
+    ),
+    "conv strides of text": (
+        lambda: quaternion.conv(ones(1, 5, 5, 4), ones(4, 3, 3, 1, 2), strides="2"),
+        r"strides: expected 2 entries, one per axis, found \('2',\)",
+    ),
+    "conv dilation of halves": (
+        lambda: quaternion.conv(ones(1, 5, 4), ones(4, 3, 1, 2), dilation=1.5),
+        r"dilation: expected whole numbers from 1 on, found \(1.5,\)",
+    ),
+    "conv_transpose strides of none": (
+        lambda: quaternion.conv_transpose(ones(1, 5, 5, 4), ones(4, 3, 3, 1, 2), strides=(2, 0)),
+        r"strides: expected whole numbers from 1 on, found \(2, 0\)",
+    ),
     "conv without space": (
         lambda: quaternion.conv(ones(1, 4), ones(4, 1, 1)),
         "quaternion conv: a kernel",

@@ -10,6 +10,13 @@ from serjax import quaternion
 from serjax.cpu import has_threaded_convolutions
 
 
+@pytest.fixture(autouse=True)
+def eigen():
+    """What the choice was measured with."""
+    if jax.default_backend() != "cpu" or not has_threaded_convolutions():
+        pytest.skip("measured on CPUs with Eigen's convolutions")
+
+
 @pytest.mark.parametrize(
     ("x", "window", "outputs", "strides", "products"),
     [
@@ -23,8 +30,6 @@ from serjax.cpu import has_threaded_convolutions
     ],
 )
 def test_half_the_products_where_they_are_worth_the_sums(x, window, outputs, strides, products):
-    if jax.default_backend() != "cpu" or not has_threaded_convolutions():
-        pytest.skip("measured on CPUs with Eigen's convolutions")
     kernel = jax.ShapeDtypeStruct((4, window, window, x[-1] // 4, outputs // 4), jnp.float32)
     convolve = jax.jit(functools.partial(quaternion.conv, strides=strides))
     text = convolve.lower(jax.ShapeDtypeStruct(x, jnp.float32), kernel).as_text()
@@ -33,8 +38,6 @@ def test_half_the_products_where_they_are_worth_the_sums(x, window, outputs, str
 
 
 def test_a_transposed_convolution_counts_the_positions_of_its_result():
-    if jax.default_backend() != "cpu" or not has_threaded_convolutions():
-        pytest.skip("measured on CPUs with Eigen's convolutions")
     kernel = jax.ShapeDtypeStruct((4, 3, 3, 32, 32), jnp.float32)
 
     def products(batch: int) -> int:

@@ -15,6 +15,7 @@ from serjax.convolution import (
     check_shapes,
     convolution,
     grouped,
+    per_axis,
     transposed_convolution,
 )
 from serjax.cpu import has_threaded_convolutions
@@ -35,8 +36,8 @@ _FEW_EXAMPLES = 64
 
 
 # Real products for each number read or written from which on half of them are worth the sums: by
-# forward and backward passes of 40 shapes on two x86 cores, windows of 1 and 9, 64 to 2,048
-# channels, 64 to 82,000 positions. Where there are many positions, the sums leave the cache, and
+# forward and backward passes of 58 shapes on two x86 cores, windows of 1 and 9, 64 to 2,048
+# channels, 64 to 262,000 positions. Where there are many positions, the sums leave the cache, and
 # the limit grows with them.
 _WORTH_SUMS = 192
 _POSITIONS_IN_CACHE = 18
@@ -67,11 +68,6 @@ def _multiply(
     multiply: Multiply, x: jax.Array, kernel: jax.Array, form: Form | None, spread: float = 1.0
 ) -> jax.Array:
     return _PRODUCTS[form or _choose_form(x, kernel, spread)](multiply, x, kernel)
-
-
-def _steps(strides: int | Sequence[int], rank: int) -> int:
-    """Positions that strides make of one, or one of them."""
-    return strides**rank if isinstance(strides, int) else math.prod(strides)
 
 
 def dense(
@@ -149,9 +145,10 @@ def conv(
     check_shapes(x, kernel, bias, 4, groups, "quaternion conv")
 
     multiply = convolution(rank, strides, padding, dilation, precision)
+    spread = 1 / math.prod(per_axis(strides, rank, "strides"))
 
     def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return _multiply(multiply, x, kernel, form, 1 / _steps(strides, rank))
+        return _multiply(multiply, x, kernel, form, spread)
 
     y = grouped(product, x, kernel, 4, groups)
     return add_bias(y, bias)
@@ -188,5 +185,6 @@ def conv_transpose(
     check_shapes(x, kernel, bias, 4, 1, "quaternion conv_transpose")
 
     multiply = transposed_convolution(rank, strides, padding, precision)
-    y = _multiply(multiply, x, kernel, form, _steps(strides, rank))
+    spread = math.prod(per_axis(strides, rank, "strides"))
+    y = _multiply(multiply, x, kernel, form, spread)
     return add_bias(y, bias)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax import augment, classical, frontend, losses, models
-from serjax.data import CorpusError, labels, splits, stored
+from serjax.data import labels, splits
 from serjax.errors import InputError, unknown_name
 from serjax.frontend import FrontEnd
+from serjax.training import embedding
 from serjax.training.memory import REMAT
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.parallel import KINDS
@@ -43,12 +44,6 @@ _OF_NETWORKS = (
     "remat",
     "steps_per_call",
 )
-
-EMBEDDINGS = ("random", "pretrained")
-"""How a network's embedding may start."""
-
-ENCODER_CORPUS = "emodb"
-"""On which the encoder that ships was trained, see `serjax/pretrained/rhemo_encoder.md`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,8 +218,8 @@ class RunConfig:
             raise InputError(unknown_name("parallel", self.parallel, KINDS))
         if self.remat not in REMAT:
             raise InputError(unknown_name("remat", self.remat, REMAT))
-        if self.embedding is not None and self.embedding not in EMBEDDINGS:
-            raise InputError(unknown_name("embedding", self.embedding, EMBEDDINGS))
+        if self.embedding is not None and self.embedding not in embedding.EMBEDDINGS:
+            raise InputError(unknown_name("embedding", self.embedding, embedding.EMBEDDINGS))
         if self.augmentation not in augment.AUGMENTATIONS:
             raise InputError(unknown_name("augmentation", self.augmentation, augment.AUGMENTATIONS))
         known = (*models.names(), *classical.names())
@@ -296,33 +291,10 @@ class RunConfig:
         return "random" if self.heard_by_encoder() else "pretrained"
 
     def heard_by_encoder(self) -> bool:
-        """Whether a corpus is the one on which the encoder that ships was trained.
-
-        It is known by the name of its loader, by itself or joined with others, or by the name
-        under which it was stored. The same recordings in a `folder` or `csv` are not known.
-        """
-        of_training = (self.dataset, self.data_dir, self.dataset_options)
-        of_test = (self.test_dataset, self.test_dir, self.test_dataset_options)
-        return any(
-            ENCODER_CORPUS in (name, *_joined(options), _stored(name, folder))
-            for name, folder, options in (of_training, of_test)
-        )
-
-
-def _joined(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """The corpora that are joined, if they are; what else stands there is told of when read."""
-    corpora = options.get("corpora")
-    return tuple(corpora) if isinstance(corpora, Mapping) else ()
-
-
-def _stored(dataset: str | None, folder: str | None) -> str | None:
-    """The corpus that a stored one is of; None: it is no stored one, or none that can be read."""
-    if dataset != "tfds":
-        return None
-    try:
-        return str(stored.metadata(stored.dataset_folder(folder))["corpus"])
-    except CorpusError:  # told of where the corpus is read
-        return None
+        """Whether the encoder that ships was trained on the corpus, or on that of the test."""
+        return embedding.heard_by_encoder(
+            self.dataset, self.data_dir, self.dataset_options
+        ) or embedding.heard_by_encoder(self.test_dataset, self.test_dir, self.test_dataset_options)
 
 
 def _has_embedding(model: str) -> bool:

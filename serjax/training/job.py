@@ -11,9 +11,10 @@ from rich.console import Console
 
 from serjax import report
 from serjax.training import results
-from serjax.training.config import ENCODER_CORPUS, RunConfig
+from serjax.training.config import RunConfig
 from serjax.training.described import described, device
 from serjax.training.display import Clock
+from serjax.training.embedding import ENCODER_CORPUS
 from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState
 from serjax.training.optimizers import rate_after
@@ -64,14 +65,15 @@ def open_network_run(job: Job, parameters: int) -> Path:
         free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
     about = described(config, job.task, job.command, parameters)
-    if config.embedding == "pretrained" and config.heard_by_encoder():
-        about["notes"].append(
-            f"the pretrained embedding has heard speakers of {ENCODER_CORPUS}, so that figures on "
-            "it may be too high; --embedding random has heard none"
-        )
     size = f", {parameters:,} parameters,"
-    if config.embedding is not None and config.initial is None and not config.anti_transfer:
-        size += f" {config.embedding} embedding,"
+    if config.initial is None and config.embedding is not None:
+        if not config.anti_transfer:  # else it is a teacher's, which started as this one would
+            size += f" {config.embedding} embedding,"
+        if config.embedding == "pretrained" and config.heard_by_encoder():
+            about["notes"].append(
+                f"the pretrained embedding has heard speakers of {ENCODER_CORPUS}, so that figures "
+                "on it may be too high; --embedding random has heard none"
+            )
     return open_run(job, about, fixed, size)
 
 
