@@ -358,7 +358,7 @@ class TestClassicalRun:
         assert message in errors
 
 
-def write_answers(folder, predicted, *, classes=("a", "b"), paths=None, true=None):
+def write_answers(folder, predicted, *, classes=("a", "b"), paths=None, true=None, speakers=None):
     """A folder with predictions of ten utterances of each of four speakers."""
     size = len(predicted)
     folder.mkdir()
@@ -367,7 +367,7 @@ def write_answers(folder, predicted, *, classes=("a", "b"), paths=None, true=Non
         report.Predictions(
             classes=classes,
             paths=paths or [f"{i}.wav" for i in range(size)],
-            speakers=[f"s{i // 10}" for i in range(size)],
+            speakers=speakers or [f"s{i // 10}" for i in range(size)],
             true=np.zeros(size, int) if true is None else true,
             predicted=np.asarray(predicted),
             probabilities=np.full((size, len(classes)), 1 / len(classes)),
@@ -410,15 +410,52 @@ class TestComparison:
             np.mean(first == true) - np.mean(second == true)
         )
 
+    def test_repetitions_are_drawn_together(self, command, tmp_path):
+        # As of two seeds: what every answer says twice tells no more about new speakers.
+        generator = np.random.default_rng(0)
+        true, first, second = generator.integers(0, 2, (3, 40))
+        paths = [f"{i}.wav" for i in range(40)]
+
+        def write(name, answers, times):
+            return write_answers(
+                tmp_path / f"{name}-{times}",
+                np.tile(answers, times),
+                true=np.tile(true, times),
+                paths=paths * times,
+                speakers=["one"] * 40 * times,
+            )
+
+        once, twice = ((write("a", first, n), write("b", second, n)) for n in (1, 2))
+        single, double = report.compare(*once), report.compare(*twice)
+        assert single["over"] == double["over"] == "utterances"
+        assert (double["utterances"], double["answers"], double["mcnemar"]) == (40, 80, None)
+        for key, each in double["difference"].items():
+            assert each["value"] == pytest.approx(single["difference"][key]["value"])
+            # Other draws of equally many utterances.
+            for end in ("low", "high"):
+                assert each[end] == pytest.approx(single["difference"][key][end], abs=0.02)
+        measured = [
+            report.measure(report.read_predictions(folder / "predictions.csv"))
+            for folder in (once[0], twice[0])
+        ]
+        widths = [each["test"]["ua"]["high"] - each["test"]["ua"]["low"] for each in measured]
+        assert widths[1] == pytest.approx(widths[0], rel=0.1)
+        status, output, errors = command("compare", *twice)
+        assert status == 0, errors
+        assert "40 utterances, 80 answers" in output
+        assert "McNemar" not in output
+
     def test_errors(self, command, tmp_path):
         a = write_answers(tmp_path / "a", np.zeros(40, int))
         fewer = write_answers(tmp_path / "fewer", np.zeros(39, int))
-        twice = write_answers(tmp_path / "twice", [0, 0], paths=["0.wav", "0.wav"])
+        more = write_answers(
+            tmp_path / "more", np.zeros(41, int), paths=[*(f"{i}.wav" for i in range(40)), "0.wav"]
+        )
         other = write_answers(tmp_path / "other", np.zeros(40, int), true=np.ones(40, int))
         with pytest.raises(InputError, match="expected the same test utterances; 1 are only in"):
             report.compare(a, fewer)
-        with pytest.raises(InputError, match=r"expected each utterance once, .* found 0\.wav"):
-            report.compare(a, twice)
+        with pytest.raises(InputError, match=r"as many answers .* found 1 and 2 to 0\.wav"):
+            report.compare(a, more)
         with pytest.raises(InputError, match=r"the true classes of 0\.wav differ"):
             report.compare(a, other)
         status, _, errors = command("compare", a, "nowhere")

@@ -1,6 +1,7 @@
 """Two runs on the same test utterances, side by side."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from serjax import metrics, significance
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.report.records import Predictions, read_predictions
-from serjax.report.summary import NAMES
+from serjax.report.summary import NAMES, drawn_whole
 
 
 def compare(
@@ -22,21 +23,24 @@ def compare(
     """Compares the test parts of two runs, or of two cross-validations.
 
     Resamples are drawn over speakers, or over utterances where fewer than two speakers are known.
+    A cross-validation of several seeds has as many answers to each utterance, which are drawn
+    together; so must the other.
 
     Args:
         first: A folder with `predictions.csv`.
-        second: Another one, of the same test utterances.
+        second: Another one, of the same test utterances, each as often.
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
 
     Returns:
         `first` and `second` (their measures, shares in [0, 1]); `difference` (of each measure,
         first less second: `value`, `low` and `high` of the 95 % interval, `p` by paired
-        bootstrap); `mcnemar` (`p` of the exact test of WA); `utterances`, `over`, `resamples`.
+        bootstrap); `mcnemar` (`p` of the exact test of WA, which knows no repetitions: None where
+        there are any); `utterances`, `answers`, `over`, `resamples`.
 
     Raises:
-        InputError: A file is missing or malformed, the runs tested different utterances, or
-            any of them twice, or `resamples` is below 1.
+        InputError: A file is missing or malformed, the runs tested different utterances, or some
+            of them more often, or `resamples` is below 1.
     """
     if resamples < 1:
         raise InputError(f"resamples: expected at least 1, found {resamples}")
@@ -48,21 +52,28 @@ def compare(
                 f"{folder} and {other}: expected the same test utterances; {len(missing)} are "
                 f"only in {folder}, such as {missing[0]}"
             )
+    answered, also = Counter(a.paths), Counter(b.paths)
+    for path, count in answered.items():
+        if also[path] != count:
+            raise InputError(
+                f"{first} and {second}: expected as many answers to each utterance, of equally "
+                f"many seeds; found {count} and {also[path]} to {path}"
+            )
     classes = sorted({*a.classes, *b.classes})
-    place = {path: i for i, path in enumerate(b.paths)}
-    rows = np.array([place[path] for path in a.paths])
+    place = {answer: i for i, answer in enumerate(_answers(b.paths))}
+    rows = np.array([place[answer] for answer in _answers(a.paths)])
     true = _numbered(a, a.true, classes)
     for i in np.flatnonzero(true != _numbered(b, b.true, classes)[rows]):
         raise InputError(f"{first} and {second}: the true classes of {a.paths[int(i)]} differ")
     answers = _numbered(a, a.predicted, classes), _numbered(b, b.predicted, classes)[rows]
-    by_speaker = len(set(a.speakers)) > 1
+    over = "speakers" if len(set(a.speakers)) > 1 else "utterances"
     differences = significance.paired_bootstrap(
         true,
         *answers,
         len(classes),
         resamples=resamples,
         seed=seed,
-        groups=np.asarray(a.speakers) if by_speaker else None,
+        groups=drawn_whole(a, over),
     )
     measured = []
     for predicted in answers:
@@ -75,9 +86,12 @@ def compare(
         "difference": {
             name: {**each.interval._asdict(), "p": each.p} for name, each in differences.items()
         },
-        "mcnemar": {"p": significance.mcnemar(true, *answers)},
-        "utterances": len(true),
-        "over": "speakers" if by_speaker else "utterances",
+        "mcnemar": {"p": significance.mcnemar(true, *answers)}
+        if len(answered) == len(true)
+        else None,
+        "utterances": len(answered),
+        "answers": len(true),
+        "over": over,
         "resamples": resamples,
     }
 
@@ -109,27 +123,32 @@ def print_comparison(
         )
     console.print(f"A {first}\nB {second}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(table)
-    console.print(
-        f"{comparison['utterances']:,} utterances; interval and p by paired bootstrap over "
-        f"{comparison['over']}, {comparison['resamples']:,} resamples; "
-        f"McNemar's exact test of WA, over utterances: p {_p(comparison['mcnemar']['p'])}",
-        highlight=False,
-        soft_wrap=True,
+    how = (
+        f"{comparison['utterances']:,} utterances, {comparison['answers']:,} answers; interval and "
+        f"p by paired bootstrap over {comparison['over']}, {comparison['resamples']:,} resamples"
     )
+    if comparison["mcnemar"] is not None:
+        how += f"; McNemar's exact test of WA, over utterances: p {_p(comparison['mcnemar']['p'])}"
+    console.print(how, highlight=False, soft_wrap=True)
 
 
 def _test(folder: PathLike) -> Predictions:
-    """The test part of a run, each utterance once."""
+    """The test part of a run."""
     path = Path(folder) / "predictions.csv"
     test = read_predictions(path).of_part("test")
     if not len(test):
         raise InputError(f"{path}: expected utterances of part test, found none")
-    seen: set[str] = set()
-    for each in test.paths:
-        if each in seen:
-            raise InputError(f"{path}: expected each utterance once, as of one seed; found {each}")
-        seen.add(each)
     return test
+
+
+def _answers(paths: Sequence[str]) -> list[tuple[str, int]]:
+    """Each utterance with the number of its answer: the first to it, the second, and so on."""
+    before: Counter[str] = Counter()
+    answers = []
+    for path in paths:
+        answers.append((path, before[path]))
+        before[path] += 1
+    return answers
 
 
 def _numbered(predictions: Predictions, labels: np.ndarray, classes: list[str]) -> np.ndarray:

@@ -53,7 +53,7 @@ def measure(
             len(classes),
             resamples=resamples,
             seed=seed,
-            groups=np.asarray(part.speakers) if over == "speakers" else None,
+            groups=drawn_whole(part, over),
         )
         measured[name] = {
             **{key: interval._asdict() for key, interval in intervals.items()},
@@ -79,6 +79,23 @@ def measure(
         "classes": classes,
         "interval": {"level": 0.95, "over": over, "resamples": resamples, "seed": seed},
     }
+
+
+def drawn_whole(predictions: Predictions, over: str) -> np.ndarray | None:
+    """The groups that a bootstrap draws as a whole, see `metrics.bootstrap`.
+
+    Args:
+        predictions: Of one part.
+        over: "speakers" or "utterances".
+
+    Returns:
+        `[answers]` speakers, or utterances if some have several answers, as of several seeds;
+        None where every answer counts for itself.
+    """
+    if over == "speakers":
+        return np.asarray(predictions.speakers)
+    repeated = len(set(predictions.paths)) < len(predictions)
+    return np.asarray(predictions.paths) if repeated else None
 
 
 def print_summary(console: Console, metrics: dict[str, Any]) -> None:
