@@ -7,7 +7,9 @@ inner product of two is the squared norm of the cross product over positions,
 
 so either side gives the cosine `<G_p, G_t> / (|G_p| |G_t|)`: `[channels, channels]` products where
 positions are many, as in a network's first layers, `[positions, positions]` ones in its last.
-All sums are float32 at least. A layer without any activation has the cosine 0 with every other.
+All sums are float32 at least, and Gram matrices are taken over their largest entry before they are
+squared: a layer's largest activation may be of 1e-15 to 1e15. One without any activation has the
+cosine 0 with every other.
 """
 
 import jax
@@ -24,12 +26,11 @@ def _over_channels(shape: tuple[int, ...]) -> bool:
 
 
 def _scaled(x: jax.Array) -> jax.Array:
-    """Activations over their largest: squares of squares of them then neither over- nor underflow.
+    """A matrix over its largest entry, so that squares of it neither over- nor underflow.
 
     The cosine does not depend on a common factor, so the factor counts as constant in its
     derivative.
     """
-    x = at_least_float32(x)
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x)))
     return x / jnp.where(largest > 0, largest, 1)
 
@@ -70,10 +71,12 @@ def similarity(x: jax.Array, y: jax.Array) -> jax.Array:
     Returns:
         Scalar in [0, 1], float32 at least.
     """
-    x, y = _scaled(x), _scaled(y)
+    x, y = at_least_float32(x), at_least_float32(y)
     if _over_channels(x.shape):
-        gram_x, gram_y = _gram(x), _gram(y)
+        # Scaling activations would be two more passes over a network's largest arrays.
+        gram_x, gram_y = _scaled(_gram(x)), _scaled(_gram(y))
         return _cosine(jnp.sum(gram_x * gram_y), gram_x, gram_y)
+    x, y = _scaled(x), _scaled(y)
     cross = jnp.matmul(y, x.T, precision="highest")
     return _cosine(jnp.sum(jnp.square(cross)), _gram(x.T), _gram(y.T))
 
@@ -115,10 +118,11 @@ def keep(x: jax.Array) -> jax.Array:
         activations where they are fewer, up to a factor; 127 times the root of each, with its
         sign, because most of them are far smaller than the largest.
     """
-    x = _scaled(x)
+    x = at_least_float32(x)
     if _keeps_gram(x.shape):
         where, _ = _triangle(x.shape[-1])
-        x = _scaled(_gram(x).reshape(-1)[where])
+        x = _gram(x).reshape(-1)[where]
+    x = _scaled(x)
     return jnp.rint(127 * jnp.sign(x) * jnp.sqrt(jnp.abs(x))).reshape(-1).astype(jnp.int8)
 
 
@@ -141,7 +145,6 @@ def similarity_to_kept(x: jax.Array, kept: jax.Array) -> jax.Array:
     y = _unpacked(kept)
     if not _keeps_gram(x.shape):
         return similarity(x, y.reshape(x.shape))
-    x = _scaled(x)
     _, place = _triangle(x.shape[-1])
-    gram_x, gram_y = _gram(x), y[place]
+    gram_x, gram_y = _scaled(_gram(at_least_float32(x))), y[place]
     return _cosine(jnp.sum(gram_x * gram_y), gram_x, gram_y)

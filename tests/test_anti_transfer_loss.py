@@ -107,7 +107,7 @@ def test_what_lies_past_the_end_adds_nothing_if_zero():
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 4, 3), (1, 1, 2, 8)])
-@pytest.mark.parametrize("factor", [0.0, 1e-30, 1e30])
+@pytest.mark.parametrize("factor", [0.0, 1e-15, 1e15])
 def test_zero_tiny_and_huge_activations_are_safe(shape, factor):
     x, y = activations(0, *shape)
     value, gradient = jax.value_and_grad(lambda x: losses.anti_transfer_loss(x, y).sum())(
