@@ -57,8 +57,20 @@ def trained_weight(augmentation: str, seed: int = 0, front_end=FRONT_END, steps:
 
 
 def test_sets_by_name():
-    assert set(augment.AUGMENTATIONS) == {*augment.POLICIES, "tiwari"}
+    assert set(augment.AUGMENTATIONS) == {*augment.POLICIES, "tiwari", "waveform"}
     assert augment.AUGMENTATIONS["none"] == augment.Augmentation()
+
+
+def test_sets_are_joined_in_order():
+    tiwari, waveform = (augment.augmentation(name) for name in ("tiwari", "waveform"))
+    masks = augment.AUGMENTATIONS["aggressive"].of_spectrograms
+    joined = augment.augmentation("waveform+aggressive")
+    assert joined == augment.Augmentation(waveform.of_waveforms, masks)
+    joined = augment.augmentation("aggressive+tiwari")
+    assert joined == augment.Augmentation(tiwari.of_waveforms, (*masks, *tiwari.of_spectrograms))
+    assert augment.augmentation("none+tiwari") == tiwari
+    assert waveform.of_waveforms == tiwari.of_waveforms
+    assert waveform.of_spectrograms == ()
 
 
 def test_a_policy_is_the_same_as_a_set(key):
@@ -169,6 +181,7 @@ def test_the_input_follows_the_configuration():
     ("fields", "message"),
     [
         ({"augmentation": "tiwary"}, "unknown augmentation 'tiwary': did you mean 'tiwari'"),
+        ({"augmentation": "waveform+"}, "unknown augmentation '': known are none, conservative"),
         ({"silence": "drop"}, "unknown treatment of silence 'drop'"),
         ({"model": "resnet34_stats", "image_size": (9, 9)}, "any number of frames"),
     ],

@@ -10,6 +10,7 @@ import jax
 from serjax.augment.geometry import elastic, flip, rotate
 from serjax.augment.masking import POLICIES, spec_augment
 from serjax.augment.waveform import add_noise, change_speed, shift
+from serjax.errors import InputError, unknown_name
 
 WaveformChange = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -56,8 +57,15 @@ def _keeping_lengths(change: Callable[..., jax.Array]) -> WaveformChange:
     return lambda key, waveform, lengths: (change(key, waveform, lengths), lengths)
 
 
+# Amounts are ours, and moderate.
+_WAVEFORM: tuple[WaveformChange, ...] = (
+    _keeping_lengths(functools.partial(shift, largest_samples=1_600)),
+    functools.partial(change_speed, factors=(0.9, 1.1)),
+    _keeping_lengths(functools.partial(add_noise, snr_db=(15.0, 30.0))),
+)
+
 # SpecAugment's policies by their own names. Tiwari et al. name shifting, scaling and noise, and
-# rotation, flipping and elastic deformation of the images, but no amounts: these are moderate.
+# rotation, flipping and elastic deformation of the images, but no amounts.
 AUGMENTATIONS = {
     "none": Augmentation(),
     **{
@@ -65,12 +73,9 @@ AUGMENTATIONS = {
         for name, policy in POLICIES.items()
         if name != "none"
     },
+    "waveform": Augmentation(of_waveforms=_WAVEFORM),
     "tiwari": Augmentation(
-        of_waveforms=(
-            _keeping_lengths(functools.partial(shift, largest_samples=1_600)),
-            functools.partial(change_speed, factors=(0.9, 1.1)),
-            _keeping_lengths(functools.partial(add_noise, snr_db=(15.0, 30.0))),
-        ),
+        of_waveforms=_WAVEFORM,
         of_spectrograms=(
             functools.partial(rotate, degrees=(-5.0, 5.0)),
             functools.partial(flip, axis="time", probability=0.5),
@@ -78,3 +83,24 @@ AUGMENTATIONS = {
         ),
     ),
 }
+
+
+def augmentation(name: str) -> Augmentation:
+    """An augmentation by name.
+
+    Args:
+        name: One of `AUGMENTATIONS`, or several joined by "+", such as "waveform+conservative":
+            the changes of each, in this order.
+
+    Raises:
+        InputError: The name, or a part of it, is unknown.
+    """
+    parts = name.split("+")
+    for part in parts:
+        if part not in AUGMENTATIONS:
+            raise InputError(unknown_name("augmentation", part, AUGMENTATIONS))
+    chosen = [AUGMENTATIONS[part] for part in parts]
+    return Augmentation(
+        tuple(change for each in chosen for change in each.of_waveforms),
+        tuple(change for each in chosen for change in each.of_spectrograms),
+    )

@@ -133,7 +133,7 @@ class AntiTransferLoss:
 
         Args:
             examples: Training examples.
-            augmentation: SpecAugment policy, or "none".
+            augmentation: As of the run, or "none".
             frozen: Layers of the network that do not train.
         """
         if augmentation != "none":

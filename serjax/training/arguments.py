@@ -22,6 +22,7 @@ from serjax.training.config import AntiTransfer, RunConfig
 from serjax.training.loop import DivergedError, InterruptedRunError
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.parallel import KINDS
+from serjax.training.selection import SELECTIONS
 from serjax.training.teachers import TASKS
 
 _DEFAULTS = RunConfig()
@@ -96,14 +97,21 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--patience",
         type=int,
         default=_DEFAULTS.patience,
-        help="epochs without a lower validation loss before it stops (%(default)s)",
+        help="epochs without a better one before it stops (%(default)s)",
+    )
+    add(
+        "--select-by",
+        default=_DEFAULTS.select_by,
+        help="what makes an epoch better, on the validation part, and its weights those that are "
+        f"kept: {', '.join(SELECTIONS)} (%(default)s)",
     )
     add = parser.add_argument_group("input").add_argument
     add(
         "--augment",
         dest="augmentation",
         default=_DEFAULTS.augmentation,
-        help=f"of the training part: {', '.join(augment.AUGMENTATIONS)} (%(default)s)",
+        help=f"of the training part: {', '.join(augment.AUGMENTATIONS)}, or several joined by + "
+        "(%(default)s)",
     )
     add(
         "--front-end",
@@ -320,6 +328,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         staircase=tuple(arguments.staircase),
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
+        select_by=arguments.select_by,
         augmentation=arguments.augmentation,
         front_end_of=arguments.front_end_of,
         silence=arguments.silence,

@@ -18,6 +18,7 @@ from serjax.training import embedding
 from serjax.training.memory import REMAT
 from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from serjax.training.parallel import KINDS
+from serjax.training.selection import SELECTIONS
 
 _OF_NETWORKS = (
     "epochs",
@@ -28,6 +29,7 @@ _OF_NETWORKS = (
     "staircase",
     "weight_decay",
     "patience",
+    "select_by",
     "augmentation",
     "front_end_of",
     "silence",
@@ -105,8 +107,10 @@ class RunConfig:
         staircase: Epochs before the learning rate changes, epochs from one change to the next, and
             the factor of each.
         weight_decay: Decoupled, as in AdamW.
-        patience: Epochs without a lower validation loss after which training stops.
-        augmentation: Of the training part, one of `serjax.augment.AUGMENTATIONS`.
+        patience: Epochs without a better one, on the validation part, after which training stops.
+        select_by: What makes an epoch better, and its weights those that are kept: "loss", a lower
+            one, or "ua", a higher one.
+        augmentation: Of the training part, a name that `serjax.augment.augmentation` knows.
         front_end_of: Whose front end the model has, one of `serjax.frontend.FRONT_ENDS`; None: its
             own paper's.
         silence: "keep", "remove" or "voiced", see `serjax.frontend.FrontEnd`; None: as the front
@@ -168,6 +172,7 @@ class RunConfig:
     staircase: tuple[float, float, float] = (8, 2, 0.5)
     weight_decay: float = 0.0
     patience: int = 20
+    select_by: str = "loss"
     augmentation: str = "none"
     front_end_of: str | None = None
     silence: Literal["keep", "remove", "voiced"] | None = None
@@ -212,6 +217,8 @@ class RunConfig:
                 "staircase: expected whole epochs from 1 on, twice, and a factor in (0, 1], found "
                 f"{hold:g} {every:g} {factor:g}"
             )
+        if self.select_by not in SELECTIONS:
+            raise InputError(unknown_name("select_by", self.select_by, SELECTIONS))
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
         if self.parallel is not None and self.parallel not in KINDS:
@@ -220,8 +227,7 @@ class RunConfig:
             raise InputError(unknown_name("remat", self.remat, REMAT))
         if self.embedding is not None and self.embedding not in embedding.EMBEDDINGS:
             raise InputError(unknown_name("embedding", self.embedding, embedding.EMBEDDINGS))
-        if self.augmentation not in augment.AUGMENTATIONS:
-            raise InputError(unknown_name("augmentation", self.augmentation, augment.AUGMENTATIONS))
+        augment.augmentation(self.augmentation)
         known = (*models.names(), *classical.names())
         if self.model not in known:
             raise InputError(unknown_name("model", self.model, known))

@@ -115,7 +115,7 @@ def train_together(
             validation parts.
         checkpoints: Where the state goes, as of `serjax.training.train`.
         epochs: Most epochs.
-        patience: Epochs without a lower validation loss after which a run stops.
+        patience: Epochs without a better one after which a run stops.
         display: Told of batches and epochs.
         stop: Asked after every call of `step`.
         steps_per_call: Batches of each run that `step` takes at once.

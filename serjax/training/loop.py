@@ -17,6 +17,7 @@ from serjax.training import distributed
 from serjax.training.calls import Calls
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.pace import Pace
+from serjax.training.selection import SELECTIONS
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
 
@@ -77,9 +78,9 @@ class LoopState:
         confusion: Their confusion matrix.
         seconds: Time spent on it.
         history: A row per finished epoch.
-        best_epoch: Epoch of the lowest validation loss, 0 before the first.
+        best_epoch: The best by the validation part, 0 before the first.
         best_step: Step at its end.
-        best_loss: That loss.
+        select_by: What makes an epoch the best, one of `SELECTIONS`.
     """
 
     epoch: int = 1
@@ -92,7 +93,7 @@ class LoopState:
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
     best_epoch: int = 0
     best_step: int = 0
-    best_loss: float | None = None
+    select_by: str = "loss"
 
     def add(self, result: StepResult) -> None:
         """Adds a batch to the running epoch."""
@@ -127,16 +128,16 @@ class LoopState:
         return row
 
     def is_best(self, row: dict[str, float], step: int) -> bool:
-        """Whether the epoch just closed has the lowest validation loss; if so, it is noted.
+        """Whether the epoch just closed is better than all before; if so, it is noted.
 
         Args:
             row: From `finish_epoch`.
             step: At its end.
         """
-        if self.best_loss is not None and not row["validation_loss"] < self.best_loss:
+        merit = SELECTIONS[self.select_by]
+        if self.best_epoch and not merit(row) > merit(self.history[self.best_epoch - 1]):
             return False
-        self.best_epoch, self.best_loss = int(row["epoch"]), row["validation_loss"]
-        self.best_step = step
+        self.best_epoch, self.best_step = int(row["epoch"]), step
         return True
 
     def is_over(self, epochs: int, patience: int) -> bool:
@@ -205,7 +206,7 @@ def train(
     display: Display,
     stop: StopRequest,
 ) -> tuple[TrainState, LoopState]:
-    """Trains until the epochs are done or the validation loss has stopped falling.
+    """Trains until the epochs are done or the validation part has long heard no better one.
 
     Args:
         state: Where to start; donated.
@@ -217,7 +218,7 @@ def train(
         checkpoints: Where last and best go: after the first epoch, the last one, a signal, and in
             between as `Pace` tells.
         epochs: Most epochs.
-        patience: Epochs without a lower validation loss after which training stops.
+        patience: Epochs without a better one after which training stops.
         display: Told of batches and epochs.
         stop: Asked after every call of `step`; of several processes, any one's stops all.
 

@@ -317,7 +317,7 @@ def _network(job: Job) -> Path:
             probabilities = source.evaluate(variables, task.split.validation)
             return scores(probabilities, task.labels[task.split.validation])
 
-    loop = LoopState()
+    loop = LoopState(select_by=config.select_by)
     saved = checkpoints.restore_last(state) if job.resume else None
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])

@@ -285,7 +285,7 @@ def _trained(
             return {n: scores(found[n], labels[n][parts[n]]) for n in active}
 
     checkpoints = Checkpoints(directory)
-    loops = {name: LoopState() for name in names}
+    loops = {name: LoopState(select_by=config.select_by) for name in names}
     saved = _restored(checkpoints, state, together, names)
     if saved is not None:
         state, loops = saved

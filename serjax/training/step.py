@@ -105,7 +105,7 @@ def training_step(
         optimizer: From optax; where layers are frozen, from `freeze.optimizer`.
         key: Of all random numbers; those of a step follow from `fold_in(key, state.step)`.
         num_classes: Classes.
-        augmentation: One of `serjax.augment.AUGMENTATIONS`.
+        augmentation: A name that `serjax.augment.augmentation` knows.
         frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
             Every stage is a branch of the one program, without the gradients that it has no use
             for, and adds to the time of its compilation.
@@ -115,7 +115,7 @@ def training_step(
         remat: One of `serjax.training.memory.REMAT`, what the backward pass computes again.
     """
     size = cut_samples(front_end)
-    changes = augment.AUGMENTATIONS[augmentation]
+    changes = augment.augmentation(augmentation)
     frozen = frozen or {}
     firsts = freeze.stages(frozen)
 
