@@ -164,12 +164,15 @@ def cases(settings: Settings) -> Cases:
     """Both algebras, each at every convolution, or at some.
 
     Raises:
-        InputError: A precision other than float32.
+        InputError: A precision other than float32, or a network that is not measured.
     """
     if settings.dtype != "float32":
         raise InputError(f"--suite anti_transfer: expected --dtype float32, found {settings.dtype}")
     chosen = _QUICK_LAYERS if settings.quick else _LAYERS
+    for name in settings.models:
+        if name not in chosen:
+            raise InputError(f"--models: expected {' or '.join(chosen)}, found {name!r}")
     return {
-        name: functools.partial(_measured, settings, name, layers)
-        for name, layers in chosen.items()
+        name: functools.partial(_measured, settings, name, chosen[name])
+        for name in settings.models or chosen
     }

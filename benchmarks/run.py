@@ -66,6 +66,8 @@ SUITES: dict[str, ModuleType] = {
     "folds": folds,
 }
 
+# Suites that measure whole networks, of which some can be chosen.
+_OF_NETWORKS = ("models", "training", "anti_transfer")
 _ROUNDS = 10
 
 
@@ -186,7 +188,11 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--dtype", default="float32", help="float32 or bfloat16 arithmetic (%(default)s)"
     )
-    parser.add_argument("--models", default="", help="networks of models and training, with commas")
+    parser.add_argument(
+        "--models",
+        default="",
+        help=f"networks of {', '.join(_OF_NETWORKS)}, with commas",
+    )
     parser.add_argument(
         "--parallel",
         default="shard_map",
@@ -225,8 +231,9 @@ def main() -> int:
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"--out: expected a folder, found a file: {arguments.out}")
     selected = tuple(name for name in arguments.models.split(",") if name)
-    if selected and arguments.suite not in (None, "models", "training"):
-        raise InputError(f"--models: expected --suite models or training, found {arguments.suite}")
+    if selected and arguments.suite not in _OF_NETWORKS:
+        suites = " or ".join(_OF_NETWORKS)
+        raise InputError(f"--models: expected --suite {suites}, found {arguments.suite or 'none'}")
     if arguments.parallel not in ("shard_map", "pmap"):
         raise InputError(unknown_name("parallel", arguments.parallel, ("shard_map", "pmap")))
     if arguments.steps_per_call is not None and arguments.steps_per_call < 1:

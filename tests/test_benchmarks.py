@@ -144,6 +144,11 @@ def test_mistakes_are_told_in_a_line(arguments, message):
     [
         (("--suite", "models", "--models", "vgg17"), "did you mean 'vgg1"),
         (("--suite", "kernels", "--models", "vgg16"), "--models: expected --suite models"),
+        (("--models", "vgg16"), "or anti_transfer, found none"),
+        (
+            ("--suite", "anti_transfer", "--models", "dscnn"),
+            "--models: expected quat_vgg16 or vgg16, found 'dscnn'",
+        ),
         (("--suite", "training", "--models", "vgg17"), "did you mean 'vgg1"),
         (("--parallel", "pmaps"), "did you mean 'pmap'"),
         (("--steps-per-call", "0"), "--steps-per-call: expected at least 1, found 0"),
