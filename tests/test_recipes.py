@@ -125,6 +125,7 @@ PUBLISHED_SETTINGS = {
         "learning_rate": 1e-5,
         "batch_size": 20,
         "patience": 20,
+        "select_by": "loss",
         "fractions": (0.7, 0.2, 0.1),
         "schedule": "constant",
     },

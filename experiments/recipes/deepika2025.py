@@ -159,7 +159,7 @@ RECIPE = Recipe(
         "Their tables contradict each other (IEMOCAP, clean: 85, 86 and 82.75 %), have shares "
         "above 100 %, and confusion matrices whose rows do not add up to 100 %.",
         "Folds are 60 % training, 20 % validation and 20 % test, and the weights tested are those "
-        "of the lowest validation loss; theirs have no validation part, so probably those of the "
+        "of the highest validation UA; theirs have no validation part, so probably those of the "
         "last epoch, and shares that do not add up (85 and 20 %).",
         "They give neither the factor of the decay nor the analysis of the spectrograms; here the "
         "rate falls to a tenth, and 128 mel bands see 64 ms every 32 ms.",

@@ -81,6 +81,7 @@ _CONFIG: dict[str, Any] = {
     "schedule": "constant",
     "batch_size": 20,
     "patience": 20,
+    "select_by": "loss",
     "epochs": 500,
     "fractions": (0.7, 0.2, 0.1),
     "model_options": {"dropout_rate": 0.5},
@@ -177,6 +178,7 @@ RECIPE = Recipe(
             "schedule": "cosine",
             "epochs": 60,
             "patience": 60,
+            "select_by": "ua",
             "augmentation": "conservative",
         }
     ),

@@ -108,8 +108,8 @@ class RunConfig:
             the factor of each.
         weight_decay: Decoupled, as in AdamW.
         patience: Epochs without a better one, on the validation part, after which training stops.
-        select_by: What makes an epoch better, and its weights those that are kept: "loss", a lower
-            one, or "ua", a higher one.
+        select_by: What makes an epoch better, and its weights those that are kept: "ua", a higher
+            one, or "loss", a lower one.
         augmentation: Of the training part, a name that `serjax.augment.augmentation` knows.
         front_end_of: Whose front end the model has, one of `serjax.frontend.FRONT_ENDS`; None: its
             own paper's.
@@ -172,7 +172,7 @@ class RunConfig:
     staircase: tuple[float, float, float] = (8, 2, 0.5)
     weight_decay: float = 0.0
     patience: int = 20
-    select_by: str = "loss"
+    select_by: str = "ua"
     augmentation: str = "none"
     front_end_of: str | None = None
     silence: Literal["keep", "remove", "voiced"] | None = None
