@@ -104,12 +104,16 @@ def _best(
 
 def _interval(runs: Sequence[Predictions]) -> metrics.Interval:
     parts = [run.of_part("test") for run in runs]
-    speakers = np.concatenate([np.asarray(part.speakers) for part in parts])
+    speakers, paths = (
+        np.concatenate([np.asarray(getattr(part, name)) for part in parts])
+        for name in ("speakers", "paths")
+    )
     found = metrics.bootstrap(
         np.concatenate([part.true for part in parts]),
         np.concatenate([part.predicted for part in parts]),
         len(parts[0].classes),
-        groups=speakers if len(set(speakers)) > 1 else None,
+        # Answers of several seeds to an utterance are drawn together.
+        groups=speakers if len(set(speakers)) > 1 else paths,
     )
     return found["wa"]
 
@@ -143,6 +147,7 @@ def _plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     if not models:
         return
     dashes = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+    markers = "os^D"  # of a single layer there is no line
     with styled(LIGHT):
         figure = new_figure(4.2 * len(models), 3.4)
         for axes, model in zip(
@@ -162,7 +167,7 @@ def _plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
                 axes.plot(
                     layers,
                     values,
-                    marker="o",
+                    marker=markers[methods.index(method) % len(markers)],
                     ms=3,
                     color=LIGHT.train if split == "random" else LIGHT.validation,
                     ls=dashes[methods.index(method) % len(dashes)],
