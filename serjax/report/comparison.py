@@ -14,7 +14,7 @@ from serjax import metrics, significance
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.report.records import Predictions, read_predictions
-from serjax.report.summary import NAMES, drawn_whole
+from serjax.report.summary import NAMES, drawn_whole, resampled
 
 
 def compare(
@@ -66,7 +66,7 @@ def compare(
     for i in np.flatnonzero(true != _numbered(b, b.true, classes)[rows]):
         raise InputError(f"{first} and {second}: the true classes of {a.paths[int(i)]} differ")
     answers = _numbered(a, a.predicted, classes), _numbered(b, b.predicted, classes)[rows]
-    over = "speakers" if len(set(a.speakers)) > 1 else "utterances"
+    over = resampled(a)
     differences = significance.paired_bootstrap(
         true,
         *answers,

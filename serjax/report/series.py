@@ -22,7 +22,7 @@ from serjax.report.records import (
     read_timing,
     write_predictions,
 )
-from serjax.report.summary import NAMES, measure
+from serjax.report.summary import NAMES, measure, resampled
 
 
 def write_series(folder: PathLike, runs: Sequence[str], *, resamples: int = 2000) -> dict[str, Any]:
@@ -57,9 +57,8 @@ def write_series(folder: PathLike, runs: Sequence[str], *, resamples: int = 2000
         seconds += read_timing(folder / name / "timing.json").get("total", 0.0)
         values = {key: test[key]["value"] for key in MEASURES}
         rows.append({"run": name, "utterances": test["utterances"], **values})
-    pooled = _pooled(tests, folder)
-    over = "speakers" if len(set(pooled.speakers)) > 1 else "utterances"
-    metrics = measure(pooled, over=over, resamples=resamples)
+    pooled = pool(tests, folder)
+    metrics = measure(pooled, over=resampled(pooled), resamples=resamples)
     table = np.array([[row[key] for key in MEASURES] for row in rows])
     deviation = table.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(MEASURES))
     summary = {
@@ -96,8 +95,16 @@ def print_series(console: Console, summary: Mapping[str, Any]) -> None:
     console.print(_how(summary), highlight=False)
 
 
-def _pooled(tests: Sequence[Predictions], folder: Path) -> Predictions:
-    """The test utterances of all runs, run after run."""
+def pool(tests: Sequence[Predictions], folder: Path) -> Predictions:
+    """The utterances of all runs, run after run.
+
+    Args:
+        tests: The test part of each.
+        folder: Where the runs lie, for the message.
+
+    Raises:
+        InputError: They have different classes.
+    """
     for test in tests:
         if test.classes != tests[0].classes:
             raise InputError(

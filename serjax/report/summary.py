@@ -81,6 +81,11 @@ def measure(
     }
 
 
+def resampled(predictions: Predictions) -> str:
+    """What a bootstrap is to draw: "speakers", or "utterances" where fewer than two are known."""
+    return "speakers" if len(set(predictions.speakers)) > 1 else "utterances"
+
+
 def drawn_whole(predictions: Predictions, over: str) -> np.ndarray | None:
     """The groups that a bootstrap draws as a whole, see `metrics.bootstrap`.
 

@@ -14,7 +14,9 @@ from serjax import metrics
 from serjax.files import write_text_atomic
 from serjax.report.drawing import LIGHT, new_figure, save, styled
 from serjax.report.formats import write_table
-from serjax.report.records import Predictions, read_predictions
+from serjax.report.records import read_predictions
+from serjax.report.series import pool
+from serjax.report.summary import drawn_whole, resampled
 
 Published = Mapping[tuple[str, str, str], tuple[float, int | None]]
 
@@ -85,7 +87,7 @@ def _best(
         by_layer[run["layer"]].append(run)
     layer = max(by_layer, key=lambda one: np.mean([run["validation"] for run in by_layer[one]]))
     chosen = by_layer[layer]
-    interval = _interval([read_predictions(Path(r["folder"]) / "predictions.csv") for r in chosen])
+    interval = _interval(chosen)
     return {
         "model": key[0],
         "method": key[1],
@@ -102,20 +104,12 @@ def _best(
     }
 
 
-def _interval(runs: Sequence[Predictions]) -> metrics.Interval:
-    parts = [run.of_part("test") for run in runs]
-    speakers, paths = (
-        np.concatenate([np.asarray(getattr(part, name)) for part in parts])
-        for name in ("speakers", "paths")
-    )
-    found = metrics.bootstrap(
-        np.concatenate([part.true for part in parts]),
-        np.concatenate([part.predicted for part in parts]),
-        len(parts[0].classes),
-        # Answers of several seeds to an utterance are drawn together.
-        groups=speakers if len(set(speakers)) > 1 else paths,
-    )
-    return found["wa"]
+def _interval(runs: Sequence[Mapping[str, Any]]) -> metrics.Interval:
+    folders = [Path(run["folder"]) for run in runs]
+    tests = [read_predictions(each / "predictions.csv").of_part("test") for each in folders]
+    test = pool(tests, folders[0].parent)
+    groups = drawn_whole(test, resampled(test))
+    return metrics.bootstrap(test.true, test.predicted, len(test.classes), groups=groups)["wa"]
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
