@@ -155,13 +155,15 @@ def time_together(programs: Mapping[str, Program], rounds: int) -> dict[str, np.
     """Seconds of each program in each round, `[rounds]`.
 
     A round calls every program once, so that whatever else the machine does meets them all alike,
-    on arguments of its own where a program renews them.
+    on arguments of its own where a program renews them. Each round has an order of its own: what
+    one program leaves of caches and memory is then not always the same one's to bear.
     """
     seconds = {name: np.zeros(rounds) for name in programs}
     for program in programs.values():
         jax.block_until_ready(program.call(*program.arguments))
     for index in range(rounds):
-        for name, program in programs.items():
+        for name in np.random.default_rng(index).permutation(list(programs)).tolist():
+            program = programs[name]
             arguments = program.arguments
             if program.renew is not None:
                 arguments = jax.block_until_ready(program.renew(index))
