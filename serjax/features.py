@@ -17,7 +17,7 @@ import numpy as np
 from serjax.errors import InputError
 from serjax.fourier import (
     StftOptions,
-    as_spectrogram,
+    as_masked,
     at_least_float32,
     frame_count,
     frame_mask,
@@ -228,7 +228,7 @@ def normalize(
     Raises:
         InputError: an argument is out of range or shapes do not match.
     """
-    spectrogram, real = as_spectrogram(spectrogram, mask)
+    spectrogram, real = as_masked(spectrogram, mask)
     if method not in ("unit_range", "standard"):
         raise InputError(f'method must be "unit_range" or "standard", found {method!r}')
     real = real[..., None]

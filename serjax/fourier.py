@@ -277,16 +277,22 @@ def _centred_window(window: Window, window_samples: int, fft_size: int) -> np.nd
     return np.pad(taper, (left, fft_size - window_samples - left))
 
 
-def as_spectrogram(
-    spectrogram: jax.Array | np.ndarray, mask: jax.Array | np.ndarray | None
-) -> tuple[jax.Array, jax.Array]:
-    """The arrays, and a mask of all frames where there is none, or InputError."""
+def as_spectrogram(spectrogram: jax.Array | np.ndarray) -> jax.Array:
+    """The array, or InputError."""
     spectrogram = jnp.asarray(spectrogram)
     if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
         raise InputError(
             "spectrogram must be floating [..., frames, bins], "
             f"found {spectrogram.dtype} of shape {spectrogram.shape}"
         )
+    return spectrogram
+
+
+def as_masked(
+    spectrogram: jax.Array | np.ndarray, mask: jax.Array | np.ndarray | None
+) -> tuple[jax.Array, jax.Array]:
+    """A spectrogram, and a mask of all its frames where there is none, or InputError."""
+    spectrogram = as_spectrogram(spectrogram)
     real = jnp.ones(spectrogram.shape[:-1], bool) if mask is None else jnp.asarray(mask)
     if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
         raise InputError(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.errors import InputError, unknown_name
-from serjax.fourier import at_least_float32
+from serjax.fourier import as_spectrogram, at_least_float32
 
 # Of the red, green and blue of ImageNet's training images, with which torchvision's networks were
 # trained.
@@ -50,18 +50,18 @@ def colorize(spectrogram: jax.Array | np.ndarray, name: str = "viridis") -> jax.
     """Turns values into colours.
 
     Args:
-        spectrogram: floating `[..., rows, columns]` in [0, 1]; what lies outside gets the colour of
+        spectrogram: floating `[..., frames, bins]` in [0, 1]; what lies outside gets the colour of
             the nearest end.
         name: One of `COLORMAPS`.
 
     Returns:
-        float32 `[..., rows, columns, 3]` in [0, 1], multiples of 1/255: the image that Matplotlib
+        float32 `[..., frames, bins, 3]` in [0, 1], multiples of 1/255: the image that Matplotlib
         saves. Its gradient is zero.
 
     Raises:
         InputError: Unknown name, or the spectrogram is not floating or has fewer than two axes.
     """
-    values = _as_spectrogram(spectrogram)
+    values = at_least_float32(as_spectrogram(spectrogram))
     table = jnp.asarray(colormap(name) / 255.0, jnp.float32)
     index = jnp.clip(jnp.floor(values * 256), 0, 255).astype(jnp.int32)
     return table[index]
@@ -71,7 +71,7 @@ def resize(spectrogram: jax.Array | np.ndarray, size: tuple[int, int]) -> jax.Ar
     """Resizes by linear interpolation, smoothed where it shrinks, as PyTorch with `antialias`.
 
     Args:
-        spectrogram: floating `[..., rows, columns]`.
+        spectrogram: floating `[..., frames, bins]`.
         size: Rows and columns of the result, at least 1.
 
     Returns:
@@ -82,8 +82,8 @@ def resize(spectrogram: jax.Array | np.ndarray, size: tuple[int, int]) -> jax.Ar
     """
     if min(size) < 1:
         raise InputError(f"size: expected at least 1 x 1, found {size[0]} x {size[1]}")
-    spectrogram = jnp.asarray(spectrogram)
-    values = _as_spectrogram(spectrogram)
+    spectrogram = as_spectrogram(spectrogram)
+    values = at_least_float32(spectrogram)
     resized = jax.image.resize(values, (*values.shape[:-2], *size), "linear", antialias=True)
     return resized.astype(spectrogram.dtype)
 
@@ -105,13 +105,3 @@ def imagenet_normalize(image: jax.Array | np.ndarray) -> jax.Array:
         raise InputError(f"image: expected three colours [..., 3], found shape {image.shape}")
     mean = jnp.asarray(IMAGENET_MEAN, image.dtype)
     return (image - mean) / jnp.asarray(IMAGENET_STD, image.dtype)
-
-
-def _as_spectrogram(spectrogram: jax.Array | np.ndarray) -> jax.Array:
-    spectrogram = jnp.asarray(spectrogram)
-    if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
-        raise InputError(
-            "spectrogram must be floating [..., rows, columns], "
-            f"found {spectrogram.dtype} of shape {spectrogram.shape}"
-        )
-    return at_least_float32(spectrogram)

@@ -16,7 +16,7 @@ from jax.scipy.ndimage import map_coordinates
 from serjax.augment.ranges import Range, check_range, uniform
 from serjax.augment.spectrogram import Fill, check_fill, fill_value
 from serjax.errors import InputError
-from serjax.fourier import as_spectrogram, at_least_float32
+from serjax.fourier import as_masked, at_least_float32
 
 Array = jax.Array | np.ndarray
 
@@ -47,7 +47,7 @@ def rotate(
         InputError: the range is not one, shapes do not match, or the fill is unknown.
     """
     check_range("degrees", degrees)
-    spectrogram, real = as_spectrogram(spectrogram, mask)
+    spectrogram, real = as_masked(spectrogram, mask)
     angle = jnp.deg2rad(uniform(key, spectrogram.shape[:-2], degrees))[..., None, None]
     frame, bin_ = _from_the_middle(real, spectrogram.shape[-1])
     offset = jnp.stack(
@@ -84,7 +84,7 @@ def scale(
         InputError: the range is not one, shapes do not match, or the fill is unknown.
     """
     check_range("factors", factors, above=0)
-    spectrogram, real = as_spectrogram(spectrogram, mask)
+    spectrogram, real = as_masked(spectrogram, mask)
     factor = uniform(key, spectrogram.shape[:-2], factors)[..., None, None]
     frame, bin_ = _from_the_middle(real, spectrogram.shape[-1])
     offset = jnp.stack([(1 / factor - 1) * frame, (1 / factor - 1) * bin_], axis=-3)
@@ -120,7 +120,7 @@ def elastic(
         Simard, Steinkraus & Platt, "Best practices for convolutional neural networks applied to
         visual document analysis" (ICDAR 2003).
     """
-    spectrogram, real = as_spectrogram(spectrogram, mask)
+    spectrogram, real = as_masked(spectrogram, mask)
     offset = elastic_displacement(
         key, spectrogram.shape, displacement=displacement, smoothness=smoothness
     )
@@ -186,7 +186,7 @@ def flip(
         raise InputError(f'axis: expected "time" or "frequency", found {axis!r}')
     if not 0 <= probability <= 1:
         raise InputError(f"probability: expected a value in [0, 1], found {probability}")
-    spectrogram, real = as_spectrogram(spectrogram, mask)
+    spectrogram, real = as_masked(spectrogram, mask)
     chosen = jax.random.bernoulli(key, probability, spectrogram.shape[:-2])[..., None]
     if axis == "frequency":
         flipped = spectrogram[..., ::-1]

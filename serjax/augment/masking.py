@@ -9,7 +9,7 @@ import numpy as np
 
 from serjax.augment.spectrogram import Fill, check_fill, fill_value
 from serjax.errors import InputError, unknown_name
-from serjax.fourier import as_spectrogram
+from serjax.fourier import as_masked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def spec_augment(
     References:
         Park et al., "SpecAugment" (Interspeech 2019); Padi et al. (ICMI 2021), section 3.4.
     """
-    spectrogram, real = as_spectrogram(spectrogram, mask)
+    spectrogram, real = as_masked(spectrogram, mask)
     check_fill(fill)
     masked = spec_augment_mask(key, real, spectrogram.shape[-1], policy)
     return jnp.where(masked, fill_value(spectrogram, real, fill), spectrogram)
