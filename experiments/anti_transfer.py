@@ -43,7 +43,7 @@ def _parser() -> Parser:
     add("--teacher-dir", help="folder of that corpus")
     add("--teacher-epochs", type=int, help="at most (as suits model and corpus)")
     arguments.add_corpus(parser)
-    arguments.add_training(parser)
+    arguments.add_training(parser, networks_alone=True)
     return parser
 
 

@@ -27,7 +27,7 @@ from typing import Any
 
 from rich.console import Console
 
-from serjax import training
+from serjax import classical, training
 from serjax.errors import InputError, unknown_name
 from serjax.training import arguments
 
@@ -41,7 +41,7 @@ def _parser(task: str | None) -> Parser:
     arguments.add_corpus(parser)
     # The speakers and words of the test part are those of the training part.
     arguments.add_split(parser, default="speaker" if task == "rhemo" else "random")
-    arguments.add_training(parser)
+    arguments.add_training(parser, networks_alone=True)
     if task != "rhemo":
         return parser
     parser.set_defaults(model="rhemo")
@@ -77,6 +77,10 @@ def _pretrain(given: argparse.Namespace) -> int:
     if given.target is not None:
         raise InputError(f"--target: expected without --task, found {given.target!r}")
     config = arguments.config_of(given, **arguments.split_of(given))
+    if config.model in classical.names():
+        raise InputError(
+            f"model: expected a network, for it keeps weights to start from, found {config.model!r}"
+        )
 
     def run(command: list[str]) -> None:
         where: dict[str, Any] = {

@@ -203,6 +203,7 @@ def test_a_freezing_step_is_a_number(train):
     [
         (["--task", "speakers"], "unknown task 'speakers': did you mean 'speaker'"),
         (["--task", "word", "--target", "text"], "--target: expected without --task"),
+        (["--task", "word", "--model", "svm"], "--model: expected a network, for it keeps weights"),
         ([], "--task"),
         (["--task", "rhemo", "--dimensions", "low"], "unknown dimensions 'low'"),
         (["--task", "rhemo", "--epochs", "3"], "--epochs: expected none of the whole pretraining"),

@@ -150,6 +150,7 @@ def test_validation_chooses_the_layer_and_test_is_reported(rows, tmp_path):
         ({"methods": ["single-x"]}, "unknown method 'single-x'.*single-s"),
         ({"layers": [0]}, "layers: expected numbers from 1 on, found 0"),
         ({"models": ["dscn"]}, "unknown model 'dscn'"),
+        ({"models": ["dscnn", "svm"]}, "model: expected networks, which have layers, found 'svm'"),
         ({"splits": ["speakers"]}, "unknown split 'speakers'"),
     ],
 )

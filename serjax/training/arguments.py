@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from serjax import augment, data, image, losses
+from serjax import augment, classical, data, image, losses
 from serjax.command import key_value
 from serjax.cpu import use_threaded_convolutions
 from serjax.errors import InputError
@@ -50,13 +50,14 @@ def add_corpus(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_training(parser: argparse.ArgumentParser) -> None:
+def add_training(parser: argparse.ArgumentParser, *, networks_alone: bool = False) -> None:
     """Adds the flags of model and training, and --out, --resume, --skip-bad-files."""
     add = parser.add_argument_group("model").add_argument
+    others = "" if networks_alone else f"; or {', '.join(classical.names())}"
     add(
         "--model",
         default=_DEFAULTS.model,
-        help="see `python -m serjax.models`; or knn, lda, rda, svm (%(default)s)",
+        help=f"see `python -m serjax.models`{others} (%(default)s)",
     )
     add(
         "--model-option",

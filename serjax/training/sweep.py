@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from serjax import report
+from serjax import classical, report
 from serjax.errors import InputError, unknown_name
 from serjax.training.anti_transfer import layers_of
 from serjax.training.config import AntiTransfer, RunConfig, build_front_end, for_models
@@ -62,6 +62,9 @@ class Sweep:
         for layer in self.layers or ():
             if layer < 1:
                 raise InputError(f"layers: expected numbers from 1 on, found {layer}")
+        for model in self.models:
+            if model in classical.names():
+                raise InputError(f"model: expected networks, which have layers, found {model!r}")
         for student in self._students():
             student.check()
         if self._unlearns():
