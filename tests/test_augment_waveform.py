@@ -93,6 +93,15 @@ def test_no_noise_is_added_to_nothing(key):
     assert not np.asarray(add_noise(key, noise(1, 50), np.array([0]))).any()
 
 
+def test_noise_for_some_leaves_the_others_as_they_are(key):
+    waveform = np.broadcast_to(noise(SAMPLES), (2000, SAMPLES))
+    result = np.asarray(add_noise(key, waveform, probability=0.3))
+    changed = (result != waveform).any(axis=1)
+    assert scipy.stats.binomtest(int(changed.sum()), 2000, 0.3).pvalue > 1e-4
+    np.testing.assert_array_equal(result[changed], np.asarray(add_noise(key, waveform))[changed])
+    np.testing.assert_array_equal(add_noise(key, waveform, probability=0.0), waveform)
+
+
 # --- Gain, shift, speed --------------------------------------------------------------------------
 
 
@@ -161,6 +170,7 @@ def test_speeds_are_uniform(key):
     [
         (lambda k, x: add_noise(k, x, snr_db=(3.0, 1.0)), "snr_db: .* low <= high, found 3.0, 1.0"),
         (lambda k, x: add_noise(k, x, snr_db=(0.0, np.inf)), "snr_db: expected two numbers"),
+        (lambda k, x: add_noise(k, x, probability=-0.1), r"in \[0, 1\], found -0.1"),
         (lambda k, x: gain(k, x, gain_db=(np.nan, 1.0)), "gain_db: expected two numbers"),
         (lambda k, x: shift(k, x, largest_samples=-1), "at least 0, found -1"),
         (lambda k, x: change_speed(k, x, factors=(0.0, 1.0)), "factors: .* 0 < low <= high, found"),

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
 
-from serjax.augment.ranges import Range, check_range, uniform
+from serjax.augment.ranges import Range, check_range, chosen, uniform
 from serjax.augment.spectrogram import Fill, check_fill, fill_value
 from serjax.errors import InputError
 from serjax.fourier import as_masked, at_least_float32
@@ -184,10 +184,8 @@ def flip(
     """
     if axis not in ("time", "frequency"):
         raise InputError(f'axis: expected "time" or "frequency", found {axis!r}')
-    if not 0 <= probability <= 1:
-        raise InputError(f"probability: expected a value in [0, 1], found {probability}")
     spectrogram, real = as_masked(spectrogram, mask)
-    chosen = jax.random.bernoulli(key, probability, spectrogram.shape[:-2])[..., None]
+    some = chosen(key, spectrogram.shape[:-2], probability)[..., None]
     if axis == "frequency":
         flipped = spectrogram[..., ::-1]
     else:
@@ -197,7 +195,7 @@ def flip(
         mirrored = jnp.clip(real.sum(axis=-1, keepdims=True, dtype=jnp.int32) - 1 - order, 0)
         source = jnp.take_along_axis(places, mirrored, axis=-1)
         flipped = jnp.take_along_axis(spectrogram, source[..., None], axis=-2)
-    return jnp.where((chosen & real)[..., None], flipped, spectrogram)
+    return jnp.where((some & real)[..., None], flipped, spectrogram)
 
 
 def _from_the_middle(real: jax.Array, bins: int) -> tuple[jax.Array, jax.Array]:

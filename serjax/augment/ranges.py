@@ -1,4 +1,4 @@
-"""Numbers drawn uniformly from a range, one for each example."""
+"""What is drawn for each example: a number of a range, or whether it is changed at all."""
 
 import math
 
@@ -21,3 +21,10 @@ def check_range(name: str, values: Range, *, above: float = -math.inf) -> None:
 def uniform(key: jax.Array, shape: tuple[int, ...], values: Range) -> jax.Array:
     """float32 between both values; exactly the value where they are equal."""
     return jax.random.uniform(key, shape, jnp.float32, *values)
+
+
+def chosen(key: jax.Array, shape: tuple[int, ...], probability: float) -> jax.Array:
+    """bool: whether each example is changed, or InputError where that is no probability."""
+    if not 0 <= probability <= 1:
+        raise InputError(f"probability: expected a value in [0, 1], found {probability}")
+    return jax.random.bernoulli(key, probability, shape)

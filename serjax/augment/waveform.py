@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from serjax.augment.ranges import Range, check_range, uniform
+from serjax.augment.ranges import Range, check_range, chosen, uniform
 from serjax.errors import InputError
 from serjax.fourier import as_utterances, as_waveform
 
@@ -12,7 +12,12 @@ Array = jax.Array | np.ndarray
 
 
 def add_noise(
-    key: jax.Array, waveform: Array, lengths: Array | None = None, *, snr_db: Range = (10.0, 30.0)
+    key: jax.Array,
+    waveform: Array,
+    lengths: Array | None = None,
+    *,
+    snr_db: Range = (10.0, 30.0),
+    probability: float = 1.0,
 ) -> jax.Array:
     """Adds white Gaussian noise at a random ratio of the utterance's power to the noise's.
 
@@ -22,18 +27,20 @@ def add_noise(
         lengths: integer `[...]`, samples of each utterance of a padded batch; all when None.
         snr_db: lowest and highest ratio in decibels, drawn uniformly. Both powers are means over
             the real samples as they are drawn, so the ratio is met and not only expected.
+        probability: share of the examples that get noise, in [0, 1].
 
     Returns:
         Array of the same shape, float32 at least, zero past the end. Nothing is added to an
         utterance without any sound. Values may leave [-1, 1].
 
     Raises:
-        InputError: the range is not one, or as `serjax.features.stft`.
+        InputError: the range is not one, the probability is none, or as `serjax.features.stft`.
     """
     check_range("snr_db", snr_db)
     waveform, lengths = as_utterances(waveform, lengths)
-    noise_key, ratio_key = jax.random.split(key)
+    noise_key, ratio_key, choice_key = jax.random.split(key, 3)
     real = jnp.arange(waveform.shape[-1], dtype=jnp.int32) < lengths[..., None]
+    real &= chosen(choice_key, lengths.shape, probability)[..., None]
     noise = jnp.where(real, jax.random.normal(noise_key, waveform.shape, waveform.dtype), 0)
     ratio = 10 ** (uniform(ratio_key, lengths.shape, snr_db).astype(waveform.dtype) / 10)
     signal_energy, noise_energy = (jnp.sum(x**2, axis=-1) for x in (waveform, noise))
