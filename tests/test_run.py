@@ -62,14 +62,16 @@ def wait_for(process, condition, seconds=120):
 
 
 def saved(folder):
-    return list((folder / "checkpoints" / "last").glob("[0-9]*"))
+    """Steps of the checkpoints that are whole; one that is being written has a longer name."""
+    names = (path.name for path in (folder / "checkpoints" / "last").glob("*"))
+    return [int(name) for name in names if name.isdigit()]
 
 
 MOMENTS = {
     "before anything is written": lambda folder: True,
     "while compiling": lambda folder: (folder / "config.json").exists(),
     "after the first checkpoint": lambda folder: bool(saved(folder)),
-    "later": lambda folder: any(int(step.name) > 20 for step in saved(folder)),
+    "later": lambda folder: any(step > 20 for step in saved(folder)),
     "in the report": lambda folder: (folder / "history.csv").exists(),
 }
 CI_MOMENTS = ("after the first checkpoint", "in the report")
