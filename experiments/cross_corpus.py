@@ -41,7 +41,7 @@ def _parser() -> Parser:
         default="speaker",
         help="random, session or speaker (%(default)s): what training and validation don't share",
     )
-    add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
+    arguments.add_repetitions(parser)
     arguments.add_training(parser)
     return parser
 
@@ -61,6 +61,7 @@ def _run(given: argparse.Namespace) -> int:
         lambda command: training.cross_corpus(
             config,
             seeds=given.seeds,
+            members=given.members,
             out=given.out,
             resume=given.resume,
             console=Console(),

@@ -6,9 +6,10 @@
     python experiments/cross_validate.py --model knn,lda,svm,dscnn --protocol random,speaker ...
     python experiments/cross_validate.py ... --out DIR --resume
 
-Each fold is an ordinary run in its own folder; table.md, folds.csv, summary.json and report.html
-beside them sum up. Of several models or protocols each has such a folder, and table.md has a row
-for each. Finished folds are not run again by --resume.
+Each fold is an ordinary run in its own folder, or --members of them that answer together;
+table.md, folds.csv, summary.json and report.html beside them sum up. Of several models or protocols
+each has such a folder, and table.md has a row for each. Finished folds are not run again by
+--resume.
 """
 
 from serjax.command import Parser, keep_memory, run_command
@@ -35,7 +36,7 @@ def _parser() -> Parser:
     arguments.add_corpus(parser)
     add("--protocol", default="speaker", help=f"{', '.join(splits.protocols())} (%(default)s)")
     add("--folds", type=int, help="how many, where the protocol leaves a choice (5)")
-    add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
+    arguments.add_repetitions(parser)
     add(
         "--together",
         default="auto",
@@ -70,6 +71,7 @@ def _run(given: argparse.Namespace) -> int:
             each,
             folds=given.folds,
             seeds=given.seeds,
+            members=given.members,
             out=out,
             resume=given.resume,
             console=console,

@@ -84,7 +84,7 @@ class TestEnsembles:
 
     def test_members_share_a_division_and_answer_together(self, ran, tmp_path):
         config = training.RunConfig(
-            model="knn", dataset_options={"speakers": 6, "words": 1}, split="random", seed=3
+            model="dscnn", dataset_options={"speakers": 6, "words": 1}, split="random", seed=3
         )
         folder = training.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
         members = {Path(name).relative_to(folder).as_posix(): c for name, c in ran.items()}
@@ -201,6 +201,8 @@ class TestCrossValidation:
             (("--folds", "7"), "a speaker split needs 7 speakers"),
             (("--protocol", "leave_one_speaker_out", "--folds", "3"), "folds: expected none with"),
             (("--seeds", "0"), "seeds: expected at least 1, found 0"),
+            (("--members", "0"), "members: expected at least 1, found 0"),
+            (("--members", "3"), "members: expected 1 with lda, which chance does not change"),
             (("--epochs", "3"), "--epochs: expected none with lda, found 3"),
             (("--model", "ldaa"), "did you mean 'lda'?"),
         ],

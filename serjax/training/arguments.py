@@ -50,6 +50,18 @@ def add_corpus(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_repetitions(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of how often a series trains: --seeds, --members."""
+    add = parser.add_argument
+    add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
+    add(
+        "--members",
+        type=int,
+        default=1,
+        help="networks whose mean probabilities answer together in each run (%(default)s)",
+    )
+
+
 def add_training(parser: argparse.ArgumentParser, *, networks_alone: bool = False) -> None:
     """Adds the flags of model and training, and --out, --resume, --skip-bad-files."""
     add = parser.add_argument_group("model").add_argument

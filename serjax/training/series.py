@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from serjax import report
+from serjax import classical, report
 from serjax.data import splits
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
@@ -145,6 +145,9 @@ def _members(name: str, config: RunConfig, count: int) -> dict[str, RunConfig]:
         raise InputError(f"members: expected at least 1, found {count}")
     if count == 1:
         return {name: config}
+    if config.model in classical.names():
+        alike = f"{config.model}, which chance does not change"
+        raise InputError(f"members: expected 1 with {alike}, found {count}")
     return {
         f"{name}/member-{number}": dataclasses.replace(
             config, seed=config.seed + number - 1, split_seed=config.dividing_seed
