@@ -1,5 +1,6 @@
 """Dealing utterances to parts or folds: class by class, or speaker by speaker."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -8,8 +9,10 @@ from serjax.data.corpus import Corpus
 from serjax.data.splits.parts import SplitError, column, groups
 
 # Enough to come close to the requested proportions, few enough that another seed finds another
-# split: EMO-DB's ten speakers divide 6:2:2 in only 1,260 ways.
-_TRIALS = 100
+# split: EMO-DB's ten speakers divide 6:2:2 in only 1,260 ways, and 3:1 in about 80, of which a
+# hundred trials would find the same best one with most seeds.
+_MOST_TRIALS = 100
+_WAYS_OF_A_TRIAL = 12
 
 
 def deal_classes(
@@ -62,7 +65,7 @@ def deal_apart(
 ) -> np.ndarray:
     """Returns each utterance's part, int [utterances], no value of a column in two parts.
 
-    The best of 100 random divisions by `_imbalance`.
+    The best of as many random divisions, by `_imbalance`, as `_enough` are.
 
     Args:
         corpus: What is divided.
@@ -90,13 +93,18 @@ def deal_apart(
     labels, label_ids = np.unique(classes, return_inverse=True)
     table = np.zeros((count, len(labels)))
     np.add.at(table, (tied, label_ids), 1)
-    best, best_score = None, np.inf
-    for _ in range(_TRIALS):
+    best, best_score, left = None, np.inf, _enough(count, shares)
+    for _ in range(_MOST_TRIALS):
         candidate = _cut(table.sum(axis=1), shares, rng)
         counts = np.stack([table[candidate == part].sum(axis=0) for part in range(needed)])
-        score = _imbalance(counts, shares) if np.all(trained(counts)) else np.inf
+        if not np.all(trained(counts)):
+            continue
+        score = _imbalance(counts, shares)
         if score < best_score:
             best, best_score = candidate, score
+        left -= 1
+        if not left:
+            break
     if best is None:
         rarest = labels[np.argmin((table > 0).sum(axis=0))]
         raise SplitError(
@@ -104,6 +112,14 @@ def deal_apart(
             f"too few {what}s have {str(rarest)!r}; a random split would work"
         )
     return best[tied]
+
+
+def _enough(count: int, shares: np.ndarray) -> int:
+    """Divisions of so many groups to choose from, at least 1."""
+    # Of shares that are no whole numbers of groups, the gamma function is between its neighbours.
+    sizes = [math.lgamma(share * count + 1) for share in shares]
+    ways = math.exp(min(math.lgamma(count + 1) - sum(sizes), 20.0))
+    return max(min(round(ways / _WAYS_OF_A_TRIAL), _MOST_TRIALS), 1)
 
 
 def _quotas(total: int, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
