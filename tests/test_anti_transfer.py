@@ -265,3 +265,16 @@ def test_teachers_of_another_network_are_refused(speakers, tmp_path):
     )
     with pytest.raises(InputError, match=r"conv2 of the shape \(64, 64, 12\) .*\(64, 64, 8\)"):
         training.run(wider, out=tmp_path / "run")
+
+
+def test_a_teacher_hears_what_its_student_does(speakers, tmp_path):
+    config = dataclasses.replace(CONFIG, model="vgg16", image_size=(32, 32))
+    teacher = training.run(
+        dataclasses.replace(config, target="speaker", split="random"), out=tmp_path / "teacher"
+    )
+    term = training.AntiTransfer(str(teacher))
+    folder = training.run(dataclasses.replace(config, anti_transfer=(term,)), out=tmp_path / "run")
+    assert report.read_history(folder / "history.csv")[0]["train_anti_transfer"] > 0
+    other = training.AntiTransfer(str(speakers["vgg16"]))
+    with pytest.raises(InputError, match=r"hears what vgg16 does: image_size \[32, 32\] not None"):
+        training.run(dataclasses.replace(config, anti_transfer=(other,)), out=tmp_path / "other")

@@ -1,6 +1,7 @@
 """Frozen networks for anti-transfer: their runs, and what their layers need."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ def load_teachers(
         folder = Path(spec.teacher)
         run = load_best(folder, name, dtype=dtype)
         heard = report.read_config(folder / "config.json")["front_end"]
-        wanted = dataclasses.asdict(front_end)
+        # As the file has it, whose pairs are lists.
+        wanted = json.loads(json.dumps(dataclasses.asdict(front_end)))
         differ = [key for key in wanted if wanted[key] != heard.get(key)]
         if differ:
             values = ", ".join(f"{key} {wanted[key]!r} not {heard.get(key)!r}" for key in differ)
