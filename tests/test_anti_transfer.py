@@ -11,6 +11,7 @@ import optax
 import pytest
 from networks import random_variables
 from rich.console import Console
+from test_paper_tables import run_folder
 
 from serjax import losses, models, report, training
 from serjax.data import batches
@@ -18,7 +19,7 @@ from serjax.errors import InputError
 from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.config import abstract_variables, build_model, input_shape
 from serjax.training.state import state_of
-from serjax.training.teacher import load_teachers
+from serjax.training.teacher import UNTRAINED, knows_nothing, load_teachers
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -267,6 +268,16 @@ def test_teachers_of_another_network_are_refused(speakers, tmp_path):
         training.run(wider, out=tmp_path / "run")
 
 
+@pytest.mark.parametrize(("right", "told"), [(5, True), (7, True), (10, False)])
+def test_a_teacher_that_learnt_nothing_is_told_of(right, told, tmp_path):
+    run_folder(tmp_path / "teacher", right, (1.0,))
+    note = knows_nothing(str(tmp_path / "teacher"))
+    assert (note is not None) is told
+    if note is not None:
+        assert f"its 2 classes no better than chance, 50.0 %: its UA is {10 * right}.0 %" in note
+    assert knows_nothing(UNTRAINED) is None
+
+
 def test_a_teacher_hears_what_its_student_does(speakers, tmp_path):
     config = dataclasses.replace(CONFIG, model="vgg16", image_size=(32, 32))
     teacher = training.run(
@@ -275,6 +286,9 @@ def test_a_teacher_hears_what_its_student_does(speakers, tmp_path):
     term = training.AntiTransfer(str(teacher))
     folder = training.run(dataclasses.replace(config, anti_transfer=(term,)), out=tmp_path / "run")
     assert report.read_history(folder / "history.csv")[0]["train_anti_transfer"] > 0
+    # Of one epoch, it knows little, which the run and its page say.
+    notes = json.loads((folder / "config.json").read_text())["notes"]
+    assert notes == [knows_nothing(str(teacher))]
     other = training.AntiTransfer(str(speakers["vgg16"]))
     with pytest.raises(InputError, match=r"hears what vgg16 does: image_size \[32, 32\] not None"):
         training.run(dataclasses.replace(config, anti_transfer=(other,)), out=tmp_path / "other")

@@ -19,6 +19,7 @@ from serjax.training.folder import open_folder
 from serjax.training.loop import LoopState
 from serjax.training.optimizers import rate_after
 from serjax.training.task import Task
+from serjax.training.teacher import knows_nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,8 @@ def open_network_run(job: Job, parameters: int) -> Path:
                 f"the pretrained embedding has heard speakers of {ENCODER_CORPUS}, so that figures "
                 "on it may be too high; --embedding random has heard none"
             )
+    notes = (knows_nothing(term.teacher) for term in config.anti_transfer)
+    about["notes"] += [note for note in notes if note is not None]
     return open_run(job, about, fixed, size)
 
 

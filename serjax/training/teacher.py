@@ -116,3 +116,24 @@ def load_teachers(
             raise InputError(f"{folder}: expected a teacher that hears what {name} does: {values}")
         teachers.append((run.model, run.variables))
     return teachers
+
+
+def knows_nothing(teacher: str) -> str | None:
+    """What is to be said of a teacher that its own test does not tell from chance; else None.
+
+    To differ from such a network is what the control does, whose teacher is `UNTRAINED`.
+
+    Raises:
+        InputError: No finished run.
+    """
+    if teacher == UNTRAINED:
+        return None
+    metrics = report.read_metrics(Path(teacher) / "metrics.json")
+    ua, classes = metrics["test"]["ua"], len(metrics["classes"])
+    if ua["low"] > 1 / classes:
+        return None
+    value, low, high = (f"{100 * ua[key]:.1f}" for key in ("value", "low", "high"))
+    return (
+        f"{teacher} tells its {classes} classes no better than chance, {100 / classes:.1f} %: its "
+        f"UA is {value} % ({low} to {high}), and there is nothing in it to unlearn"
+    )
