@@ -215,8 +215,9 @@ GUIZZO_REAL = dataclasses.replace(GUIZZO_QUATERNION, normalization="standard")
 
 # Deepika & Kuchibhotla 2025 give 128 x 128 spectrograms of whole files and no analysis settings;
 # here 4 s make 126 frames of 64 ms every 32 ms, and the 128 bins are mel bands. They compare "raw"
-# spectrograms with "clean" ones, without silence, which they recognize better; these are raw: on
-# EMO-DB removing silence did not help (UA 68.6 against 75.1 %, one split by speaker).
+# spectrograms with "clean" ones, without silence, which they recognize better; these are raw:
+# removing silence costs 6 points of UA within RAVDESS, and pays from one corpus to another alone
+# (docs/results.md).
 DEEPIKA = FrontEnd(
     spectrogram="log_mel",
     bins=128,
