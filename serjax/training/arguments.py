@@ -58,7 +58,7 @@ def add_repetitions(parser: argparse.ArgumentParser) -> None:
         "--members",
         type=int,
         default=1,
-        help="networks whose mean probabilities answer together in each run (%(default)s)",
+        help="networks whose mean probabilities answer in each run; one if classical (%(default)s)",
     )
 
 

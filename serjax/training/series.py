@@ -41,7 +41,8 @@ def cross_validate(
         folds: How many; None: 5, or as many as the protocol has. Given only where it has a choice.
         seeds: Repetitions: `config.seed` and those after it, each with another division.
         members: Networks of an ensemble that each run is, `config.seed` and those after it on the
-            same division, see `serjax.report.write_ensemble`; 1: no ensemble.
+            same division, see `serjax.report.write_ensemble`; 1: no ensemble. Of a classical model
+            there is one.
         out: Folder of the results; None: the first free name below `runs/`.
         resume: Go on with what is in the folder; finished folds stay as they are.
         console: Where to tell of it; None: standard output.
@@ -99,7 +100,8 @@ def cross_corpus(
             don't share.
         seeds: Repetitions: `config.seed` and those after it, each with another division.
         members: Networks of an ensemble that each run is, `config.seed` and those after it on the
-            same division, see `serjax.report.write_ensemble`; 1: no ensemble.
+            same division, see `serjax.report.write_ensemble`; 1: no ensemble. Of a classical model
+            there is one.
         out: Folder of the results; None: the first free name below `runs/`.
         resume: Go on with what is in the folder; finished runs stay as they are.
         console: Where to tell of it; None: standard output.
@@ -143,11 +145,8 @@ def _members(name: str, config: RunConfig, count: int) -> dict[str, RunConfig]:
     """The runs that a run consists of: itself, or the members of an ensemble."""
     if count < 1:
         raise InputError(f"members: expected at least 1, found {count}")
-    if count == 1:
+    if count == 1 or config.model in classical.names():  # chance does not change these
         return {name: config}
-    if config.model in classical.names():
-        alike = f"{config.model}, which chance does not change"
-        raise InputError(f"members: expected 1 with {alike}, found {count}")
     return {
         f"{name}/member-{number}": dataclasses.replace(
             config, seed=config.seed + number - 1, split_seed=config.dividing_seed
