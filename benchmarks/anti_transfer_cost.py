@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from measure import (
+
+from benchmarks.measure import (
     Program,
     comparison,
     compile_traced,
@@ -27,12 +28,11 @@ from measure import (
     summary,
     time_together,
 )
-from settings import Cases, Figure, Settings
-
+from benchmarks.settings import Cases, Figure, Settings
 from serjax import models, training
+from serjax.anti_transfer.loss import OF_TEACHERS, AntiTransferLoss, References
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.anti_transfer import OF_TEACHERS, AntiTransferLoss, References
 from serjax.training.config import abstract_variables, input_shape
 
 TITLE = "A training step with anti-transfer"

@@ -15,10 +15,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from measure import Program
 
-from serjax.pretrained.convert import convert
-from serjax.pretrained.families import FAMILIES
+from benchmarks.measure import Program
+from serjax.models.pretrained.convert import convert
+from serjax.models.pretrained.families import FAMILIES
 
 TORCHVISION = {
     "vgg16": "vgg16",

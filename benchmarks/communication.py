@@ -19,10 +19,10 @@ import numpy as np
 import optax
 
 from serjax import models
-from serjax.command import Parser, run_command
+from serjax.cli.parser import Parser, run_command
 from serjax.data.batches import Examples
 from serjax.training.config import abstract_variables
-from serjax.training.parallel import Division
+from serjax.training.devices.batch_sharding import Division
 from serjax.training.state import parameter_count, state_of
 from serjax.training.step import make_train_step
 

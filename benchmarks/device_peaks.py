@@ -9,7 +9,8 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from measure import compile_program, time_together
+
+from benchmarks.measure import compile_program, time_together
 
 _CALLS = 10
 # Large enough to fill the device, and more than caches hold.

@@ -9,14 +9,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import ceilings
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
-from measure import Program, comparison, compile_program, renewed, summary, time_together
-from settings import Cases, Figure, Rows, Settings
 
+from benchmarks import baselines, device_peaks
+from benchmarks.measure import Program, comparison, compile_program, renewed, summary, time_together
+from benchmarks.settings import Cases, Figure, Rows, Settings
 from serjax import augment, features
 from serjax.errors import InputError
 
@@ -53,7 +52,7 @@ def _functions() -> dict[str, Function]:
 
 def _librosa(feature: str, waveforms: np.ndarray) -> Peer:
     """librosa, which takes a batch at once."""
-    librosa = peers.module("librosa", "librosa")
+    librosa = baselines.module("librosa", "librosa")
     options: dict[str, Any] = {"n_fft": 400, "hop_length": 160, "win_length": 400}
     if feature == "STFT":
         return waveforms, lambda: np.swapaxes(librosa.stft(waveforms, **options), -1, -2)
@@ -69,7 +68,7 @@ def _librosa(feature: str, waveforms: np.ndarray) -> Peer:
 
 def _torch(feature: str, waveforms: np.ndarray) -> Peer:
     """PyTorch's own Fourier transform and matrix products, by librosa's definitions."""
-    torch = peers.torch()
+    torch = baselines.torch()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x = torch.from_numpy(waveforms).to(device)
     window = torch.hann_window(400, device=device)
@@ -96,7 +95,7 @@ def _torch(feature: str, waveforms: np.ndarray) -> Peer:
 
 def _torchaudio(feature: str, waveforms: np.ndarray) -> Peer:
     """Transforms of torchaudio with librosa's conventions."""
-    torch, torchaudio = peers.torch(), peers.module("torchaudio", "torchaudio")
+    torch, torchaudio = baselines.torch(), baselines.module("torchaudio", "torchaudio")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x = torch.from_numpy(waveforms).to(device)
     options = {"n_fft": 400, "hop_length": 160, "pad_mode": "constant"}
@@ -121,7 +120,7 @@ _PEERS = {"librosa": _librosa, "PyTorch": _torch, "torchaudio": _torchaudio}
 def _peers(feature: str, waveforms: np.ndarray, expected: Any) -> dict[str, Program]:
     found: dict[str, Program] = {}
     for name, make in _PEERS.items():
-        with peers.skipped():
+        with baselines.skipped():
             x, call = make(feature, waveforms.copy())
             result = call()
             result = result if isinstance(result, np.ndarray) else result.cpu().numpy()
@@ -131,8 +130,8 @@ def _peers(feature: str, waveforms: np.ndarray, expected: Any) -> dict[str, Prog
                     np.stack([result.real, result.imag]),
                     np.stack([ours.real, ours.imag]),
                 )
-            peers.check_same(f"{name}, {feature}", result, ours, 1e-3)
-            found[name] = _on_host(x, call) if name == "librosa" else peers.program(call, x)
+            baselines.check_same(f"{name}, {feature}", result, ours, 1e-3)
+            found[name] = _on_host(x, call) if name == "librosa" else baselines.program(call, x)
     return found
 
 
@@ -151,7 +150,7 @@ def _measured(settings: Settings, feature: str, batch: int) -> Rows:
     x = jnp.asarray(waveforms)
     if feature == "SpecAugment":
         x = jax.jit(functions["log-mel"])(x)
-    bandwidth = ceilings.measured().copy
+    bandwidth = device_peaks.measured().copy
     programs = {"serjax": renewed(compile_program(functions[feature], x))}
     result = programs["serjax"].call(x)
     moved = x.nbytes + result.nbytes

@@ -2,7 +2,7 @@
 
 A step is the whole one of a run: spectrograms, network, loss, gradients and Adam, and the host
 hears of it. "one" is a step of one run, "separate" the five one after the other, "vmap" and "scan"
-the engines of `serjax.training.together`, on as many devices as there are. What matters is the time
+the engines of `serjax.protocols.batched_runs`, on as many devices as there are. What matters is the time
 of "separate", and on a GPU that of one run, which leaves most of it idle. "dscnn 32, 20" is the
 DSCNN on images of 32 rows and columns, 20 in a batch; "dense" is two dense layers.
 """
@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from measure import (
+
+from benchmarks.measure import (
     Program,
     comparison,
     compile_traced,
@@ -26,15 +27,14 @@ from measure import (
     summary,
     time_together,
 )
-from settings import Cases, Figure, Settings
-
+from benchmarks.settings import Cases, Figure, Settings
 from serjax import models, training
 from serjax.data import batches
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
+from serjax.protocols.batched_runs import ENGINES, Together
 from serjax.training.config import input_shape
 from serjax.training.state import TrainState
 from serjax.training.step import TrainStep
-from serjax.training.together import ENGINES, Together
 
 TITLE = "Five folds in one program"
 COLUMNS = {

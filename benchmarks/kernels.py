@@ -18,13 +18,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import ceilings
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peers
 from jax import lax
-from measure import (
+
+from benchmarks import baselines, device_peaks
+from benchmarks.measure import (
     Program,
     comparison,
     compile_program,
@@ -34,8 +34,7 @@ from measure import (
     summary,
     time_together,
 )
-from settings import Cases, Figure, Settings
-
+from benchmarks.settings import Cases, Figure, Settings
 from serjax import quaternion
 from serjax.quaternion.initializers import polar_initializer
 
@@ -126,7 +125,7 @@ def _error(found: jax.Array, exact: np.ndarray) -> float:
 
 def _torch_layer(layer: str) -> Callable[..., Any]:
     """The block form in PyTorch: `(x, kernel) -> y`, channels second, kernel as ours."""
-    torch = peers.torch()
+    torch = baselines.torch()
 
     def block_matrix(kernel: Any) -> Any:
         r, i, j, k = kernel
@@ -154,7 +153,7 @@ def _torch_block(layer: str, ours: Program, dtype: str) -> Program:
     Raises:
         PeerError: PyTorch is missing, cannot compile it, or computes something else.
     """
-    torch = peers.torch()
+    torch = baselines.torch()
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def tensor(array: jax.Array, image: bool) -> Any:
@@ -167,21 +166,21 @@ def _torch_block(layer: str, ours: Program, dtype: str) -> Program:
     )
     x.requires_grad_()
     kernel.requires_grad_()
-    forward = peers.compiled(_torch_layer(layer))
+    forward = baselines.compiled(_torch_layer(layer))
 
     def call() -> Any:
         y = forward(x, kernel)
         return y, torch.autograd.grad(y, (x, kernel), cotangent)
 
-    with peers.refused(f"PyTorch, {layer}"):
+    with baselines.refused(f"PyTorch, {layer}"):
         y, gradients = call()
     expected, expected_gradients = ours.call(*ours.arguments)
     tolerance = 1e-4 if dtype == "float32" else 0.05
     for found, exact in zip((y, *gradients), (expected, *expected_gradients), strict=True):
         found = found.movedim(1, -1) if image and found.ndim == 4 else found
         found = found.detach().float().cpu().numpy()
-        peers.check_same(f"PyTorch, {layer}", found, exact, tolerance)
-    return peers.program(call, x, kernel, cotangent)
+        baselines.check_same(f"PyTorch, {layer}", found, exact, tolerance)
+    return baselines.program(call, x, kernel, cotangent)
 
 
 def _measured(
@@ -193,7 +192,7 @@ def _measured(
     function: Function,
 ) -> list[dict[str, Any]]:
     """A row for each form."""
-    rng, peak = np.random.default_rng(0), ceilings.measured().flops(settings.dtype)
+    rng, peak = np.random.default_rng(0), device_peaks.measured().flops(settings.dtype)
     *window, inputs, outputs = kernel_shape
     x = jnp.asarray(rng.normal(size=x_shape), settings.dtype)
     shape = (4, *window, inputs // 4, outputs // 4)
@@ -214,7 +213,7 @@ def _measured(
         for name, one in functions.items()
     }
     if settings.peers:
-        with peers.skipped():
+        with baselines.skipped():
             programs["PyTorch, block"] = _torch_block(layer, programs["block"], settings.dtype)
     seconds = time_together(programs, settings.rounds)
     exact = _exact(function, x, kernel)

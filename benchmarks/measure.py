@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from operations import operations_of
 from scipy import stats
 
-from serjax.training import memory
+from benchmarks.operations import operations_of
+from serjax.training.devices import memory
 from serjax.training.state import TrainState, state_of
 
 _Key = TypeVar("_Key")

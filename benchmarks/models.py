@@ -12,13 +12,13 @@ import dataclasses
 import functools
 from typing import Any
 
-import ceilings
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import peers
-from measure import (
+
+from benchmarks import baselines, device_peaks
+from benchmarks.measure import (
     Program,
     comparison,
     compile_program,
@@ -30,8 +30,7 @@ from measure import (
     summary,
     time_together,
 )
-from settings import Cases, Figure, Rows, Settings
-
+from benchmarks.settings import Cases, Figure, Rows, Settings
 from serjax import models
 from serjax.errors import InputError, unknown_name
 from serjax.training.state import TrainState, parameter_count
@@ -147,7 +146,7 @@ def _best(seconds: dict[tuple[str, int], np.ndarray], form: str) -> tuple[int, n
 
 
 def _measured(settings: Settings, architecture: str, names: tuple[str, ...]) -> Rows:
-    peak = ceilings.measured().flops(settings.dtype)
+    peak = device_peaks.measured().flops(settings.dtype)
     batches, training = _sizes(architecture, settings.quick)
     networks = {name: Network(name, settings.dtype) for name in names}
     steps = made_together(
@@ -162,7 +161,7 @@ def _measured(settings: Settings, architecture: str, names: tuple[str, ...]) -> 
     )
     for name, network in networks.items():
         if settings.peers and name == architecture:
-            for form, peer in peers.networks(name, network, settings.dtype).items():
+            for form, peer in baselines.networks(name, network, settings.dtype).items():
                 inference |= {(form, batch): peer.inference(batch) for batch in batches}
                 steps[form] = peer.training(training)
     waited = time_together(

@@ -6,14 +6,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import goals
-import tables
-from ceilings import Ceilings
-from settings import Drawing, Rows
-
+from benchmarks import tables, targets
+from benchmarks.device_peaks import Ceilings
+from benchmarks.settings import Drawing, Rows
 from serjax.files import write_bytes_atomic, write_text_atomic
-from serjax.report import html
-from serjax.report.drawing import png
+from serjax.report.page import html
+from serjax.report.plots.drawing import png
 
 Found = Mapping[str, tuple[ModuleType, Mapping[str, Any]]]
 
@@ -66,7 +64,7 @@ def write_results(folder: Path, found: Found) -> Path:
     ]
     for device, contents in by_device(found).items():
         lines += [f"## Numbers to beat, {device}", ""]
-        lines += [*tables.markdown_table(goals.COLUMNS, goals.table(contents)), ""]
+        lines += [*tables.markdown_table(targets.COLUMNS, targets.table(contents)), ""]
     for suite, content in found.values():
         lines += [f"## {suite.TITLE}, {content['dtype']}, {content['device']}", ""]
         lines += [tables.markdown(suite, content["rows"], content)]
@@ -102,8 +100,8 @@ def _section(path: Path, suite: ModuleType, results: Mapping[str, Any]) -> str:
 
 
 def _goals(contents: Sequence[Mapping[str, Any]]) -> str:
-    rows = [[cell.replace("`", "") for cell in row] for row in goals.table(contents)]
-    return _dense(goals.COLUMNS, rows, goals.COLUMNS)
+    rows = [[cell.replace("`", "") for cell in row] for row in targets.table(contents)]
+    return _dense(targets.COLUMNS, rows, targets.COLUMNS)
 
 
 def _dense(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str]) -> str:

@@ -11,7 +11,13 @@ A run that was stopped goes on where it was: what the folder holds of the same c
 settings is not measured again. `--compare OLD NEW` sets two such folders side by side.
 """
 
-from serjax.command import Parser, keep_memory, run_command
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the package `benchmarks`
+
+from serjax.cli.parser import Parser, keep_memory, run_command
 
 if __name__ == "__main__":
     keep_memory()  # as the commands that train; before the imports that take long
@@ -26,35 +32,35 @@ import platform
 import re
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import anti_transfer_cost
-import ceilings
-import changes
-import features
 import flax
-import folds
 import jax
-import kernels
-import models
-import page
-import peers
-import scaling
-import tables
-import training
-from measure import FEWEST
 from rich.console import Console
-from settings import Settings
 
+from benchmarks import (
+    anti_transfer_cost,
+    baselines,
+    comparison,
+    device_peaks,
+    features,
+    folds,
+    kernels,
+    models,
+    page,
+    scaling,
+    tables,
+    training,
+)
+from benchmarks.measure import FEWEST
+from benchmarks.settings import Settings
 from serjax import report
-from serjax.cpu import use_threaded_convolutions
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
+from serjax.ops.cpu import use_threaded_convolutions
 
 SUITES: dict[str, ModuleType] = {
     "kernels": kernels,
@@ -106,8 +112,8 @@ def _about(settings: Settings) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         **dataclasses.asdict(settings),
         "models": list(settings.models),
-        "ceilings": dataclasses.asdict(ceilings.measured()),
-        "peer_versions": peers.versions() if settings.peers else {},
+        "ceilings": dataclasses.asdict(device_peaks.measured()),
+        "peer_versions": baselines.versions() if settings.peers else {},
     }
 
 
@@ -218,7 +224,7 @@ def main() -> int:
         console.width = 260
     if arguments.compare is not None:
         old, new = arguments.compare
-        return changes.print_comparison(old, new, console)
+        return comparison.print_comparison(old, new, console)
     if arguments.suite is not None and arguments.suite not in SUITES:
         raise InputError(unknown_name("suite", arguments.suite, SUITES))
     rounds = arguments.rounds

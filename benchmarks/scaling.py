@@ -14,12 +14,13 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import apart
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from measure import (
+
+from benchmarks import subprocesses
+from benchmarks.measure import (
     Program,
     compile_traced,
     fresh_state,
@@ -29,14 +30,13 @@ from measure import (
     summary,
     time_together,
 )
-from settings import Cases, Rows, Settings
-
+from benchmarks.settings import Cases, Rows, Settings
 from serjax import models, training
 from serjax.data import batches
-from serjax.frontend import FrontEnd
-from serjax.report.powers import Power, plot_powers
+from serjax.features.front_ends import FrontEnd
+from serjax.report.plots.powers import Power, plot_powers
 from serjax.training.config import input_shape
-from serjax.training.parallel import UNDIVIDED, Division
+from serjax.training.devices.batch_sharding import UNDIVIDED, Division
 
 TITLE = "Growth of a training step"
 COLUMNS = {
@@ -204,7 +204,9 @@ def _measured_devices(settings: Settings) -> Rows:
     chosen = _QUICK_DEVICES if settings.quick else _DEVICES
     counts = [count for count in chosen if count <= there]
     arguments = {"counts": counts, "dtype": settings.dtype, "rounds": settings.rounds}
-    found = apart.call("scaling", "measured_devices", arguments, devices=there if virtual else 1)
+    found = subprocesses.call(
+        "scaling", "measured_devices", arguments, devices=there if virtual else 1
+    )
     against, expected = ("devices, virtual", 0.0) if virtual else ("devices", -1.0)
     by_count = {int(count): one for count, one in found.items()}
     return _rows(against, f"dscnn, batch {_DEVICE_BATCH}", expected, by_count)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from serjax.report.dots import Dot, plot_dots
+from serjax.report.plots.dots import Dot, plot_dots
 
 Rows = list[dict[str, Any]]
 Cases = Mapping[str, Callable[[], Rows]]
@@ -65,7 +65,7 @@ class Figure:
     of: str | None = None
 
     def draw(self, rows: Rows, dark: bool) -> Any:
-        """Dots on a logarithmic scale, see `serjax.report.dots`."""
+        """Dots on a logarithmic scale, see `serjax.report.plots.dots`."""
         dots = [
             Dot(
                 ", ".join(str(row[name]) for name in self.rows),

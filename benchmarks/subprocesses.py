@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from serjax.command import keep_memory, run_command
+from serjax.cli.parser import keep_memory, run_command
 from serjax.errors import InputError
 
 
@@ -29,10 +30,11 @@ def call(module: str, function: str, arguments: Mapping[str, Any], devices: int 
         InputError: The process failed; its last line is told.
     """
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    paths = [Path(__file__).resolve().parents[1], os.environ.get("PYTHONPATH", "")]
     ended = subprocess.run(
-        [sys.executable, __file__, module, function],
+        [sys.executable, "-m", "benchmarks.subprocesses", module, function],
         input=json.dumps(arguments),
-        env={**os.environ, "XLA_FLAGS": flags},
+        env={**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(map(str, paths))},
         capture_output=True,
         text=True,
         check=False,
@@ -47,7 +49,9 @@ def call(module: str, function: str, arguments: Mapping[str, Any], devices: int 
 def _main() -> int:
     arguments = json.load(sys.stdin)
     module, function = sys.argv[1:]
-    print(json.dumps(getattr(importlib.import_module(module), function)(**arguments)))
+    print(
+        json.dumps(getattr(importlib.import_module(f"benchmarks.{module}"), function)(**arguments))
+    )
     return 0
 
 

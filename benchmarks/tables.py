@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-import ceilings
 from rich.table import Table
-from settings import Rows
+
+from benchmarks import device_peaks
+from benchmarks.settings import Rows
 
 # How to read every table.
 NOTE = (
@@ -92,7 +93,7 @@ def markdown(suite: ModuleType, rows: Rows, about: Mapping[str, Any]) -> str:
     lines = [
         f"{suite.TITLE}, {about['dtype']}: {origin(about)}.",
         "",
-        f"Ceilings: {ceilings.Ceilings(**about['ceilings']).describe()}.",
+        f"Ceilings: {device_peaks.Ceilings(**about['ceilings']).describe()}.",
         "",
         *(line for paragraph in notes(suite) for line in (paragraph, "")),
         *markdown_table(suite.COLUMNS.values(), [cells(suite, row) for row in rows]),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from ceilings import Ceilings
-from measure import interval
-from settings import Rows
+
+from benchmarks.device_peaks import Ceilings
+from benchmarks.measure import interval
+from benchmarks.settings import Rows
 
 COLUMNS = ("what", "today's best known", "target", "ours", "verdict")
 

@@ -21,23 +21,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-import apart
-import ceilings
 import jax
-import measure
-import models
 import numpy as np
-import peers
-from measure import scaled, summary
-from operations import operations_of
 from rich.console import Console
-from settings import Cases, Figure, Rows, Settings
 
+from benchmarks import baselines, device_peaks, measure, models, subprocesses
+from benchmarks.measure import scaled, summary
+from benchmarks.operations import operations_of
+from benchmarks.settings import Cases, Figure, Rows, Settings
 from serjax import models as networks
 from serjax import training
 from serjax.errors import InputError, unknown_name
-from serjax.training import memory, parallel
 from serjax.training.config import RunConfig
+from serjax.training.devices import batch_sharding, memory
 
 TITLE = "Training, from waveforms to test metrics"
 COLUMNS = {
@@ -131,7 +127,7 @@ def measured(**options: Any) -> dict[str, Any]:
     assert batch is not None
     first = min(1, len(step.seconds) - 1)
     seconds, examples = np.array(step.seconds[first:]), np.array(step.examples[first:])
-    division = parallel.divide(config.parallel, batch)
+    division = batch_sharding.divide(config.parallel, batch)
     return {
         "batch": batch,
         "seconds": seconds.tolist(),
@@ -149,14 +145,16 @@ def measured(**options: Any) -> dict[str, Any]:
 def measured_peers(model: str, dtype: str, batch: int, rounds: int) -> dict[str, Any]:
     """Seconds `[rounds]` of a step of each of PyTorch's forms of a network, by form."""
     ours = models.Network(model, dtype)
-    steps = {form: one.training(batch) for form, one in peers.networks(model, ours, dtype).items()}
+    steps = {
+        form: one.training(batch) for form, one in baselines.networks(model, ours, dtype).items()
+    }
     seconds = measure.time_together(steps, rounds)
     return {form: values.tolist() for form, values in seconds.items()}
 
 
 def _row(model: str, form: str, dtype: str, found: dict[str, Any]) -> dict[str, Any]:
     seconds, stages = np.array(found["seconds"]), found["stages"]
-    peak = ceilings.measured().flops(dtype)
+    peak = device_peaks.measured().flops(dtype)
     rate = scaled(found["operations"], float(np.median(seconds)))
     return {
         "model": model,
@@ -203,16 +201,18 @@ def _measured(settings: Settings, model: str, kinds: tuple[str, ...]) -> Rows:
         virtual = several and platform == "cpu"
         count = _VIRTUAL_DEVICES if virtual else jax.local_device_count()
         asked = {**options, "parallel": kind}
-        found = apart.call("training", "measured", asked, devices=count if virtual else 1)
+        found = subprocesses.call("training", "measured", asked, devices=count if virtual else 1)
         form = "one device"
         if several:
             form = f"{kind}, {count} {'virtual devices' if virtual else 'devices'}"
         rows.append(_row(model, form, settings.dtype, found))
     # The suite models has the quick one's step beside PyTorch's already, in the same rounds.
-    if settings.peers and not settings.quick and model in peers.TORCHVISION:
+    if settings.peers and not settings.quick and model in baselines.TORCHVISION:
         batch = rows[0]["batch"]
         arguments = {"model": model, "dtype": settings.dtype, "batch": batch}
-        timed = apart.call("training", "measured_peers", {**arguments, "rounds": settings.rounds})
+        timed = subprocesses.call(
+            "training", "measured_peers", {**arguments, "rounds": settings.rounds}
+        )
         rows += [_of_peer(model, form, batch, np.array(one)) for form, one in timed.items()]
     return rows
 

@@ -8,18 +8,20 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    *("audio", "augment", "classical", "cpu", "data", "errors", "features", "frontend"),
-    *("hypercomplex", "image", "layers", "losses", "metrics", "models", "pretrained"),
-    *("quaternion", "report", "significance", "silence", "training"),
+_PACKAGES = (
+    *("anti_transfer", "audio", "augment", "classical", "data", "errors", "features"),
+    *("hypercomplex", "layers", "losses", "metrics", "models", "ops", "protocols", "quaternion"),
+    *("report", "rhemo", "significance", "training"),
 )
+# Names that are kept for what lies deeper.
+_ELSEWHERE = {"pretrained": "models.pretrained"}
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name not in _MODULES:
+    if name not in (*_PACKAGES, *_ELSEWHERE):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(f"{__name__}.{_ELSEWHERE.get(name, name)}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_PACKAGES, *_ELSEWHERE})

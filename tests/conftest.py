@@ -10,7 +10,7 @@ import jax
 import pytest
 from hypothesis import settings
 
-from serjax.cpu import use_threaded_convolutions
+from serjax.ops.cpu import use_threaded_convolutions
 
 # As the commands do, at a time when no array is made yet.
 use_threaded_convolutions()

@@ -17,11 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from serjax import gram, losses
+from serjax import losses
+from serjax.anti_transfer.source_network import Teacher, embedded_method
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
+from serjax.losses import gram
 from serjax.training import freeze
 from serjax.training.config import (
     AntiTransfer,
@@ -32,7 +34,6 @@ from serjax.training.config import (
     input_shape,
 )
 from serjax.training.state import Variables
-from serjax.training.teacher import Teacher, embedded_method
 
 # More than this is computed anew in every step instead of kept.
 _MOST_KEPT_BYTES = 2**32
@@ -47,7 +48,7 @@ class References:
     Attributes:
         leaves: Variables of each teacher; empty where kept.
         kept: Of each layer of each teacher `[training examples, n]` int8, see
-            `serjax.gram.keep`; empty where not.
+            `serjax.losses.gram.keep`; empty where not.
         row: `[examples]` int32, an example's row in these.
     """
 

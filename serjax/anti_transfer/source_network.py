@@ -12,10 +12,10 @@ import jax.numpy as jnp
 
 from serjax import models, report
 from serjax.errors import InputError
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
 from serjax.training.config import AntiTransfer
-from serjax.training.finished import load_best
 from serjax.training.state import Variables
+from serjax.training.trained_run import load_best
 
 UNTRAINED = "untrained"
 """The teacher that is the network itself before training, from other weights: a control."""

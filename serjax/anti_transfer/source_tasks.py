@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 
 from serjax import report
+from serjax.anti_transfer.loss import layers_of
+from serjax.anti_transfer.source_network import UNTRAINED
 from serjax.errors import InputError, unknown_name
-from serjax.training import distributed
-from serjax.training.anti_transfer import layers_of
 from serjax.training.config import AntiTransfer, RunConfig
+from serjax.training.devices import processes
 from serjax.training.run import run
-from serjax.training.teacher import UNTRAINED
 
 TASKS = {"speaker": "speaker", "word": "text"}
 """The orthogonal tasks of Guizzo et al. 2023, and the column of the corpus that each recognizes."""
@@ -88,7 +88,7 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
             number += 1
         return folder, folder.exists(), (folder / "metrics.json").exists()
 
-    folder, begun, finished = distributed.by_first(find)
+    folder, begun, finished = processes.by_first(find)
     if finished:
         console.print(f"teacher for {task}: {folder}", highlight=False, soft_wrap=True)
         return folder
@@ -104,7 +104,7 @@ def with_teacher(
     Raises:
         InputError: Neither a folder nor a task, or a layer that the student does not have.
     """
-    if term.teacher == UNTRAINED or distributed.by_first(Path(term.teacher).exists):
+    if term.teacher == UNTRAINED or processes.by_first(Path(term.teacher).exists):
         return term
     if term.teacher not in TASKS:
         raise InputError(

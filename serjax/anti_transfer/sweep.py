@@ -7,14 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from serjax import classical, report
+from serjax.anti_transfer.loss import layers_of
+from serjax.anti_transfer.source_network import UNTRAINED
+from serjax.anti_transfer.source_tasks import TASKS, teacher_config
 from serjax.errors import InputError, unknown_name
-from serjax.training.anti_transfer import layers_of
 from serjax.training.config import AntiTransfer, RunConfig, build_front_end, for_models
-from serjax.training.folder import is_finished
-from serjax.training.reading import Recordings, read
+from serjax.training.input.recordings import Recordings, read
 from serjax.training.run import run
-from serjax.training.teacher import UNTRAINED
-from serjax.training.teachers import TASKS, teacher_config
+from serjax.training.run_dir import is_finished
 
 METHODS = {
     "none": (),

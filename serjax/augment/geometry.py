@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
 
+from serjax.augment.fill import Fill, check_fill, fill_value
 from serjax.augment.ranges import Range, check_range, chosen, uniform
-from serjax.augment.spectrogram import Fill, check_fill, fill_value
 from serjax.errors import InputError
-from serjax.fourier import as_masked, at_least_float32
+from serjax.features.fourier import as_masked, at_least_float32
 
 Array = jax.Array | np.ndarray
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from serjax.augment.spectrogram import Fill, check_fill, fill_value
+from serjax.augment.fill import Fill, check_fill, fill_value
 from serjax.errors import InputError, unknown_name
-from serjax.fourier import as_masked
+from serjax.features.fourier import as_masked
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from serjax import features
 from serjax.data import batches
 from serjax.data.batches import Examples
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
 
 # 25 ms every 10 ms; half a minute holds every utterance of the usual corpora whole.
 FRONT_END = FrontEnd(

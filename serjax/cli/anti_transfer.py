@@ -10,22 +10,19 @@ runs are not run again. The folder gets `table.md` beside the published figures,
 `runs.csv`, `layers.png`, and every run and teacher.
 """
 
-from serjax.command import Parser, keep_memory, run_command
-
-if __name__ == "__main__":
-    keep_memory()  # before the imports that take long, for it starts over
-
 import argparse
 import dataclasses
 import shlex
 from pathlib import Path
 
-from recipes import guizzo2023
 from rich.console import Console
 
 from serjax import data, report
+from serjax.anti_transfer import sweep
+from serjax.cli import arguments
+from serjax.cli.parser import Parser
 from serjax.errors import InputError
-from serjax.training import arguments, sweep
+from serjax.recipes import guizzo2023
 
 
 def _parser() -> Parser:
@@ -112,7 +109,3 @@ def main() -> int:
     given = parser.parse_args()
     with parser.naming_flags():
         return _run(given)
-
-
-if __name__ == "__main__":
-    run_command(main)

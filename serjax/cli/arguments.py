@@ -11,19 +11,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from serjax import augment, classical, data, image, losses
-from serjax.command import key_value
-from serjax.cpu import use_threaded_convolutions
+from serjax import augment, classical, data, losses
+from serjax.anti_transfer.source_tasks import TASKS
+from serjax.cli.parser import key_value
 from serjax.errors import InputError
-from serjax.frontend import FRONT_ENDS
-from serjax.training import distributed
-from serjax.training.cache import enable_compilation_cache
+from serjax.features import image
+from serjax.features.front_ends import FRONT_ENDS
+from serjax.ops.cpu import use_threaded_convolutions
 from serjax.training.config import AntiTransfer, RunConfig
+from serjax.training.devices.batch_sharding import KINDS
+from serjax.training.devices.compilation_cache import enable_compilation_cache
 from serjax.training.loop import DivergedError, InterruptedRunError
-from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
-from serjax.training.parallel import KINDS
-from serjax.training.selection import SELECTIONS
-from serjax.training.teachers import TASKS
+from serjax.training.monitor import SELECTIONS
+from serjax.training.optimizer import OPTIMIZERS, SCHEDULES
 
 _DEFAULTS = RunConfig()
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -69,7 +69,7 @@ def add_training(parser: argparse.ArgumentParser, *, networks_alone: bool = Fals
     add(
         "--model",
         default=_DEFAULTS.model,
-        help=f"see `python -m serjax.models`{others} (%(default)s)",
+        help=f"see `serjax models`{others} (%(default)s)",
     )
     add(
         "--model-option",
@@ -377,7 +377,7 @@ def run(job: Callable[[list[str]], object], processes: Sequence[str] | None = No
     use_threaded_convolutions()
     enable_compilation_cache()
     if processes is not None:
-        distributed.join(processes)
+        processes.join(processes)
     command = ["python", *sys.argv]
     again = command if "--resume" in command else [*command, "--resume"]
     try:

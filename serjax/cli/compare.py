@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from serjax import report
-from serjax.command import Parser, run_command
+from serjax.cli.parser import Parser
 
 
 def main() -> int:
@@ -30,7 +30,3 @@ def main() -> int:
     else:
         report.print_comparison(Console(), found, given.first, given.second)
     return 0
-
-
-if __name__ == "__main__":
-    run_command(main)

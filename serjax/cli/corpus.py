@@ -3,9 +3,9 @@
 With --write it is stored instead, as a TFDS dataset of array_record files, which
 `--dataset tfds --data-dir DIR` reads back.
 
-python -m serjax.data emodb --data-dir EMODB
-python -m serjax.data iemocap --data-dir IEMOCAP --labels iemocap_exp3 --plot pictures
-python -m serjax.data emodb --data-dir EMODB --write DIR
+serjax corpus emodb --data-dir EMODB
+serjax corpus iemocap --data-dir IEMOCAP --labels iemocap_exp3 --plot pictures
+serjax corpus emodb --data-dir EMODB --write DIR
 """
 
 import argparse
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from serjax import data
-from serjax.command import Parser, key_value, run_command
+from serjax.cli.parser import Parser, key_value
 from serjax.data import labels
 from serjax.data.corpora import PUBLISHED
 from serjax.data.describe import describe, print_description
@@ -23,7 +23,7 @@ from serjax.data.describe import describe, print_description
 
 def main() -> int:
     """Parses the command line and prints; returns the exit status."""
-    parser = Parser(__doc__, prog="python -m serjax.data")
+    parser = Parser(__doc__, prog="serjax corpus")
     add = parser.add_argument
     add("name", metavar="NAME", help=", ".join(data.names()))
     add("--data-dir", help="folder of the corpus, or CSV file; the embedded one needs none")
@@ -65,9 +65,9 @@ def main() -> int:
 
 def _write(corpus: data.Corpus, arguments: argparse.Namespace) -> int:
     """Stores the corpus and says where."""
-    from serjax.data import tfds_builder
+    from serjax.data.storage import builder
 
-    builder = tfds_builder.write(
+    builder = builder.write(
         corpus,
         arguments.write,
         sample_rate=arguments.sample_rate,
@@ -79,7 +79,3 @@ def _write(corpus: data.Corpus, arguments: argparse.Namespace) -> int:
     hours = stored.samples.sum() / stored.sample_rate / 3600
     print(f"wrote {len(stored.utterances)} utterances, {hours:.2f} h, to {builder.data_dir}")
     return 0
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -8,18 +8,13 @@ A part of the training corpus validates, all of the other tests. Each seed is an
 its own folder; table.md, folds.csv, summary.json and report.html beside them sum up.
 """
 
-from serjax.command import Parser, keep_memory, key_value, run_command
-
-if __name__ == "__main__":
-    keep_memory()  # before the imports that take long, for it starts over
-
-
 import argparse
 
 from rich.console import Console
 
-from serjax import data, training
-from serjax.training import arguments
+from serjax import data, protocols
+from serjax.cli import arguments
+from serjax.cli.parser import Parser, key_value
 
 
 def _parser() -> Parser:
@@ -58,7 +53,7 @@ def _run(given: argparse.Namespace) -> int:
         split=given.split,
     )
     return arguments.run(
-        lambda command: training.cross_corpus(
+        lambda command: protocols.cross_corpus(
             config,
             seeds=given.seeds,
             members=given.members,
@@ -76,7 +71,3 @@ def main() -> int:
     given = parser.parse_args()
     with parser.naming_flags():
         return _run(given)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -12,22 +12,19 @@ each has such a folder, and table.md has a row for each. Finished folds are not 
 --resume.
 """
 
-from serjax.command import Parser, keep_memory, run_command
-
-if __name__ == "__main__":
-    keep_memory()  # before the imports that take long, for it starts over
-
 import argparse
 import dataclasses
 from pathlib import Path
 
 from rich.console import Console
 
-from serjax import report, training
+from serjax import protocols, report, training
+from serjax.cli import arguments
+from serjax.cli.parser import Parser
 from serjax.data import splits
 from serjax.errors import InputError
-from serjax.training import arguments
-from serjax.training.distributed import by_first
+from serjax.training.devices import processes
+from serjax.training.devices.processes import by_first
 
 
 def _parser() -> Parser:
@@ -40,7 +37,7 @@ def _parser() -> Parser:
     add(
         "--together",
         default="auto",
-        help=f"folds and seeds in one program: {', '.join(training.CHOICES)} (%(default)s)",
+        help=f"folds and seeds in one program: {', '.join(protocols.CHOICES)} (%(default)s)",
     )
     arguments.add_training(parser)
     arguments.add_distributed(parser)
@@ -67,7 +64,7 @@ def _run(given: argparse.Namespace) -> int:
     def cross_validate(
         each: training.RunConfig, out: Path | None, console: Console, command: list[str]
     ) -> None:
-        training.cross_validate(
+        protocols.cross_validate(
             each,
             folds=given.folds,
             seeds=given.seeds,
@@ -80,7 +77,7 @@ def _run(given: argparse.Namespace) -> int:
         )
 
     def run(command: list[str]) -> None:
-        console = Console(quiet=not training.distributed.is_first())
+        console = Console(quiet=not processes.is_first())
         for note in notes:
             console.print(note, highlight=False, soft_wrap=True)
         if len(series) == 1:
@@ -107,7 +104,3 @@ def main() -> int:
     given = parser.parse_args()
     with parser.naming_flags():
         return _run(given)
-
-
-if __name__ == "__main__":
-    run_command(main)

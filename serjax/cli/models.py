@@ -1,7 +1,7 @@
 """Prints the catalogue of networks.
 
-python -m serjax.models
-python -m serjax.models quat_vgg16 resnet50 --json
+serjax models
+serjax models quat_vgg16 resnet50 --json
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-from serjax.command import Parser, run_command
+from serjax.cli.parser import Parser
 from serjax.models import ModelInfo, describe, front_end, names
 
 
@@ -29,7 +29,7 @@ def _table(rows: list[ModelInfo]) -> Table:
 
 def main() -> int:
     """Parses the command line and prints; returns the exit status."""
-    parser = Parser(__doc__, prog="python -m serjax.models")
+    parser = Parser(__doc__, prog="serjax models")
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks (all)")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
     arguments = parser.parse_args()
@@ -43,7 +43,3 @@ def main() -> int:
     else:
         Console().print(_table(rows))
     return 0
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from serjax import audio, training
-from serjax.command import Parser, run_command
-from serjax.cpu import use_threaded_convolutions
+from serjax.cli.parser import Parser
 from serjax.errors import InputError
-from serjax.training.cache import enable_compilation_cache
+from serjax.ops.cpu import use_threaded_convolutions
+from serjax.training.devices.compilation_cache import enable_compilation_cache
 
 
 def _parser() -> Parser:
@@ -85,7 +85,3 @@ def main() -> int:
     else:
         _print_table(recognizer.classes, rows)
     return 0
-
-
-if __name__ == "__main__":
-    run_command(main)

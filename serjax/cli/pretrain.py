@@ -16,22 +16,19 @@ rates and classifiers 64 instead of 4096 wide, minutes. --task rhemo --help show
 Any corpus that says who speaks, or what is said, will do; without --dataset the embedded one.
 """
 
-from serjax.command import Parser, keep_memory, key_value, run_command
-
-if __name__ == "__main__":
-    keep_memory()  # before the imports that take long, for it starts over
-
 import argparse
 import dataclasses
 from typing import Any
 
 from rich.console import Console
 
-from serjax import classical, training
+from serjax import classical, rhemo, training
+from serjax.anti_transfer import source_tasks
+from serjax.cli import arguments
+from serjax.cli.parser import Parser, key_value
 from serjax.errors import InputError, unknown_name
-from serjax.training import arguments
 
-TASKS = ("rhemo", *training.TASKS)
+TASKS = ("rhemo", *source_tasks.TASKS)
 
 
 def _parser(task: str | None) -> Parser:
@@ -90,12 +87,12 @@ def _pretrain(given: argparse.Namespace) -> int:
             "command": command,
         }
         if given.task == "rhemo":
-            settings = training.RHEmoConfig(
+            settings = rhemo.RHEmoConfig(
                 config, given.dimensions, dict(given.reconstruction), dict(given.emotions)
             )
-            training.pretrain(settings, **where)
+            rhemo.pretrain(settings, **where)
         else:
-            config_of_task = dataclasses.replace(config, target=training.TASKS[given.task])
+            config_of_task = dataclasses.replace(config, target=source_tasks.TASKS[given.task])
             training.run(config_of_task, **where)
 
     return arguments.run(run)
@@ -107,7 +104,3 @@ def main() -> int:
     given = parser.parse_args()
     with parser.naming_flags():
         return _pretrain(given)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -10,11 +10,6 @@ trained. --embedded runs all on the corpus of synthetic speech instead, which sh
 and nothing else. Finished rows are not run again by --resume.
 """
 
-from serjax.command import Parser, keep_memory, run_command
-
-if __name__ == "__main__":
-    keep_memory()  # before the imports that take long, for it starts over
-
 import dataclasses
 import importlib
 import shlex
@@ -22,15 +17,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recipes import Recipe, Row, plan
 from rich.console import Console
 
-from serjax import report, training
+from serjax import protocols, report, training
+from serjax.anti_transfer.sweep import Sweep
+from serjax.cli import arguments
+from serjax.cli.parser import Parser
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
-from serjax.training import arguments
-from serjax.training.folder import is_finished
-from serjax.training.sweep import Sweep
+from serjax.recipes import Recipe, Row, plan
+from serjax.training.run_dir import is_finished
 
 RECIPES = ("deepika2025", "guizzo2023", "kapoor", "padi2021", "tiwari")
 _SCALES = ("paper", "small")
@@ -112,8 +108,8 @@ def _run(
         return place
     options = {**options, "out": place, "resume": place.exists(), "members": members}
     if config.test_dataset is not None:
-        return training.cross_corpus(config, **options)
-    return training.cross_validate(config, folds=folds, **options)
+        return protocols.cross_corpus(config, **options)
+    return protocols.cross_validate(config, folds=folds, **options)
 
 
 def _place(folder: Path, row: Row, tuned: bool) -> Path:
@@ -149,7 +145,7 @@ def main() -> int:
         raise InputError(unknown_name("recipe", given.recipe, RECIPES))
     if given.scale not in _SCALES:
         raise InputError(unknown_name("scale", given.scale, _SCALES))
-    recipe: Recipe = importlib.import_module(f"recipes.{given.recipe}").RECIPE
+    recipe: Recipe = importlib.import_module(f"serjax.recipes.{given.recipe}").RECIPE
     console = Console()
     small = given.scale == "small"
     folders: dict[str, str] | None = _pairs(
@@ -226,7 +222,3 @@ def main() -> int:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     return arguments.run(run)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -8,18 +8,16 @@
 Without --dataset it runs on the embedded corpus of synthetic speech, which needs no download.
 """
 
-from serjax.command import Parser, keep_memory, run_command
-
-if __name__ == "__main__":
-    keep_memory()  # before the imports that take long, for it starts over
-
 import argparse
 import dataclasses
 
 from rich.console import Console
 
 from serjax import training
-from serjax.training import arguments
+from serjax.anti_transfer import source_tasks
+from serjax.cli import arguments
+from serjax.cli.parser import Parser
+from serjax.training.devices import processes
 
 
 def _parser() -> Parser:
@@ -58,8 +56,8 @@ def _train(given: argparse.Namespace) -> int:
     config.check()
 
     def run(command: list[str]) -> None:
-        console = Console(quiet=not training.distributed.is_first())
-        taught = tuple(training.with_teacher(term, config, console, command) for term in terms)
+        console = Console(quiet=not processes.is_first())
+        taught = tuple(source_tasks.with_teacher(term, config, console, command) for term in terms)
         training.run(
             dataclasses.replace(config, anti_transfer=taught),
             out=given.out,
@@ -79,7 +77,3 @@ def main() -> int:
     given = parser.parse_args()
     with parser.naming_flags():
         return _train(given)
-
-
-if __name__ == "__main__":
-    run_command(main)

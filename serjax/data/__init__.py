@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from serjax.data import labels, splits
 from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, waveforms
-from serjax.data.stored import Stored, open_stored
+from serjax.data.storage.store import Stored, open_stored
 from serjax.errors import unknown_name
 
 if TYPE_CHECKING:
-    from serjax.data.tfds_builder import CorpusBuilder
+    from serjax.data.storage.builder import CorpusBuilder
 
 __all__ = [
     "Corpus",
@@ -112,10 +112,10 @@ def build(
         CorpusError: The corpus can't be loaded, or another state of it is stored there.
         serjax.audio.AudioError: A recording can't be read.
     """
-    from serjax.data import tfds_builder
+    from serjax.data.storage import builder
 
     corpus = load(name, data_dir, **options)
-    return tfds_builder.write(corpus, out, sample_rate=sample_rate, skip_bad_files=skip_bad_files)
+    return builder.write(corpus, out, sample_rate=sample_rate, skip_bad_files=skip_bad_files)
 
 
 def source(out: str | Path) -> Sequence[Mapping[str, Any]]:
@@ -125,7 +125,7 @@ def source(out: str | Path) -> Sequence[Mapping[str, Any]]:
         out: The folder that was written to.
 
     Returns:
-        A sequence of records, dicts of NumPy values: see `serjax.data.stored.Stored.source`.
+        A sequence of records, dicts of NumPy values: see `serjax.data.storage.store.Stored.source`.
 
     Raises:
         CorpusError: The folder does not hold one dataset that serjax wrote.

@@ -125,7 +125,7 @@ def pack(
     if total >= 2**31:
         raise InputError(
             f"corpus: expected fewer than 2^31 samples to keep on the device, found {total}; "
-            "what `python -m serjax.data NAME --write FOLDER` stores, --dataset tfds streams"
+            "what `serjax corpus NAME --write FOLDER` stores, --dataset tfds streams"
         )
     samples = np.zeros(total, np.int16)
     positions = np.cumsum([0, *lengths], dtype=np.int32)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.errors import InputError
-from serjax.fourier import (
+from serjax.features.fourier import (
     StftOptions,
     as_masked,
     at_least_float32,
@@ -24,7 +24,7 @@ from serjax.fourier import (
     magnitude_spectrogram,
     stft,
 )
-from serjax.mel import mel_filterbank
+from serjax.features.mel import mel_filterbank
 
 __all__ = [
     "StftOptions",

@@ -10,7 +10,7 @@ Channels are n equal blocks, one per component.
 
 from serjax.hypercomplex.initializers import kernel_initializer, rule_initializer
 from serjax.hypercomplex.linear import block_matrix, conv, conv_transpose, dense
-from serjax.hypercomplex.rules import COMPLEX_RULE, QUATERNION_RULE, REAL_RULE
+from serjax.hypercomplex.multiplication import COMPLEX_RULE, QUATERNION_RULE, REAL_RULE
 
 __all__ = [
     "COMPLEX_RULE",

@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from serjax.channel_sums import add_bias
-from serjax.convolution import (
+from serjax.errors import InputError
+from serjax.ops.channel_sums import add_bias
+from serjax.ops.convolution import (
     Multiply,
     Padding,
     check_rank,
@@ -20,7 +21,6 @@ from serjax.convolution import (
     grouped,
     transposed_convolution,
 )
-from serjax.errors import InputError
 
 
 def _check_rule(rule: jax.Array, kernel: jax.Array, what: str) -> int:

@@ -7,12 +7,7 @@ written once and receives its algebra as a field.
 from serjax.layers.algebra import HEAD_INIT, QUATERNION, REAL, Algebra, phm
 from serjax.layers.batch_norm import HypercomplexBatchNorm, QuaternionBatchNorm
 from serjax.layers.hypercomplex import PHMConv, PHMConvTranspose, PHMDense
-from serjax.layers.pooling import (
-    StatisticsPooling,
-    adaptive_average_pool,
-    average_pool,
-    max_pool,
-)
+from serjax.layers.pooling import StatisticsPooling, adaptive_average_pool, average_pool, max_pool
 from serjax.layers.quaternion import QuaternionConv, QuaternionConvTranspose, QuaternionDense
 from serjax.layers.shifted_conv import shifted_conv
 from serjax.layers.whitening import WhiteningBatchNorm

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
-from serjax.convolution import conv_general_dilated
 from serjax.errors import InputError
 from serjax.layers.batch_norm import HypercomplexBatchNorm, QuaternionBatchNorm
 from serjax.layers.hypercomplex import PHMConv, PHMConvTranspose, PHMDense
@@ -21,6 +20,7 @@ from serjax.layers.quaternion import (
     window,
 )
 from serjax.layers.shifted_conv import shifted_conv
+from serjax.ops.convolution import conv_general_dilated
 
 # Logits start near zero, so a network starts from even odds instead of from confident mistakes.
 HEAD_INIT = nn.initializers.normal(0.01)

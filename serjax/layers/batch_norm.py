@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.channel_sums import add_bias, channel_sum, over_batch
-from serjax.convolution import check_blocks
-from serjax.fourier import at_least_float32
+from serjax.features.fourier import at_least_float32
+from serjax.ops.channel_sums import add_bias, channel_sum, over_batch
+from serjax.ops.convolution import check_blocks
 
 
 def batch_mean(x: jax.Array, axes: int, mask: jax.Array | None, axis_name: str | None) -> jax.Array:

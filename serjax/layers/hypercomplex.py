@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from serjax import hypercomplex
-from serjax.convolution import Padding, check_blocks
 from serjax.layers.quaternion import Dtype, window
+from serjax.ops.convolution import Padding, check_blocks
 from serjax.quaternion import Initializer
 
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from serjax import gram
 from serjax.errors import InputError, unknown_name
-from serjax.fourier import at_least_float32
+from serjax.features.fourier import at_least_float32
+from serjax.losses import gram
 
 AGGREGATIONS = ("gram", "mean", "sum", "max")
 """How anti-transfer compares two layers: all pairs of channels, or one map over the positions."""

@@ -4,13 +4,7 @@ from serjax.models.alexnet import AlexNet
 from serjax.models.catalogue import ModelInfo, describe
 from serjax.models.dscnn import DSCNN
 from serjax.models.inception import InceptionV3
-from serjax.models.registry import (
-    TrainingDefaults,
-    create,
-    front_end,
-    names,
-    training_defaults,
-)
+from serjax.models.registry import TrainingDefaults, create, front_end, names, training_defaults
 from serjax.models.resnet import ResNet
 from serjax.models.resnet_statistics import ResNetStatistics
 from serjax.models.rhemo import Embedded, RHEmo, RHEmoDecoder, RHEmoEncoder

@@ -5,9 +5,9 @@ from typing import Any
 
 import flax.linen as nn
 
-from serjax import frontend
 from serjax.errors import InputError, unknown_name
-from serjax.frontend import FrontEnd
+from serjax.features import front_ends
+from serjax.features.front_ends import FrontEnd
 from serjax.layers import QUATERNION, REAL, Algebra, phm
 from serjax.models.alexnet import AlexNet
 from serjax.models.dscnn import DSCNN
@@ -61,7 +61,7 @@ class _Family:
     training: TrainingDefaults
     paper: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    quaternion_front_end: FrontEnd = frontend.GUIZZO_QUATERNION
+    quaternion_front_end: FrontEnd = front_ends.GUIZZO_QUATERNION
     embeds: bool = False
 
 
@@ -76,52 +76,52 @@ _RHEMO_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 4)
 
 def _vgg(stages: tuple[tuple[int, ...], ...]) -> _Family:
     options = {"stages": stages}
-    return _Family(VGG, frontend.GUIZZO_REAL, _VGG_DEFAULTS, "Simonyan & Zisserman 2015", options)
+    return _Family(VGG, front_ends.GUIZZO_REAL, _VGG_DEFAULTS, "Simonyan & Zisserman 2015", options)
 
 
 _FAMILIES = {
     "vgg11": _vgg(VGG11_STAGES),
     "vgg13": _vgg(VGG13_STAGES),
-    "vgg16": _Family(VGG, frontend.GUIZZO_REAL, _VGG_DEFAULTS, "Guizzo et al. 2023"),
+    "vgg16": _Family(VGG, front_ends.GUIZZO_REAL, _VGG_DEFAULTS, "Guizzo et al. 2023"),
     "vgg19": _vgg(VGG19_STAGES),
     "resnet18": _Family(
-        ResNet, frontend.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (2, 2, 2, 2)}
+        ResNet, front_ends.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (2, 2, 2, 2)}
     ),
     "resnet34": _Family(
-        ResNet, frontend.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (3, 4, 6, 3)}
+        ResNet, front_ends.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (3, 4, 6, 3)}
     ),
     "resnet50": _Family(
         ResNet,
-        frontend.GUIZZO_REAL,
+        front_ends.GUIZZO_REAL,
         _RESNET_DEFAULTS,
         "He et al. 2016",
         {"blocks": (3, 4, 6, 3), "bottleneck": 1},
     ),
     "wide_resnet50": _Family(
         ResNet,
-        frontend.GUIZZO_REAL,
+        front_ends.GUIZZO_REAL,
         _RESNET_DEFAULTS,
         "Zagoruyko & Komodakis 2016",
         {"blocks": (3, 4, 6, 3), "bottleneck": 2},
     ),
-    "alexnet": _Family(AlexNet, frontend.GUIZZO_REAL, _VGG_DEFAULTS, "Krizhevsky 2014"),
+    "alexnet": _Family(AlexNet, front_ends.GUIZZO_REAL, _VGG_DEFAULTS, "Krizhevsky 2014"),
     "squeezenet": _Family(
-        SqueezeNet, frontend.GUIZZO_REAL, _SQUEEZENET_DEFAULTS, "Iandola et al. 2016"
+        SqueezeNet, front_ends.GUIZZO_REAL, _SQUEEZENET_DEFAULTS, "Iandola et al. 2016"
     ),
     "inception_v3": _Family(
         InceptionV3,
-        frontend.GUIZZO_REAL,
+        front_ends.GUIZZO_REAL,
         _RESNET_DEFAULTS,
         "Szegedy et al. 2016",
-        quaternion_front_end=frontend.GUIZZO_QUATERNION_LARGE,
+        quaternion_front_end=front_ends.GUIZZO_QUATERNION_LARGE,
     ),
-    "dscnn": _Family(DSCNN, frontend.DEEPIKA, _DSCNN_DEFAULTS, "Deepika & Kuchibhotla 2025"),
+    "dscnn": _Family(DSCNN, front_ends.DEEPIKA, _DSCNN_DEFAULTS, "Deepika & Kuchibhotla 2025"),
     "resnet34_stats": _Family(
-        ResNetStatistics, frontend.PADI, _RESNET_DEFAULTS, "Padi et al. 2021"
+        ResNetStatistics, front_ends.PADI, _RESNET_DEFAULTS, "Padi et al. 2021"
     ),
-    "tiwari_cnn": _Family(TiwariCNN, frontend.TIWARI, _DSCNN_DEFAULTS, "Tiwari et al."),
+    "tiwari_cnn": _Family(TiwariCNN, front_ends.TIWARI, _DSCNN_DEFAULTS, "Tiwari et al."),
     "rhemo": _Family(
-        RHEmo, frontend.GUIZZO_QUATERNION, _RHEMO_DEFAULTS, "Guizzo et al. 2022", embeds=True
+        RHEmo, front_ends.GUIZZO_QUATERNION, _RHEMO_DEFAULTS, "Guizzo et al. 2022", embeds=True
     ),
 }
 

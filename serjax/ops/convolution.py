@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from serjax import real_convolution
 from serjax.errors import InputError
+from serjax.ops import real_convolution
 
 Padding = str | int | Sequence[int | tuple[int, int]]
 Multiply = Callable[[jax.Array, jax.Array], jax.Array]

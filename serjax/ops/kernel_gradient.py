@@ -1,7 +1,7 @@
 """The derivative of a convolution by its kernel, in two forms that suit CPUs.
 
 It is itself a convolution, with a window as large as the image. XLA's two convolutions on CPUs
-differ most in it (`serjax.cpu`): with YNNPACK's it is made of matrix products instead.
+differ most in it (`serjax.ops.cpu`): with YNNPACK's it is made of matrix products instead.
 """
 
 import functools
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from serjax.cpu import has_threaded_convolutions
+from serjax.ops.cpu import has_threaded_convolutions
 
 # What is read of one piece, and the copy of it that one place in the window sees, should stay in
 # the cache.

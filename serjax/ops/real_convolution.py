@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from serjax.kernel_gradient import Steps, Window, convolve, kernel_gradient
+from serjax.ops.kernel_gradient import Steps, Window, convolve, kernel_gradient
 
 Pairs = tuple[tuple[int, int], ...]
 

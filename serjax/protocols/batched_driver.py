@@ -17,26 +17,27 @@ from rich.console import Console
 
 from serjax.data.batches import Examples
 from serjax.errors import InputError
-from serjax.training import block, freeze, memory, results
+from serjax.protocols.batched_evaluation import EvaluatorTogether
+from serjax.protocols.batched_loop import RunsState, first_state, train_together
+from serjax.protocols.batched_runs import Together
+from serjax.protocols.batching import CHECKPOINTS
+from serjax.training import freeze, results
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import RunConfig, abstract_variables, build_front_end, build_model
-from serjax.training.display import Clock, RunDisplay
-from serjax.training.engine import CHECKPOINTS
-from serjax.training.epochs import Epochs
+from serjax.training.devices import memory, multi_step
+from serjax.training.devices.batch_sharding import Division
 from serjax.training.evaluate import evaluation_batch, scores
-from serjax.training.evaluate_together import EvaluatorTogether
-from serjax.training.folder import is_finished
+from serjax.training.input.dataset import Task, prepare
+from serjax.training.input.recordings import Recordings
+from serjax.training.input.sampler import Epochs
 from serjax.training.job import Job, finish_network_run, open_network_run
-from serjax.training.lockstep import RunsState, first_state, train_together
 from serjax.training.loop import LoopState, StopRequest
-from serjax.training.optimizers import learning_rate, make_optimizer
-from serjax.training.parallel import Division
-from serjax.training.reading import Recordings
+from serjax.training.optimizer import learning_rate, make_optimizer
+from serjax.training.progress import Clock, RunDisplay
 from serjax.training.run import initial_state
+from serjax.training.run_dir import is_finished
 from serjax.training.state import TrainState, Variables, parameter_count
 from serjax.training.step import TrainStep, training_step
-from serjax.training.task import Task, prepare
-from serjax.training.together import Together
 
 
 def _shared(tasks: Sequence[Task]) -> list[Task]:
@@ -257,7 +258,7 @@ def _trained(
         key = jax.random.split(jax.random.key(seed), 3)[0]
         return initial_state(config, model, optimizer(0), key, front_end, jobs[0].task, None)
 
-    steps = block.steps_per_call(config.steps_per_call)
+    steps = multi_step.steps_per_call(config.steps_per_call)
     evaluator = EvaluatorTogether(model, front_end, evaluation_batch(batch_size), together)
     explained = functools.partial(
         memory.explained, batch_size, 1, config.accumulate, config.remat, ["--together off"]

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 from serjax.data.batches import Examples, Segments
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
+from serjax.protocols.batched_runs import Together
 from serjax.training.evaluate import EvaluationPrograms, utterance_means
 from serjax.training.objective import class_probabilities
 from serjax.training.state import Variables
-from serjax.training.together import Together
 
 
 class EvaluatorTogether:

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.data.batches import Examples
+from serjax.protocols.batched_runs import Together
 from serjax.training.checkpoint import Checkpoints
-from serjax.training.display import RunDisplay
+from serjax.training.checkpoint_schedule import Pace
 from serjax.training.loop import (
     DivergedError,
     InterruptedRunError,
@@ -26,10 +27,9 @@ from serjax.training.loop import (
     diverged,
     is_finite,
 )
-from serjax.training.pace import Pace
+from serjax.training.progress import RunDisplay
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import TrainStep
-from serjax.training.together import Together
 
 
 @flax.struct.dataclass

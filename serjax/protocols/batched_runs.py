@@ -23,8 +23,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from serjax.errors import InputError, unknown_name
-from serjax.training import block
-from serjax.training.parallel import UNDIVIDED
+from serjax.training.devices import multi_step
+from serjax.training.devices.batch_sharding import UNDIVIDED
 from serjax.training.state import TrainState
 from serjax.training.step import StepResult, TrainStep
 
@@ -157,7 +157,7 @@ class Together:
             if steps_per_call == 1:
                 states, results = step(states, examples, indices)
                 return states, jax.tree.map(lambda x: x[:, None], results)
-            in_blocks = block.in_blocks(step, steps_per_call, UNDIVIDED)
+            in_blocks = multi_step.in_blocks(step, steps_per_call, UNDIVIDED)
             states, results = in_blocks(states, examples, jnp.moveaxis(indices, 1, 0))
             return states, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), results)
 

@@ -7,9 +7,9 @@ import jax
 
 from serjax import models
 from serjax.errors import InputError
+from serjax.protocols.batched_runs import ENGINES
 from serjax.training.config import RunConfig
-from serjax.training.folder import is_finished
-from serjax.training.together import ENGINES
+from serjax.training.run_dir import is_finished
 
 CHOICES = ("auto", "off", *ENGINES)
 """What `--together` may be."""

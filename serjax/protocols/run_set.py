@@ -12,14 +12,14 @@ from serjax import classical, report
 from serjax.data import splits
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
-from serjax.training import distributed
+from serjax.protocols.batched_driver import run_together
+from serjax.protocols.batching import CHOICES, choose
 from serjax.training.config import RunConfig, build_front_end
-from serjax.training.described import device, versions
-from serjax.training.engine import CHOICES, choose
-from serjax.training.folder import is_finished, open_folder
-from serjax.training.reading import Recordings, divide, read, tables
+from serjax.training.devices import processes
+from serjax.training.input.recordings import Recordings, divide, read, tables
+from serjax.training.metadata import device, versions
 from serjax.training.run import run
-from serjax.training.run_together import run_together
+from serjax.training.run_dir import is_finished, open_folder
 
 
 def cross_validate(
@@ -48,7 +48,7 @@ def cross_validate(
         console: Where to tell of it; None: standard output.
         command: As it is to be shown in the report.
         together: Whether the runs are trained in one program, and how, one of
-            `serjax.training.engine.CHOICES`.
+            `serjax.protocols.batching.CHOICES`.
 
     Returns:
         The folder, with `fold-1` (`seed-0-fold-1` of several seeds) and so on, those of an ensemble
@@ -171,7 +171,7 @@ def _run_all(
     for config in runs.values():
         config.check()
     first = next(iter(runs.values()))
-    recordings = distributed.by_all(lambda: read(first, build_front_end(first), console))
+    recordings = processes.by_all(lambda: read(first, build_front_end(first), console))
     for config in runs.values():  # before hours are spent on those that can be made
         divide(config, recordings.corpora, recordings.target, recordings.content)
     corpora = recordings.corpora
@@ -195,7 +195,7 @@ def _run_all(
         compute = functools.partial(run_together, engine=engine) if engine else _one_by_one
         compute(runs, folder, console=console, command=command, recordings=recordings)
         console.rule("all")
-        summary = distributed.by_first(lambda: _write(folder, groups))
+        summary = processes.by_first(lambda: _write(folder, groups))
         report.print_series(console, summary)
         console.print(f"report {folder / 'report.html'}", highlight=False, soft_wrap=True)
         return folder
@@ -221,13 +221,13 @@ def _one_by_one(
     for number, (name, config) in enumerate(runs.items(), start=1):
         place = folder / name
         console.rule(f"{name}, {number} of {len(runs)}")
-        if distributed.by_first(functools.partial(is_finished, place)):
+        if processes.by_first(functools.partial(is_finished, place)):
             console.print("finished before", highlight=False)
             continue
         run(
             config,
             out=place,
-            resume=distributed.by_first(place.exists),
+            resume=processes.by_first(place.exists),
             console=console,
             command=command,
             recordings=recordings,

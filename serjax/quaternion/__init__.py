@@ -4,7 +4,7 @@ A quaternion layer multiplies each input quaternion by a weight quaternion from 
 `w * x` (Hamilton product), and sums.
 """
 
-from serjax.convolution import Padding
+from serjax.ops.convolution import Padding
 from serjax.quaternion.algebra import check_channels, conjugate, hamilton_product, modulus
 from serjax.quaternion.initializers import Initializer, polar_initializer
 from serjax.quaternion.linear import conv, conv_transpose, dense

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from serjax.convolution import check_blocks
 from serjax.errors import InputError
+from serjax.ops.convolution import check_blocks
 
 # Row = component of the product, column = component of the right factor: which component of the
 # left factor meets it, and with which sign. From i² = j² = k² = ijk = -1.

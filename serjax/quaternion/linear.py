@@ -7,8 +7,9 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from serjax.channel_sums import add_bias
-from serjax.convolution import (
+from serjax.errors import InputError
+from serjax.ops.channel_sums import add_bias
+from serjax.ops.convolution import (
     Multiply,
     Padding,
     check_rank,
@@ -18,8 +19,7 @@ from serjax.convolution import (
     per_axis,
     transposed_convolution,
 )
-from serjax.cpu import has_threaded_convolutions
-from serjax.errors import InputError
+from serjax.ops.cpu import has_threaded_convolutions
 from serjax.quaternion.products import block_product, eight_product, stacked_product
 
 Form = Literal["block", "eight", "stacked"]

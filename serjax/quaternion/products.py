@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from serjax.convolution import Multiply
+from serjax.ops.convolution import Multiply
 from serjax.quaternion.algebra import COMPONENT, SIGN
 
 # Row m: the sum of components of the kernel, and of the input, whose product is the m-th. The

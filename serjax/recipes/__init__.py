@@ -11,7 +11,7 @@ class AntiTransferAt(NamedTuple):
     """What a network unlearns, and where: a row of an anti-transfer sweep.
 
     Attributes:
-        method: One of `serjax.training.sweep.METHODS`.
+        method: One of `serjax.anti_transfer.sweep.METHODS`.
         layer: Number of the convolution; None of the method "none".
     """
 

@@ -15,7 +15,7 @@ It needs IEMOCAP (4 classes) and RAVDESS, and for the networks of Table 10 torch
 
 from typing import Any
 
-from recipes import IEMOCAP, RAVDESS, Recipe, Row, Tuned
+from serjax.recipes import IEMOCAP, RAVDESS, Recipe, Row, Tuned
 from serjax.report import Confusion, Figures, PerClass
 
 _CONFIG: dict[str, Any] = {

@@ -22,7 +22,7 @@ teachers like theirs.
 from collections.abc import Iterator
 from typing import Any
 
-from recipes import IEMOCAP, RAVDESS, TESS, AntiTransferAt, Recipe, Row, Tuned
+from serjax.recipes import IEMOCAP, RAVDESS, TESS, AntiTransferAt, Recipe, Row, Tuned
 from serjax.report import Figures
 
 # Corpus -> (network, method, accuracy in % and layer of the random split, the same by actor). The

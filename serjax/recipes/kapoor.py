@@ -15,7 +15,7 @@ It needs IEMOCAP, and torchvision's weights of the networks.
 
 from typing import Any
 
-from recipes import IEMOCAP, Recipe, Row, Tuned
+from serjax.recipes import IEMOCAP, Recipe, Row, Tuned
 from serjax.report import Curves, Figures
 
 _CONFIG: dict[str, Any] = {

@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from recipes import IEMOCAP, VOXCELEB, Recipe, Row, Tuned
+from serjax.recipes import IEMOCAP, VOXCELEB, Recipe, Row, Tuned
 from serjax.report import Confusion, Figures
 
 _TRAINING: dict[str, Any] = {

@@ -5,11 +5,11 @@ from typing import Any
 
 from rich.console import Console
 
-from recipes import Recipe, Row
-from serjax import data, models, training
+from serjax import data, models, protocols, training
 from serjax.data.corpora import PUBLISHED
 from serjax.data.describe import differences
 from serjax.errors import InputError, unknown_name
+from serjax.recipes import Recipe, Row
 
 # Of the embedded corpus at the small scale: 72 utterances.
 _FEW = {"speakers": 6, "words": 3}
@@ -190,7 +190,7 @@ def check_divisions(
             if one:
                 training.check_division(config)
             else:
-                training.check_folds(config, folds=folds)
+                protocols.check_folds(config, folds=folds)
         except InputError as error:
             raise InputError(f"{row.name}: {error}") from error
 

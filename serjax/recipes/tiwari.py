@@ -17,7 +17,7 @@ of it.
 
 from typing import Any
 
-from recipes import RAVDESS, TESS, Recipe, Row, Tuned
+from serjax.recipes import RAVDESS, TESS, Recipe, Row, Tuned
 from serjax.report import Curves, Epochs, Figures
 
 _FOUR = ("tess", "ravdess", "savee", "cremad")

@@ -1,29 +1,11 @@
 """What a run leaves behind: its tables, figures, and a page that shows them.
 
 Everything is made from the files in the run's folder, so it can be rebuilt at any time:
-`config.json`, `history.csv`, `predictions.csv` and `metrics.json` (see `serjax.report.records`).
+`config.json`, `history.csv`, `predictions.csv` and `metrics.json` (see `serjax.report.files.records`).
 """
 
-from serjax.report.comparison import compare, print_comparison
-from serjax.report.corpus_figures import plot_description
-from serjax.report.embedding import plot_embedding, plot_reconstructions
-from serjax.report.ensemble import write_ensemble
-from serjax.report.figures import plot_confusion, plot_curves, plot_epochs, spectrogram_png
-from serjax.report.formats import write_json
-from serjax.report.hardest import HardUtterance, hardest_utterances
-from serjax.report.page import write_page
-from serjax.report.paper import (
-    Confusion,
-    Curves,
-    Epochs,
-    Figures,
-    Outcome,
-    PaperTable,
-    PerClass,
-    paper_markdown,
-    read_outcome,
-)
-from serjax.report.records import (
+from serjax.report.files.formats import write_json
+from serjax.report.files.records import (
     HISTORY_COLUMNS,
     Predictions,
     read_config,
@@ -34,10 +16,28 @@ from serjax.report.records import (
     write_history,
     write_predictions,
 )
-from serjax.report.series import print_series, write_series
-from serjax.report.series_table import print_series_table, write_series_table
-from serjax.report.summary import NAMES, measure, print_summary
-from serjax.report.sweep import print_sweep, write_sweep
+from serjax.report.page.hardest import HardUtterance, hardest_utterances
+from serjax.report.page.page import write_page
+from serjax.report.plots.corpus import plot_description
+from serjax.report.plots.embedding import plot_embedding, plot_reconstructions
+from serjax.report.plots.figures import plot_confusion, plot_curves, plot_epochs, spectrogram_png
+from serjax.report.tables.comparison import compare, print_comparison
+from serjax.report.tables.ensemble import write_ensemble
+from serjax.report.tables.model_table import print_series_table, write_series_table
+from serjax.report.tables.paper import (
+    Confusion,
+    Curves,
+    Epochs,
+    Figures,
+    Outcome,
+    PaperTable,
+    PerClass,
+    paper_markdown,
+    read_outcome,
+)
+from serjax.report.tables.run_set import print_series, write_series
+from serjax.report.tables.summary import NAMES, measure, print_summary
+from serjax.report.tables.sweep import print_sweep, write_sweep
 
 __all__ = [
     "HISTORY_COLUMNS",

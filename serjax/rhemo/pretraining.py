@@ -15,12 +15,14 @@ import numpy as np
 import optax
 from rich.console import Console
 
-from serjax import pretrained, report
+from serjax import report
 from serjax.data import batches, dimensions
 from serjax.data.batches import Examples
 from serjax.files import PathLike
+from serjax.models import pretrained
+from serjax.rhemo.config import OF_STAGES, STAGES, RHEmoConfig, Stage
+from serjax.rhemo.objective import outputs, reconstruction, scores, with_emotions
 from serjax.training import freeze, results
-from serjax.training.calls import resident
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import (
     RunConfig,
@@ -29,16 +31,15 @@ from serjax.training.config import (
     build_model,
     input_shape,
 )
-from serjax.training.described import described
-from serjax.training.display import Clock, RunDisplay
 from serjax.training.evaluate import Evaluator, evaluation_batch
-from serjax.training.folder import open_folder
+from serjax.training.input.dataset import Task, prepare
+from serjax.training.input.feed import resident
 from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.rhemo_config import OF_STAGES, STAGES, RHEmoConfig, Stage
-from serjax.training.rhemo_objective import outputs, reconstruction, scores, with_emotions
+from serjax.training.metadata import described
+from serjax.training.progress import Clock, RunDisplay
+from serjax.training.run_dir import open_folder
 from serjax.training.state import Variables, create_state, parameter_count, state_of
 from serjax.training.step import make_train_step
-from serjax.training.task import Task, prepare
 
 # The classifiers, which the first stage does not train.
 _HEADS: freeze.Frozen = {"discrete|valence|arousal|dominance": None}

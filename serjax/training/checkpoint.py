@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from serjax.errors import InputError
-from serjax.training import distributed
-from serjax.training.parallel import put
+from serjax.training.devices import processes
+from serjax.training.devices.batch_sharding import put
 from serjax.training.state import Variables
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
-        if distributed.is_first():
+        if processes.is_first():
             self._last = self._manager("last")
             self._best = self._manager("best")
 
@@ -100,7 +100,7 @@ class Checkpoints:
 
     def check_space(self, state: State) -> None:
         """Raises InputError where the disk has no room for all the checkpoints of a run."""
-        distributed.by_first(lambda: self._check_space(state))
+        processes.by_first(lambda: self._check_space(state))
 
     def _check_space(self, state: State) -> None:
         each = _nbytes(state) + _nbytes(state.variables)
@@ -115,11 +115,11 @@ class Checkpoints:
 
     def save_last(self, state: State, loop: dict[str, Any]) -> None:
         """Saves the state and the loop's own JSON values under the state's step."""
-        distributed.by_first(lambda: self._save(self._last, state, loop))
+        processes.by_first(lambda: self._save(self._last, state, loop))
 
     def save_best(self, state: State) -> None:
         """Saves the variables under the state's step."""
-        distributed.by_first(lambda: self._save(self._best, state, None))
+        processes.by_first(lambda: self._save(self._best, state, None))
 
     def _save(
         self, manager: "ocp.CheckpointManager", state: State, loop: dict[str, Any] | None
@@ -157,7 +157,7 @@ class Checkpoints:
             restored = self._restore(self._last, step, "state", like, loop=loop)
             return restored["state"], restored["loop"]
 
-        saved = distributed.by_first(read)
+        saved = processes.by_first(read)
         return None if saved is None else (_placed(saved[0], like), saved[1])
 
     def restore_best(self, like: Variables, step: int) -> Variables:
@@ -175,7 +175,7 @@ class Checkpoints:
                 )
             return self._restore(self._best, step, "variables", like)["variables"]
 
-        return _placed(distributed.by_first(read), like)
+        return _placed(processes.by_first(read), like)
 
     def _restore(
         self, manager: "ocp.CheckpointManager", step: int, item: str, like: Any, **others: Any

@@ -6,8 +6,8 @@ import numpy as np
 
 from serjax import classical
 from serjax.training.config import RunConfig
-from serjax.training.display import Clock
-from serjax.training.task import Task
+from serjax.training.input.dataset import Task
+from serjax.training.progress import Clock
 
 
 def fit(

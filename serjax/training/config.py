@@ -10,15 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from serjax import augment, classical, frontend, losses, models
+from serjax import augment, classical, losses, models
 from serjax.data import labels, splits
 from serjax.errors import InputError, unknown_name
-from serjax.frontend import FrontEnd
+from serjax.features import front_ends
+from serjax.features.front_ends import FrontEnd
 from serjax.training import embedding
-from serjax.training.memory import REMAT
-from serjax.training.optimizers import OPTIMIZERS, SCHEDULES
-from serjax.training.parallel import KINDS
-from serjax.training.selection import SELECTIONS
+from serjax.training.devices.batch_sharding import KINDS
+from serjax.training.devices.memory import REMAT
+from serjax.training.monitor import SELECTIONS
+from serjax.training.optimizer import OPTIMIZERS, SCHEDULES
 
 _OF_NETWORKS = (
     "epochs",
@@ -101,7 +102,7 @@ class RunConfig:
         epochs: Most epochs; None: as suits the model and the corpus.
         batch_size: Examples of a step; None: as suits the model.
         learning_rate: The highest of the schedule; None: as suits the model, with Adam.
-        optimizer: One of `serjax.training.optimizers.OPTIMIZERS`.
+        optimizer: One of `serjax.training.optimizer.OPTIMIZERS`.
         schedule: "cosine": rising in the first 20th of all steps and falling to zero at the last;
             "constant"; or "staircase", see there.
         staircase: Epochs before the learning rate changes, epochs from one change to the next, and
@@ -111,11 +112,11 @@ class RunConfig:
         select_by: What makes an epoch better, and its weights those that are kept: "ua", a higher
             one, or "loss", a lower one.
         augmentation: Of the training part, a name that `serjax.augment.augmentation` knows.
-        front_end_of: Whose front end the model has, one of `serjax.frontend.FRONT_ENDS`; None: its
+        front_end_of: Whose front end the model has, one of `serjax.features.front_ends.FRONT_ENDS`; None: its
             own paper's.
-        silence: "keep", "remove" or "voiced", see `serjax.frontend.FrontEnd`; None: as the front
+        silence: "keep", "remove" or "voiced", see `serjax.features.front_ends.FrontEnd`; None: as the front
             end has it.
-        colormap: Colour map of images of three channels, one of `serjax.image.COLORMAPS`; None: as
+        colormap: Colour map of images of three channels, one of `serjax.features.image.COLORMAPS`; None: as
             the front end has it, most often spectrograms of one channel.
         image_size: Rows and columns that the input is resized to; None: as the front end makes
             it.
@@ -132,21 +133,21 @@ class RunConfig:
             `embedding` says.
         training_part_of: A run on the same corpus of whose training part this one is, split anew:
             so a teacher knows nothing of what its student is tested on.
-        parallel: How a batch is divided over devices, one of `serjax.training.parallel.KINDS`;
+        parallel: How a batch is divided over devices, one of `serjax.training.devices.batch_sharding.KINDS`;
             None: "shard_map" on as many devices as divide the batch evenly, "none" on one.
         sync_batch_norm: Whether batch norms take the statistics of all devices' examples, as on
             one device.
         accumulate: Micro-batches whose gradients make a step, one after the other. Batch norms
             normalize each by itself.
         remat: What the backward pass computes again instead of keeping it, one of
-            `serjax.training.memory.REMAT`.
+            `serjax.training.devices.memory.REMAT`.
         steps_per_call: Steps that the device takes before the host hears of them; None: as suits
-            the device, see `serjax.training.block.steps_per_call`.
+            the device, see `serjax.training.devices.multi_step.steps_per_call`.
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
         test_dataset_options: The same for the test corpus.
         stream: Whether waveforms are read anew in every epoch instead of lying on the device, from
-            a stored corpus; None: if it is larger than `serjax.training.reading.RESIDENT_SAMPLES`.
+            a stored corpus; None: if it is larger than `serjax.training.input.recordings.RESIDENT_SAMPLES`.
             The numbers are the same.
         skip_bad_files: Go on without files that cannot be used, and list them.
     """
@@ -343,9 +344,9 @@ def build_front_end(config: RunConfig) -> FrontEnd:
         return classical.FRONT_END
     suited = models.front_end(config.model)
     if config.front_end_of is not None:
-        if config.front_end_of not in frontend.FRONT_ENDS:
-            raise InputError(unknown_name("front end", config.front_end_of, frontend.FRONT_ENDS))
-        suited = frontend.FRONT_ENDS[config.front_end_of]
+        if config.front_end_of not in front_ends.FRONT_ENDS:
+            raise InputError(unknown_name("front end", config.front_end_of, front_ends.FRONT_ENDS))
+        suited = front_ends.FRONT_ENDS[config.front_end_of]
     return dataclasses.replace(
         suited,
         silence=config.silence or suited.silence,

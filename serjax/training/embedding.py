@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from serjax.data import CorpusError, stored
+from serjax.data import CorpusError
+from serjax.data.storage import store
 
 EMBEDDINGS = ("random", "pretrained")
 """How an embedding may start."""
@@ -37,6 +38,6 @@ def _stored(dataset: str | None, folder: str | None) -> str | None:
     if dataset != "tfds":
         return None
     try:
-        return str(stored.metadata(stored.dataset_folder(folder))["corpus"])
+        return str(store.metadata(store.dataset_folder(folder))["corpus"])
     except CorpusError:  # told of where the corpus is read
         return None

@@ -10,9 +10,9 @@ import numpy as np
 from serjax import losses, metrics
 from serjax.data import batches
 from serjax.data.batches import Array, Examples, Segments
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
+from serjax.training.devices.batch_sharding import UNDIVIDED, Division, put
 from serjax.training.objective import Outputs, class_probabilities
-from serjax.training.parallel import UNDIVIDED, Division, put
 from serjax.training.state import Variables
 from serjax.training.step import make_evaluation_step
 

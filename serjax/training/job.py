@@ -10,16 +10,16 @@ import optax
 from rich.console import Console
 
 from serjax import report
+from serjax.anti_transfer.source_network import knows_nothing
 from serjax.training import results
 from serjax.training.config import RunConfig
-from serjax.training.described import described, device
-from serjax.training.display import Clock
 from serjax.training.embedding import ENCODER_CORPUS
-from serjax.training.folder import open_folder
+from serjax.training.input.dataset import Task
 from serjax.training.loop import LoopState
-from serjax.training.optimizers import rate_after
-from serjax.training.task import Task
-from serjax.training.teacher import knows_nothing
+from serjax.training.metadata import described, device
+from serjax.training.optimizer import rate_after
+from serjax.training.progress import Clock
+from serjax.training.run_dir import open_folder
 
 
 @dataclasses.dataclass(frozen=True)

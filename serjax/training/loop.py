@@ -13,11 +13,11 @@ import jax
 import numpy as np
 
 from serjax import metrics
-from serjax.training import distributed
-from serjax.training.calls import Calls
 from serjax.training.checkpoint import Checkpoints
-from serjax.training.pace import Pace
-from serjax.training.selection import SELECTIONS
+from serjax.training.checkpoint_schedule import Pace
+from serjax.training.devices import processes
+from serjax.training.input.feed import Calls
+from serjax.training.monitor import SELECTIONS
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
 
@@ -261,7 +261,7 @@ def train(
                 display.batch(loop, len(indices), epochs)
                 # Processes are told and count time for themselves, but must act at the same step.
                 due = pace.due_within_epoch()
-                due, number = distributed.gather(due, stop.signal_number or 0).max(0).tolist()
+                due, number = processes.gather(due, stop.signal_number or 0).max(0).tolist()
                 if due or number:
                     save()
                 if number:
@@ -272,7 +272,7 @@ def train(
         if better:
             best = _Best(loop.best_step, jax.tree.map(np.array, state.variables))
         over = loop.is_over(epochs, patience)
-        if distributed.gather(over or pace.due_after_epoch()).any():
+        if processes.gather(over or pace.due_after_epoch()).any():
             save()
         display.epoch(row, better)
     return state, loop

@@ -9,7 +9,7 @@ import numpy as np
 
 import serjax
 from serjax.training.config import RunConfig, build_front_end
-from serjax.training.task import Task
+from serjax.training.input.dataset import Task
 
 
 def device() -> str:

@@ -10,7 +10,7 @@ from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.training.config import build_front_end
 from serjax.training.evaluate import Evaluator
-from serjax.training.finished import load_best
+from serjax.training.trained_run import load_best
 
 
 class Recognizer:

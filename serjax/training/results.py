@@ -12,10 +12,10 @@ import numpy as np
 from rich.console import Console
 
 from serjax import features, report
-from serjax.training.display import Clock
+from serjax.training.progress import Clock
 
 if TYPE_CHECKING:
-    from serjax.training.task import Task
+    from serjax.training.input.dataset import Task
 
 # Pictures for people: 25 ms windows every 5 ms resolve syllables and most voices' harmonics.
 _WINDOW_SAMPLES, _HOP_SAMPLES, _FFT_SIZE = 400, 80, 512

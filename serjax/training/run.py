@@ -13,23 +13,15 @@ import numpy as np
 import optax
 from rich.console import Console
 
-from serjax import models, pretrained
+from serjax import models
+from serjax.anti_transfer.loss import AntiTransferLoss, References
+from serjax.anti_transfer.source_network import load_teachers
 from serjax.data.batches import Examples
 from serjax.errors import InputError
+from serjax.features.front_ends import FrontEnd
 from serjax.files import PathLike
-from serjax.frontend import FrontEnd
-from serjax.training import (
-    baseline,
-    block,
-    distributed,
-    freeze,
-    memory,
-    parallel,
-    profiling,
-    results,
-    tensorboard,
-)
-from serjax.training.anti_transfer import AntiTransferLoss, References
+from serjax.models import pretrained
+from serjax.training import classical_run, freeze, profiling, results, tensorboard
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import (
     RunConfig,
@@ -38,20 +30,20 @@ from serjax.training.config import (
     build_model,
     input_shape,
 )
-from serjax.training.described import described
-from serjax.training.display import Clock, RunDisplay
-from serjax.training.epochs import Epochs
+from serjax.training.devices import batch_sharding, memory, multi_step, processes
 from serjax.training.evaluate import scores
-from serjax.training.folder import check_free
+from serjax.training.input.dataset import Task, prepare
+from serjax.training.input.recordings import Recordings
+from serjax.training.input.sampler import Epochs
+from serjax.training.input.source import source_of
 from serjax.training.job import Job, finish_network_run, open_network_run, open_run
 from serjax.training.loop import Display, LoopState, StopRequest, train
-from serjax.training.optimizers import learning_rate, make_optimizer, rate_after
-from serjax.training.reading import Recordings
-from serjax.training.source import source_of
+from serjax.training.metadata import described
+from serjax.training.optimizer import learning_rate, make_optimizer, rate_after
+from serjax.training.progress import Clock, RunDisplay
+from serjax.training.run_dir import check_free
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
-from serjax.training.task import Task, prepare
-from serjax.training.teacher import load_teachers
 
 
 def initial_state(
@@ -166,14 +158,14 @@ def run(
         DivergedError: The loss became infinite or no number.
         InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
     """
-    console = console or Console(quiet=not distributed.is_first())
+    console = console or Console(quiet=not processes.is_first())
     clock = Clock()
     config.check()
     if config.initial is not None and not Path(config.initial).exists():
         raise InputError(f"initial: expected the folder of a run, or a file: no {config.initial}")
     out = None if out is None else Path(out)
     if out is not None:
-        distributed.by_first(functools.partial(check_free, out, resume))
+        processes.by_first(functools.partial(check_free, out, resume))
     for name, given in (("profile", profile), ("tensorboard", events)):
         if given and config.model not in models.names():
             raise InputError(f"{name}: expected none with {config.model}, which takes no steps")
@@ -183,11 +175,11 @@ def run(
         tensorboard.check()
     config = config.resolved()
     with clock.timed("data"):
-        distributed.check_same("configuration", repr(config))
-        task = distributed.by_all(
+        processes.check_same("configuration", repr(config))
+        task = processes.by_all(
             lambda: prepare(config, build_front_end(config), console, recordings)
         )
-        distributed.check_same("corpus", *jax.tree.leaves(task.examples))
+        processes.check_same("corpus", *jax.tree.leaves(task.examples))
     finish = _network if config.model in models.names() else _classical
     with contextlib.ExitStack() as stack:
         job = Job(config, task, out, resume, console, command or [], clock, stack, profile, events)
@@ -203,7 +195,7 @@ def _profiled(
 ) -> contextlib.AbstractContextManager[TrainStep]:
     """The step as the loop calls it, some of its calls recorded if that is asked for."""
     call: TrainStep = functools.partial(_with_references, step, references)
-    if job.profile is None or not distributed.is_first():
+    if job.profile is None or not processes.is_first():
         return contextlib.nullcontext(call)
     return profiling.Profiled(call, job.profile, done, folder / "profile", job.console)
 
@@ -214,7 +206,7 @@ def _shown(
 ) -> Iterator[Display]:
     """What the loop tells of its epochs, of so many steps, from this one on."""
     with RunDisplay(job.console) as display:
-        if not job.events or not distributed.is_first():
+        if not job.events or not processes.is_first():
             yield display
             return
         writer = tensorboard.EventWriter(
@@ -230,11 +222,11 @@ def _classical(job: Job) -> Path:
     fixed = [f.name for f in dataclasses.fields(config)]
     folder = open_run(job, described(config, task, job.command), fixed, "")
     with console.status("fitting"):
-        classifier, probabilities = baseline.fit(config, task, clock)
+        classifier, probabilities = classical_run.fit(config, task, clock)
     with clock.timed("evaluate"):
         predictions = results.predict_parts(probabilities, task)
     about = {"hyperparameters": classifier.hyperparameters}
-    distributed.by_first(
+    processes.by_first(
         lambda: results.write_results(folder, predictions, about, task, clock, console)
     )
     return folder
@@ -247,7 +239,7 @@ def _network(job: Job) -> Path:
     assert epochs is not None
     assert batch_size is not None
     front_end = build_front_end(config)
-    division = parallel.divide(
+    division = batch_sharding.divide(
         config.parallel,
         batch_size,
         config.accumulate,
@@ -271,7 +263,7 @@ def _network(job: Job) -> Path:
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
     # A profile tells of each step by itself.
-    steps = 1 if job.profile is not None else block.steps_per_call(config.steps_per_call)
+    steps = 1 if job.profile is not None else multi_step.steps_per_call(config.steps_per_call)
     source = source_of(task, model, front_end, batch_size, steps, division)
     heard = Epochs.of(task.examples, task.split.train, front_end, order_key, batch_size)
     rate = learning_rate(config, heard.steps, epochs)
@@ -346,7 +338,7 @@ def _network(job: Job) -> Path:
     with clock.timed("evaluate"):
         best = checkpoints.restore_best(state.variables, loop.best_step)
         predictions = results.predict_parts(functools.partial(source.evaluate, best), task)
-    distributed.by_first(
+    processes.by_first(
         lambda: finish_network_run(job, folder, loop, rate, heard.steps, parameters, predictions)
     )
     return folder

@@ -12,7 +12,7 @@ from rich.console import Console
 from serjax import report
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.training import distributed
+from serjax.training.devices import processes
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
@@ -110,7 +110,7 @@ def open_folder(
             process is at work in it, or nothing can be written there.
     """
     with contextlib.ExitStack() as stack:
-        yield distributed.by_first(lambda: _opened(out, resume, described, fixed, console, stack))
+        yield processes.by_first(lambda: _opened(out, resume, described, fixed, console, stack))
 
 
 def _opened(

@@ -14,20 +14,15 @@ import jax.numpy as jnp
 import optax
 
 from serjax import augment, metrics
+from serjax.anti_transfer.loss import AntiTransferLoss, References
 from serjax.data import batches
 from serjax.data.batches import Examples
-from serjax.frontend import FrontEnd
-from serjax.training import block, freeze, memory
-from serjax.training.anti_transfer import AntiTransferLoss, References
-from serjax.training.objective import (
-    Batch,
-    Objective,
-    Outputs,
-    class_probabilities,
-    classification,
-)
-from serjax.training.parallel import UNDIVIDED, Division
-from serjax.training.part import Part
+from serjax.features.front_ends import FrontEnd
+from serjax.training import freeze
+from serjax.training.devices import memory, multi_step
+from serjax.training.devices.batch_sharding import UNDIVIDED, Division
+from serjax.training.devices.shard import Part
+from serjax.training.objective import Batch, Objective, Outputs, class_probabilities, classification
 from serjax.training.state import TrainState, Variables
 
 # Padi et al. 2021, section 4.2: the length of a batch's chunks, in frames, is drawn from these.
@@ -112,7 +107,7 @@ def training_step(
         anti_transfer: What is added to the objective.
         objective: The loss of each example.
         division: Of a batch, over devices and micro-batches.
-        remat: One of `serjax.training.memory.REMAT`, what the backward pass computes again.
+        remat: One of `serjax.training.devices.memory.REMAT`, what the backward pass computes again.
     """
     size = cut_samples(front_end)
     changes = augment.augmentation(augmentation)
@@ -214,13 +209,13 @@ def make_train_step(*settings: Any, steps_per_call: int = 1, **options: Any) -> 
     Args:
         *settings: Of `training_step`.
         steps_per_call: If more than 1, indices and results are those of so many steps, see
-            `serjax.training.block.in_blocks`.
+            `serjax.training.devices.multi_step.in_blocks`.
         **options: Of `training_step`.
     """
     step: Any = training_step(*settings, **options)
     division: Division = options.get("division", UNDIVIDED)
     if steps_per_call > 1:
-        step = block.in_blocks(step, steps_per_call, division)
+        step = multi_step.in_blocks(step, steps_per_call, division)
     return division.compile_step(step)
 
 

@@ -9,17 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from networks import random_variables
 from rich.console import Console
-from test_paper_tables import run_folder
 
 from serjax import losses, models, report, training
+from serjax.anti_transfer import source_tasks
+from serjax.anti_transfer.loss import AntiTransferLoss
+from serjax.anti_transfer.source_network import UNTRAINED, knows_nothing, load_teachers
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.anti_transfer import AntiTransferLoss
 from serjax.training.config import abstract_variables, build_model, input_shape
 from serjax.training.state import state_of
-from serjax.training.teacher import UNTRAINED, knows_nothing, load_teachers
+from tests.helpers.networks import random_variables
+from tests.helpers.run_folders import run_folder
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -220,17 +221,17 @@ def test_a_task_finds_or_trains_its_teacher_on_the_training_part(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     student = dataclasses.replace(CONFIG, model="vgg16", split="speaker")
     console = Console(record=True, width=200)
-    folder = training.find_or_train("speaker", student, console, [])
+    folder = source_tasks.find_or_train("speaker", student, console, [])
     task = training.prepare(student, models.front_end("vgg16"), console)
     tested = {task.corpus.utterances[i].speaker for i in (*task.split.test, *task.split.validation)}
     taught = json.loads((folder / "config.json").read_text())["classes"]
     assert taught
     assert not tested & set(taught)
     # Found the second time, and only by the same student.
-    assert training.find_or_train("speaker", student, console, []) == folder
+    assert source_tasks.find_or_train("speaker", student, console, []) == folder
     assert console.export_text().count("training a teacher") == 1
     other = dataclasses.replace(student, model_options={**STAGES, "hidden": 12})
-    assert training.teacher_config("speaker", other).model_options["hidden"] == 12
+    assert source_tasks.teacher_config("speaker", other).model_options["hidden"] == 12
 
 
 @pytest.mark.parametrize(

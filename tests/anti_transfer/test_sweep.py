@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from serjax import report, training
+from serjax.anti_transfer import sweep
 from serjax.errors import InputError
-from serjax.training import sweep
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 BASE = training.RunConfig(
     model="dscnn",
     model_options={"hidden": 16},
@@ -160,8 +160,7 @@ def test_sweeps_that_cannot_be_are_refused(change, message):
 
 
 def test_published_figures_are_those_of_the_paper(monkeypatch):
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-    table = importlib.import_module("recipes.guizzo2023").table_1("ravdess")
+    table = importlib.import_module("serjax.recipes.guizzo2023").table_1("ravdess")
     # Table 1: Quat-AT, Dual WS, layers 11 and 2.
     assert table["quat_vgg16", "dual-ws", "random"] == (60.44, 11)
     assert table["quat_vgg16", "dual-ws", "speaker"] == (46.67, 2)

@@ -5,12 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 import scipy.stats
 
 from serjax import augment
 from serjax.augment import SpecAugmentPolicy, spec_augment, spec_augment_mask
 from serjax.errors import InputError
+from tests.helpers import reference
 
 DRAWS = 200_000
 # A correct sampler fails a test at this level once in ten thousand choices of the key; the keys are

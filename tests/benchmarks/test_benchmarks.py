@@ -19,11 +19,12 @@ import optax
 import pytest
 from rich.console import Console
 
-from serjax import models, quaternion, real_convolution
+from serjax import models, quaternion
 from serjax.errors import InputError
+from serjax.ops import real_convolution
 from serjax.training.state import create_state
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NAMES = ("STFT", "log-mel", "MFCC", "SpecAugment")
 INSTALLED = {
     form
@@ -35,8 +36,7 @@ INSTALLED = {
 @pytest.fixture
 def benchmark(monkeypatch):
     """Imports a module of the benchmarks."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def measure(benchmark):
 @pytest.fixture
 def ceilings(benchmark, monkeypatch):
     """Ceilings of small arrays, measured in no time."""
-    module = benchmark("ceilings")
+    module = benchmark("device_peaks")
     found = module.measure(64, 1)
     monkeypatch.setattr(module, "measured", lambda: found)
     return found
@@ -224,7 +224,7 @@ def test_a_known_allocation_is_measured(measure):
 def test_the_peak_of_a_process_is_its_own(benchmark, monkeypatch, tmp_path):
     if not Path("/proc/self/status").exists():
         pytest.skip("Linux tells a process's peak")
-    apart = benchmark("apart")
+    apart = benchmark("subprocesses")
     (tmp_path / "allocation.py").write_text(
         "import numpy, measure\n"
         "def measured(mib):\n"
@@ -400,7 +400,7 @@ def test_a_planted_regression_is_flagged(command, made_up, capsys, tmp_path):
 
 
 def test_few_rounds_tell_no_change(benchmark):
-    changes = benchmark("changes")
+    changes = benchmark("comparison")
     name = ("ms",)
     (few,) = changes.changes({name: [1.0] * 5}, {name: [2.0] * 5})
     (enough,) = changes.changes({name: [1.0] * 6}, {name: [2.0] * 6})
@@ -409,7 +409,7 @@ def test_few_rounds_tell_no_change(benchmark):
 
 
 def test_results_that_cannot_be_compared_are_told(benchmark, tmp_path):
-    changes, console = benchmark("changes"), Console(quiet=True)
+    changes, console = benchmark("comparison"), Console(quiet=True)
     with pytest.raises(InputError, match="JSON results, found none in"):
         changes.print_comparison(tmp_path, tmp_path, console)
     (tmp_path / "a.json").write_text("[]")
@@ -432,7 +432,7 @@ def test_results_that_cannot_be_compared_are_told(benchmark, tmp_path):
     ],
 )
 def test_a_wrong_peer_is_refused(benchmark, capsys, found, message):
-    peers = benchmark("peers")
+    peers = benchmark("baselines")
     peers.check_same("right", [1.0, 2.0, 3.0001], [1.0, 2.0, 3.0], 1e-3)
     with pytest.raises(peers.PeerError, match=message):
         peers.check_same("planted", found, [1.0, 2.0, 3.0], 1e-3)
@@ -444,7 +444,7 @@ def test_a_wrong_peer_is_refused(benchmark, capsys, found, message):
 
 
 def test_a_missing_peer_is_skipped(benchmark, capsys):
-    peers = benchmark("peers")
+    peers = benchmark("baselines")
     with peers.skipped():
         peers.module("no_such_library", "No Such Library")
     with peers.skipped(), peers.refused("its compiler"):
@@ -560,7 +560,7 @@ def made_up_results(suite, rows, dtype="float32", product=1e12):
 
 def standing(benchmark, what, *results):
     """Ours and verdict of the number to beat that begins so."""
-    (row,) = [row for row in benchmark("goals").table(results) if row[0].startswith(what)]
+    (row,) = [row for row in benchmark("targets").table(results) if row[0].startswith(what)]
     return row[3:]
 
 

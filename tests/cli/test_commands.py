@@ -1,7 +1,6 @@
 """What a user meets at the command line: errors of a line or two, exit status 2, no traceback."""
 
 import csv
-import importlib.util
 import io
 import json
 import os
@@ -14,29 +13,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from serjax import command, data, training
+from serjax import data, training
 from serjax.errors import InputError
+from tests.helpers.commands import call
+from tests.helpers.trees import emodb
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SMALL = [
     *("--model", "dscnn", "--model-option", "hidden=16", "--epochs", "2"),
     *("--dataset-option", "speakers=5", "--dataset-option", "words=2"),
 ]
-
-
-def call(monkeypatch, capfd, script, *arguments):
-    """Runs a command as `python experiments/...` would; returns status, output and errors."""
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-    specification = importlib.util.spec_from_file_location(script, EXPERIMENTS / f"{script}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", [f"experiments/{script}.py", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        command.run_command(module.main)
-    output, errors = capfd.readouterr()
-    return ended.value.code, output, errors
 
 
 @pytest.fixture
@@ -71,18 +59,6 @@ def finished(tmp_path_factory, standard_promotion):
         augmentation="tiwari",
     )
     return training.run(config, out=folder)
-
-
-def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
-    """A tree of noise named as EMO-DB is."""
-    rng = np.random.default_rng(0)
-    (folder / "wav").mkdir(parents=True)
-    for speaker in speakers:
-        for letter in letters:
-            for text in ("a01", "a02"):
-                noise = 0.1 * rng.standard_normal(int(16000 * seconds))
-                soundfile.write(folder / "wav" / f"{speaker}{text}{letter}a.wav", noise, 16000)
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -420,7 +396,7 @@ def test_a_process_starts_over_once_and_keeps_its_arguments(tmp_path):
     script = tmp_path / "shown.py"
     script.write_text(
         "import os, sys\n"
-        "from serjax.command import keep_memory\n"
+        "from serjax.cli.parser import keep_memory\n"
         "print('start', os.environ.get('GLIBC_TUNABLES'), flush=True)\n"
         "keep_memory()\n"
         "print('end', os.environ.get('GLIBC_TUNABLES'), sys.argv[1:], sys.flags.optimize)\n"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from trees import touch, write_tone
 
 from serjax import audio, data
 from serjax.data.corpora import PUBLISHED
 from serjax.data.corpus import EMOTIONS, CorpusError, Utterance
+from tests.helpers.trees import touch, write_tone
 
 
 class TestPublished:

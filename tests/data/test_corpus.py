@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trees import touch, write_tone
 
 from serjax import audio, data
 from serjax.data.corpus import Corpus, CorpusError, Utterance
+from tests.helpers.trees import touch, write_tone
 
 PUBLISHED_CORPORA = (
     "cremad",

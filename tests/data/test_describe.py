@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import soundfile
 from rich.console import Console
-from trees import touch, write_tone
 
-from serjax import audio, command, data, report
-from serjax.data import __main__ as describe_command
+from serjax import audio, data, report
+from serjax.cli import corpus as describe_command
+from serjax.cli import parser
 from serjax.data import labels
 from serjax.data.corpora import PUBLISHED
 from serjax.data.describe import NONE, Description, describe, print_description
+from tests.helpers.trees import touch, write_tone
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ class TestCommand:
         def call(*arguments: object) -> tuple[int, str, str]:
             monkeypatch.setattr(sys, "argv", ["serjax.data", *map(str, arguments)])
             with pytest.raises(SystemExit) as ended:
-                command.run_command(describe_command.main)
+                parser.run_command(describe_command.main)
             return ended.value.code, *capfd.readouterr()
 
         return call

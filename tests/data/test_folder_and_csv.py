@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from trees import touch, write_tone
 
 from serjax import data
 from serjax.data.corpus import CorpusError, Utterance
+from tests.helpers.trees import touch, write_tone
 
 
 class TestFolder:

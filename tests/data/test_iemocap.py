@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from trees import IEMOCAP_COUNTS, iemocap, touch
 
 from serjax import data
 from serjax.data.corpora import PUBLISHED
 from serjax.data.corpus import CorpusError, Utterance
+from tests.helpers.trees import IEMOCAP_COUNTS, iemocap, touch
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from trees import write_tone
 
 from serjax import data
 from serjax.data import CorpusError
+from tests.helpers.trees import write_tone
 
 
 @pytest.fixture

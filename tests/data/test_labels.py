@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from rich.console import Console
-from trees import iemocap, touch, write_tone
 
 from serjax import data, models, training
 from serjax.data import labels
 from serjax.data.corpus import EMOTIONS, Corpus, CorpusError, Utterance
-from serjax.training.task import prepare
+from serjax.training.input.dataset import prepare
+from tests.helpers.trees import iemocap, touch, write_tone
 
 
 def corpus_of(name: str, *emotions: str | None) -> Corpus:

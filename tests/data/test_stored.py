@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 from rich.console import Console
-from trees import touch, write_tone
 
-from serjax import audio, command, data, training
-from serjax.data import __main__ as describe_command
-from serjax.data import stored, tfds_builder
+from serjax import audio, data, training
+from serjax.cli import corpus as describe_command
+from serjax.cli import parser
 from serjax.data.corpus import Corpus, CorpusError, Utterance
+from serjax.data.storage import builder, store
+from tests.helpers.trees import touch, write_tone
 
 import tensorflow_datasets as tfds  # isort: skip
 
@@ -39,8 +40,8 @@ def noise() -> Corpus:
 
 @pytest.mark.parametrize("records_per_file", [4096, 7, 1])
 def test_comes_back_to_the_bit(noise, tmp_path, monkeypatch, records_per_file):
-    monkeypatch.setattr(tfds_builder, "_RECORDS_PER_FILE", records_per_file)
-    folder = tfds_builder.write(noise, tmp_path).data_path
+    monkeypatch.setattr(builder, "_RECORDS_PER_FILE", records_per_file)
+    folder = builder.write(noise, tmp_path).data_path
     assert len([*folder.glob("*.array_record-*")]) == -(-len(noise) // records_per_file)
     back = data.load("tfds", tmp_path)
     assert (back.name, back.utterances, back.notes) == ("noise", noise.utterances, ("a note",))
@@ -56,7 +57,7 @@ def test_16_bit_file_keeps_its_samples(tmp_path):
     path = tmp_path / "in/wav/03a01Wa.wav"
     path.parent.mkdir(parents=True)
     soundfile.write(path, samples, 16000, subtype="PCM_16")
-    builder = data.build("emodb", tmp_path / "in", tmp_path / "out")
+    built = data.build("emodb", tmp_path / "in", tmp_path / "out")
     (record,) = data.source(tmp_path / "out")
     np.testing.assert_array_equal(record["audio"], samples)
     assert record["audio"].dtype == np.int16
@@ -69,7 +70,7 @@ def test_16_bit_file_keeps_its_samples(tmp_path):
     ]
     assert np.isnan(record["start"])
     # TFDS finds the dataset by itself, and reads the same.
-    (again,) = tfds.builder_from_directory(builder.data_dir).as_data_source("train")
+    (again,) = tfds.builder_from_directory(built.data_dir).as_data_source("train")
     np.testing.assert_array_equal(again["audio"], samples)
 
 
@@ -95,10 +96,10 @@ def test_run_is_that_on_the_files_themselves(tmp_path):
 def test_registered_with_tfds(tmp_path):
     write_tone(tmp_path / "in/1001_DFA_ANG_XX.wav")
     write_tone(tmp_path / "in/1002_DFA_SAD_XX.wav")
-    builder = tfds.builder("serjax_cremad", recordings=tmp_path / "in", data_dir=tmp_path / "out")
-    builder.download_and_prepare()
-    assert builder.info.features["label"].names == ["anger", "sadness"]
-    first, second = builder.as_data_source("train")
+    built = tfds.builder("serjax_cremad", recordings=tmp_path / "in", data_dir=tmp_path / "out")
+    built.download_and_prepare()
+    assert built.info.features["label"].names == ["anger", "sadness"]
+    first, second = built.as_data_source("train")
     assert (first["label"], second["label"], first["speaker_id"]) == (0, 1, b"1001")
     assert data.load("tfds", tmp_path / "out").column("emotion") == ["anger", "sadness"]
 
@@ -125,14 +126,14 @@ def test_fields_are_those_of_tfds(corpus, builder, without):
     )
     fields = {key.value for key in features.keys}
     assert "label" in fields or "text" in fields
-    names = list(stored.field_names(corpus).values())
+    names = list(store.field_names(corpus).values())
     assert fields - set(names) == without
     assert len(names) == len(set(names))
 
 
 def test_missing_label_is_that_of_tfds(noise, tmp_path):
     named = dataclasses.replace(noise, name="savee")
-    tfds_builder.write(named, tmp_path)
+    builder.write(named, tmp_path)
     labels = [record["label"] for record in data.source(tmp_path)]
     expected = [{"anger": 0, None: -1}[emotion] for emotion in named.column("emotion")]
     assert set(labels) == {0, -1}
@@ -147,21 +148,21 @@ def test_interrupted_build_begins_anew(noise, tmp_path):
 
     broken = Corpus(noise.name, noise.utterances, breaks, noise.notes)
     with pytest.raises(KeyboardInterrupt):
-        tfds_builder.write(broken, tmp_path)
+        builder.write(broken, tmp_path)
     with pytest.raises(CorpusError, match=r"expected one dataset in .*, found none"):
         data.load("tfds", tmp_path)
     # What a killed process leaves.
     left = tmp_path / "serjax_noise/16000hz/incomplete.ABCDEF_1.0.0"
     touch(left, "dataset_info.json")
-    builder = tfds_builder.write(noise, tmp_path)
+    built = builder.write(noise, tmp_path)
     assert not left.exists()
     assert len(data.load("tfds", tmp_path)) == 21
     # Once it is there it is left alone, and not replaced by another corpus of the name.
-    before = (Path(builder.data_dir) / "metadata.json").stat().st_mtime_ns
-    tfds_builder.write(noise, tmp_path)
-    assert (Path(builder.data_dir) / "metadata.json").stat().st_mtime_ns == before
+    before = (Path(built.data_dir) / "metadata.json").stat().st_mtime_ns
+    builder.write(noise, tmp_path)
+    assert (Path(built.data_dir) / "metadata.json").stat().st_mtime_ns == before
     with pytest.raises(CorpusError, match="holds 21 utterances of another table of noise than the"):
-        tfds_builder.write(noise.select([0, 1]), tmp_path)
+        builder.write(noise.select([0, 1]), tmp_path)
 
 
 def test_bad_files(tmp_path):
@@ -181,13 +182,13 @@ def test_errors(noise, tmp_path):
     with pytest.raises(CorpusError, match="nowhere is no folder"):
         data.load("tfds", tmp_path / "nowhere")
     with pytest.raises(CorpusError, match="expected utterances to write, found none"):
-        tfds_builder.write(noise.select([]), tmp_path)
+        builder.write(noise.select([]), tmp_path)
     with pytest.raises(CorpusError, match="expected more than 0 Hz, found -1"):
-        tfds_builder.write(noise, tmp_path, sample_rate=-1)
-    tfds_builder.write(noise, tmp_path, sample_rate=8000)
+        builder.write(noise, tmp_path, sample_rate=-1)
+    builder.write(noise, tmp_path, sample_rate=8000)
     with pytest.raises(audio.AudioError, match="expected waveforms at 16000 Hz, found them stored"):
         data.waveforms(data.load("tfds", tmp_path))
-    tfds_builder.write(noise, tmp_path, sample_rate=16000)
+    builder.write(noise, tmp_path, sample_rate=16000)
     with pytest.raises(
         CorpusError, match=r"found serjax_noise/16000hz/1\.0\.0, serjax_noise/8000hz"
     ):
@@ -200,14 +201,14 @@ def test_errors(noise, tmp_path):
         data.load("tfds", folder)
     (folder / "metadata.json").write_text("{")
     with pytest.raises(CorpusError, match="is no dataset of serjax: Expecting property name"):
-        tfds_builder.write(noise, tmp_path, sample_rate=8000)
+        builder.write(noise, tmp_path, sample_rate=8000)
 
 
 def test_command(monkeypatch, capfd, tmp_path):
     def call(*arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", ["serjax.data", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            command.run_command(describe_command.main)
+            parser.run_command(describe_command.main)
         assert ended.value.code == 0
         return capfd.readouterr().out
 

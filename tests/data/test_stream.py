@@ -14,12 +14,13 @@ import numpy as np
 import optax
 import pytest
 
-from serjax import data, frontend
-from serjax.data import stream, tfds_builder
+from serjax import data
 from serjax.data.batches import length_sizes, pack, segment_starts
 from serjax.data.corpus import Corpus, Utterance
-from serjax.data.stored import Stored
+from serjax.data.storage import builder, streaming
+from serjax.data.storage.store import Stored
 from serjax.errors import InputError
+from serjax.features import front_ends
 from serjax.training import create_state, make_train_step
 
 COUNT = 103
@@ -39,11 +40,11 @@ def corpus(tmp_path_factory) -> Stored:
 
     folder = tmp_path_factory.mktemp("stored")
     utterances = tuple(Utterance(f"{i:03d}") for i in range(COUNT))
-    tfds_builder.write(Corpus("noise", utterances, read), folder)
+    builder.write(Corpus("noise", utterances, read), folder)
     return data.open_stored(folder)
 
 
-def held(batch: stream.Batch) -> list[tuple[int, bytes]]:
+def held(batch: streaming.Batch) -> list[tuple[int, bytes]]:
     """Record and samples of the entries that are not empty."""
     return [
         (int(record), row[:length].tobytes())
@@ -52,7 +53,7 @@ def held(batch: stream.Batch) -> list[tuple[int, bytes]]:
     ]
 
 
-def same(one: stream.Batch, other: stream.Batch) -> bool:
+def same(one: streaming.Batch, other: streaming.Batch) -> bool:
     return jax.tree.all(jax.tree.map(np.array_equal, one, other))
 
 
@@ -68,7 +69,7 @@ def expected() -> Counter:
 
 @pytest.mark.parametrize("seed", [0, None])
 def test_every_epoch_holds_every_sample_once(corpus, seed):
-    found = list(stream.batches(corpus, 10, SIZES, epochs=3, seed=seed))
+    found = list(streaming.batches(corpus, 10, SIZES, epochs=3, seed=seed))
     epochs = [found[i : i + len(found) // 3] for i in range(0, len(found), len(found) // 3)]
     assert len(epochs) == 3
     for epoch in epochs:
@@ -88,7 +89,7 @@ def test_every_epoch_holds_every_sample_once(corpus, seed):
 
 def test_seed_decides_the_order(corpus):
     one, again, other = (
-        [held(batch) for batch in stream.batches(corpus, 10, SIZES, seed=seed)]
+        [held(batch) for batch in streaming.batches(corpus, 10, SIZES, seed=seed)]
         for seed in (7, 7, 8)
     )
     assert one == again
@@ -98,13 +99,13 @@ def test_seed_decides_the_order(corpus):
 @pytest.mark.parametrize("stop", [0, 5, 15, 20])
 def test_resumes_at_the_same_batch(corpus, stop):
     # An epoch is 15 batches: stops are at its start, in it, at its end, and in the second.
-    whole = list(stream.batches(corpus, 10, SIZES, epochs=2))
+    whole = list(streaming.batches(corpus, 10, SIZES, epochs=2))
     assert len(whole) == 30
-    iterator = iter(stream.batches(corpus, 10, SIZES, epochs=2))
+    iterator = iter(streaming.batches(corpus, 10, SIZES, epochs=2))
     for _ in range(stop):
         next(iterator)
     state = json.dumps(iterator.get_state())
-    resumed = iter(stream.batches(corpus, 10, SIZES, epochs=2))
+    resumed = iter(streaming.batches(corpus, 10, SIZES, epochs=2))
     resumed.set_state(json.loads(state))
     rest = list(resumed)
     assert len(rest) == len(whole) - stop
@@ -112,8 +113,8 @@ def test_resumes_at_the_same_batch(corpus, stop):
 
 
 def test_shards_are_disjoint_and_complete(corpus):
-    whole = list(stream.batches(corpus, 10, SIZES))
-    shards = [list(stream.batches(corpus, 10, SIZES, shard=(i, 2))) for i in range(2)]
+    whole = list(streaming.batches(corpus, 10, SIZES))
+    shards = [list(streaming.batches(corpus, 10, SIZES, shard=(i, 2))) for i in range(2)]
     entries = [[entry for batch in shard for entry in held(batch)] for shard in shards]
     assert not set(entries[0]) & set(entries[1])
     assert Counter(entries[0] + entries[1]) == expected()
@@ -125,7 +126,7 @@ def test_shards_are_disjoint_and_complete(corpus):
 
 def test_part_of_a_corpus(corpus):
     members = np.array([4, 8, 15, 16, 23, 42])
-    found = list(stream.batches(corpus, 4, [1300], members=members))
+    found = list(streaming.batches(corpus, 4, [1300], members=members))
     assert sorted(r for batch in found for r in batch.record if r >= 0) == members.tolist()
 
 
@@ -133,18 +134,18 @@ def test_sizes_bound_what_is_compiled(corpus):
     compiled = []
 
     @jax.jit
-    def total(batch: stream.Batch) -> jax.Array:
+    def total(batch: streaming.Batch) -> jax.Array:
         compiled.append(batch.samples.shape)
         return batch.samples.astype(np.int32).sum()
 
     sizes = length_sizes(1300, 250)
-    for batch in stream.batches(corpus, 10, sizes, epochs=2):
+    for batch in streaming.batches(corpus, 10, sizes, epochs=2):
         assert total(batch) == batch.samples.sum(dtype=np.int32)
     assert sorted(compiled) == [(10, size) for size in sizes]
 
 
 def test_moves_to_the_device_ahead(corpus):
-    batches = stream.batches(corpus, 10, SIZES)
+    batches = streaming.batches(corpus, 10, SIZES)
     moved = grain.experimental.device_put(batches, jax.devices()[0])
     for one, other in zip(batches, moved, strict=True):
         assert isinstance(other.samples, jax.Array)
@@ -162,7 +163,9 @@ class Linear(nn.Module):
 
 @pytest.mark.usefixtures("standard_promotion")
 def test_training_on_a_stream_is_training_on_the_device(corpus):
-    front_end = dataclasses.replace(frontend.GUIZZO_REAL, frames=16, bins=16, segment_seconds=1 / 8)
+    front_end = dataclasses.replace(
+        front_ends.GUIZZO_REAL, frames=16, bins=16, segment_seconds=1 / 8
+    )
     longest = front_end.segment_samples
     labels = np.arange(COUNT) % 3
     optimizer = optax.sgd(0.1)
@@ -176,8 +179,8 @@ def test_training_on_a_stream_is_training_on_the_device(corpus):
     found, expected = start(), start()
     initial = np.asarray(found.params["weight"])
     # Whole utterances alone: their index is that of the record.
-    for batch in stream.batches(corpus, 30, [1000, longest]):
-        examples, indices = stream.to_examples(batch, labels, longest)
+    for batch in streaming.batches(corpus, 30, [1000, longest]):
+        examples, indices = streaming.to_examples(batch, labels, longest)
         found, one = step(found, examples, indices)
         expected, other = step(expected, resident, batch.record)
         np.testing.assert_array_equal(one.confusion, other.confusion)
@@ -202,7 +205,7 @@ def test_training_on_a_stream_is_training_on_the_device(corpus):
 )
 def test_errors(corpus, changed, message):
     with pytest.raises(InputError, match=message):
-        stream.batches(corpus, **{"batch_size": 10, "sizes": SIZES, **changed})
+        streaming.batches(corpus, **{"batch_size": 10, "sizes": SIZES, **changed})
 
 
 _MEMORY = """if True:
@@ -219,10 +222,10 @@ _MEMORY = """if True:
         return np.full(1600, value, np.float32)
 
     utterances = tuple(Utterance(f"{i:06d}", "anger", f"{i % 99}") for i in range(count))
-    tfds_builder.write(Corpus("constant", utterances, read), folder)
+    builder.write(Corpus("constant", utterances, read), folder)
     stored = data.open_stored(folder)
     seen = np.zeros(count, int)
-    for batch in stream.batches(stored, 500, [1600]):
+    for batch in streaming.batches(stored, 500, [1600]):
         real = batch.record >= 0
         seen[batch.record[real]] += 1
         assert (batch.samples[real] == batch.record[real, None] % 32768).all()

@@ -10,13 +10,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from serjax import data
-from serjax.data import speech_synthesis, splits, synthetic
+from serjax.data import splits, synthetic
 from serjax.data.corpus import Corpus, CorpusError
+from serjax.data.synthetic import speech
 
 RATE = 16000
 
 
-say = jax.jit(speech_synthesis.synthesize)
+say = jax.jit(speech.synthesize)
 
 
 @pytest.fixture(scope="module")
@@ -211,20 +212,20 @@ class TestSound:
 
     def test_voice_has_the_requested_pitch(self, key):
         # Far from any emotion: a monotone, undisturbed voice of a known F0.
-        names = speech_synthesis.Manner._fields
+        names = speech.Manner._fields
         values = dict.fromkeys(names, np.float32(0)) | {
             "rate": np.float32(3),
             "formant_scale": np.float32(1),
             "pauses": np.float32([0.1, 0.1]),
         }
-        phrase = speech_synthesis.Phrase(
+        phrase = speech.Phrase(
             consonants=np.full(6, 5, np.int32),
             vowels=np.arange(6, dtype=np.int32),
             lengths=np.ones(6, np.float32),
             accents=np.zeros(6, np.float32),
         )
         for f0_hz in (90.0, 150.0, 260.0):
-            manner = speech_synthesis.Manner(**values | {"f0_hz": np.float32(f0_hz)})
+            manner = speech.Manner(**values | {"f0_hz": np.float32(f0_hz)})
             waveform, length = say(key, manner, phrase)
             assert int(length) == round(2.2 * RATE)
             waveform = np.asarray(waveform)
@@ -235,11 +236,11 @@ class TestSound:
 
     def test_vowels_have_the_published_formants(self, key):
         # Long vowels of a low voice: the envelope's peaks, by linear prediction at 8 kHz.
-        manner = speech_synthesis.Manner(
+        manner = speech.Manner(
             *np.float32([90, 0, 0, 2, 0, 0, 0, 0.01, 0.02, 1, 1]), pauses=np.float32([0.1, 0.1])
         )
         for vowel, (f1, f2) in {3: (660, 1720), 4: (730, 1090), 2: (530, 1840)}.items():
-            phrase = speech_synthesis.Phrase(
+            phrase = speech.Phrase(
                 consonants=np.full(6, 7, np.int32),
                 vowels=np.full(6, vowel, np.int32),
                 lengths=np.float32([4, 0, 0, 0, 0, 0]),

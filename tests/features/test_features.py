@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import librosa
 import numpy as np
 import pytest
-import reference
 import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from jax.test_util import check_grads
 
 from serjax import audio, features
 from serjax.errors import InputError
+from tests.helpers import reference
 
 # Framings under which every feature must agree with librosa.
 STFT_CASES = [

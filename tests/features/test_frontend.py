@@ -6,14 +6,14 @@ import librosa
 import numpy as np
 import pytest
 
-from serjax import frontend, image
 from serjax.errors import InputError
+from serjax.features import front_ends, image
 
 FRONT_ENDS = {
-    "guizzo_real": frontend.GUIZZO_REAL,
-    "guizzo_quaternion": frontend.GUIZZO_QUATERNION,
-    "deepika": frontend.DEEPIKA,
-    "padi": frontend.PADI,
+    "guizzo_real": front_ends.GUIZZO_REAL,
+    "guizzo_quaternion": front_ends.GUIZZO_QUATERNION,
+    "deepika": front_ends.DEEPIKA,
+    "padi": front_ends.PADI,
 }
 RATE = 16_000
 
@@ -118,7 +118,7 @@ def test_a_padded_utterance_is_heard_as_alone(front_end, past_the_end):
 
 def test_loudness_does_not_matter_to_magnitudes():
     lengths = jnp.asarray([RATE], jnp.int32)
-    for front_end in (frontend.GUIZZO_REAL, frontend.GUIZZO_QUATERNION):
+    for front_end in (front_ends.GUIZZO_REAL, front_ends.GUIZZO_QUATERNION):
         apply = jax.jit(front_end)
         loud = jnp.asarray(noise(RATE))[None]
         np.testing.assert_allclose(apply(loud, lengths)[0], apply(loud / 64, lengths)[0], atol=1e-4)
@@ -134,7 +134,7 @@ def unit_range(x):
 
 @pytest.mark.parametrize(
     ("front_end", "normalize"),
-    [(frontend.GUIZZO_REAL, standardize), (frontend.GUIZZO_QUATERNION, unit_range)],
+    [(front_ends.GUIZZO_REAL, standardize), (front_ends.GUIZZO_QUATERNION, unit_range)],
 )
 def test_guizzo_equals_librosa(front_end, normalize):
     """256-sample Hamming windows, hop 128, magnitude without the Nyquist bin (section 3.1)."""
@@ -156,7 +156,7 @@ def test_guizzo_equals_librosa(front_end, normalize):
 
 @pytest.mark.parametrize(
     ("front_end", "fft_size", "window_samples", "hop_samples"),
-    [(frontend.DEEPIKA, 1024, 1024, 512), (frontend.PADI, 512, 400, 160)],
+    [(front_ends.DEEPIKA, 1024, 1024, 512), (front_ends.PADI, 512, 400, 160)],
 )
 def test_log_mel_front_ends_equal_librosa(front_end, fft_size, window_samples, hop_samples):
     """64 ms every 32 ms; 25 ms every 10 ms (section 4.2 of Padi et al.); 128 bands."""
@@ -184,9 +184,9 @@ def test_pauses_are_not_heard_where_silence_is_removed():
     first, second = noise(9_600), noise(6_400, 1)
     pauses = np.concatenate([quiet, first, quiet, quiet, second, quiet])
     speech = np.concatenate([first, second])
-    front_end = dataclasses.replace(frontend.PADI, silence="remove")
+    front_end = dataclasses.replace(front_ends.PADI, silence="remove")
     x, mask = jax.jit(front_end)(jnp.asarray(pauses)[None], jnp.asarray([len(pauses)], jnp.int32))
-    expected, real = jax.jit(frontend.PADI)(
+    expected, real = jax.jit(front_ends.PADI)(
         jnp.asarray(speech)[None], jnp.asarray([len(speech)], jnp.int32)
     )
     assert mask.sum() == real.sum() == real_frames(front_end, len(speech))
@@ -194,8 +194,8 @@ def test_pauses_are_not_heard_where_silence_is_removed():
 
 
 def test_an_utterance_without_sound_is_heard_as_it_is():
-    x, mask = jax.jit(frontend.DEEPIKA)(jnp.zeros((1, 9_000)), jnp.asarray([9_000], jnp.int32))
-    assert mask.sum() == real_frames(frontend.DEEPIKA, 9_000)
+    x, mask = jax.jit(front_ends.DEEPIKA)(jnp.zeros((1, 9_000)), jnp.asarray([9_000], jnp.int32))
+    assert mask.sum() == real_frames(front_ends.DEEPIKA, 9_000)
     np.testing.assert_array_equal(x, 0)
 
 
@@ -204,7 +204,7 @@ def test_an_utterance_without_sound_is_heard_as_it_is():
 
 @pytest.mark.parametrize("normalization", ["unit_range", "standard"])
 def test_colours_are_those_of_the_normalized_spectrogram(normalization):
-    plain = dataclasses.replace(frontend.GUIZZO_QUATERNION, normalization="unit_range")
+    plain = dataclasses.replace(front_ends.GUIZZO_QUATERNION, normalization="unit_range")
     coloured = dataclasses.replace(plain, colormap="magma", normalization=normalization)
     inputs = batch([2 * RATE, 21_111, 0], 2 * RATE)
     x, mask = jax.jit(coloured)(*inputs)
@@ -227,7 +227,7 @@ def test_colours_are_those_of_the_normalized_spectrogram(normalization):
 @pytest.mark.parametrize("size", [(224, 224), (299, 40)])
 def test_images_of_any_size(size, colormap):
     front_end = dataclasses.replace(
-        frontend.GUIZZO_REAL, image_size=size, colormap=colormap, silence="remove"
+        front_ends.GUIZZO_REAL, image_size=size, colormap=colormap, silence="remove"
     )
     lengths = [4 * RATE, 2 * RATE, 1, 0]
     x, mask = jax.jit(front_end)(*batch(lengths, 4 * RATE))
@@ -243,8 +243,8 @@ def test_images_of_any_size(size, colormap):
 
 def test_resizing_is_of_the_whole_padded_input():
     inputs = batch([4 * RATE], 4 * RATE)
-    x, _ = jax.jit(frontend.GUIZZO_QUATERNION)(*inputs)
-    front_end = dataclasses.replace(frontend.GUIZZO_QUATERNION, image_size=(64, 64))
+    x, _ = jax.jit(front_ends.GUIZZO_QUATERNION)(*inputs)
+    front_end = dataclasses.replace(front_ends.GUIZZO_QUATERNION, image_size=(64, 64))
     small, mask = jax.jit(front_end)(*inputs)
     expected = jax.image.resize(x, (1, 64, 64, 1), "linear")
     np.testing.assert_allclose(small[mask], expected[mask], atol=1e-6)
@@ -261,7 +261,7 @@ def test_resizing_is_of_the_whole_padded_input():
 )
 def test_bad_settings(fields, message):
     with pytest.raises(InputError, match=message):
-        dataclasses.replace(frontend.GUIZZO_REAL, **fields)
+        dataclasses.replace(front_ends.GUIZZO_REAL, **fields)
 
 
 @pytest.mark.parametrize(
@@ -284,5 +284,5 @@ def test_bad_settings(fields, message):
 )
 def test_what_lacks_its_batch_is_refused(call, message):
     with pytest.raises(InputError, match=message) as raised:
-        call(frontend.KAPOOR)
+        call(front_ends.KAPOOR)
     assert len(str(raised.value).splitlines()) == 1

@@ -4,8 +4,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from serjax import image
 from serjax.errors import InputError
+from serjax.features import image
 
 colorize = jax.jit(image.colorize, static_argnames="name")
 resize = jax.jit(image.resize, static_argnames="size")

@@ -2,12 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serjax.errors import InputError
-from serjax.silence import remove_silence, voiced_chunks, voiced_frames
+from serjax.features.voice_activity import remove_silence, voiced_chunks, voiced_frames
+from tests.helpers import reference
 
 RATE = 16_000
 SAMPLES = 2_000  # One size for all drawn signals, so that each function is compiled once.

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 from safetensors.numpy import save_file
-from test_pretrained import torch_state
 
-from serjax import data, frontend, report, silence, training
+from serjax import data, report, training
 from serjax.data import batches
 from serjax.errors import InputError
+from serjax.features import front_ends, voice_activity
 from serjax.training.config import build_front_end
+from tests.helpers.networks import torch_state
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -26,9 +27,9 @@ def test_what_is_voiced_is_heard():
     tone = sum(np.sin(2 * np.pi * 150 * k * seconds) / k for k in (1, 2, 3)) / 3
     rng = np.random.default_rng(0)
     waveform = np.concatenate([np.zeros(4_000), tone, 0.05 * rng.normal(size=4_000)]).astype("f")
-    (heard,) = frontend.KAPOOR.heard([waveform])
+    (heard,) = front_ends.KAPOOR.heard([waveform])
     # By the definition: the blocks that are voiced, one after the other.
-    voiced = np.asarray(silence.voiced_frames(waveform))
+    voiced = np.asarray(voice_activity.voiced_frames(waveform))
     blocks = [waveform[160 * i : 160 * (i + 1)] for i in np.flatnonzero(voiced)]
     np.testing.assert_array_equal(heard, np.concatenate(blocks))
     assert 0.8 * len(tone) < len(heard) < 1.2 * len(tone)
@@ -36,14 +37,14 @@ def test_what_is_voiced_is_heard():
 
 def test_an_utterance_without_a_voiced_chunk_stays_whole():
     quiet = np.zeros(2_000, np.float32)
-    (heard,) = frontend.KAPOOR.heard([quiet])
+    (heard,) = front_ends.KAPOOR.heard([quiet])
     assert heard is quiet
     waveforms = [quiet]
-    assert frontend.DEEPIKA.heard(waveforms) is waveforms
+    assert front_ends.DEEPIKA.heard(waveforms) is waveforms
 
 
 def test_chunks_are_images_of_30_ms():
-    front_end = frontend.KAPOOR
+    front_end = front_ends.KAPOOR
     assert front_end.segment_samples == 0.03 * RATE
     x, mask = jax.jit(front_end)(
         np.sin(np.arange(960, dtype=np.float32).reshape(2, 480) / 20), np.array([480, 480])
@@ -64,7 +65,7 @@ def test_an_epoch_draws_one_example_of_each_utterance():
 
 def test_front_ends_go_by_name():
     config = training.RunConfig(model="squeezenet", front_end_of="kapoor")
-    assert build_front_end(config) == frontend.KAPOOR
+    assert build_front_end(config) == front_ends.KAPOOR
     config = dataclasses.replace(config, image_size=(64, 64), silence="keep")
     front_end = build_front_end(config)
     assert front_end.input_shape == (64, 64, 3)

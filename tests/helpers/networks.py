@@ -57,3 +57,20 @@ def assert_close(actual, expected, tolerance=1e-4):
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def torch_state(num_classes=5):
+    """A ResNet of two stages with one block each, named and shaped as torchvision would."""
+    shapes = {"conv1.weight": (8, 3, 7, 7), "layer2.0.downsample.0.weight": (16, 8, 1, 1)}
+    shapes |= {"fc.weight": (num_classes, 16), "fc.bias": (num_classes,)}
+    norms = {"bn1": 8, "layer2.0.downsample.1": 16}
+    for stage, (inputs, outputs) in enumerate(((8, 8), (8, 16)), start=1):
+        shapes[f"layer{stage}.0.conv1.weight"] = (outputs, inputs, 3, 3)
+        shapes[f"layer{stage}.0.conv2.weight"] = (outputs, outputs, 3, 3)
+        norms |= {f"layer{stage}.0.bn{index}": outputs for index in (1, 2)}
+    for name, channels in norms.items():
+        for leaf in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{name}.{leaf}"] = (channels,)
+    rng = np.random.default_rng(0)
+    state = {name: rng.uniform(0.1, 0.5, shape).astype("f") for name, shape in shapes.items()}
+    return state | {f"{name}.num_batches_tracked": np.array(3) for name in norms}

@@ -1,9 +1,9 @@
 """Steps on several devices, for `test_parallel.py`, in a process that has as many.
 
-python tests/parallel_worker.py train FOLDER MODEL ...   every kind of step, and a checkpoint
-python tests/parallel_worker.py resume FOLDER            the step after that checkpoint
-python tests/parallel_worker.py run FOLDER EPOCHS KIND   a whole run, or the rest of it
-python tests/parallel_worker.py join FOLDER COORDINATOR PROCESSES PROCESS
+python tests/helpers/parallel_worker.py train FOLDER MODEL ...   every kind of step, and a checkpoint
+python tests/helpers/parallel_worker.py resume FOLDER            the step after that checkpoint
+python tests/helpers/parallel_worker.py run FOLDER EPOCHS KIND   a whole run, or the rest of it
+python tests/helpers/parallel_worker.py join FOLDER COORDINATOR PROCESSES PROCESS
                                                          steps of several processes
 """
 
@@ -17,15 +17,17 @@ import jax
 import numpy as np
 import optax
 
-from serjax import frontend, layers, models, training
+from serjax import layers, models, training
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training import Checkpoints, distributed, make_evaluation_step, make_train_step
-from serjax.training.parallel import Division, divide, put
+from serjax.features import front_ends
+from serjax.training import Checkpoints, make_evaluation_step, make_train_step
+from serjax.training.devices import processes
+from serjax.training.devices.batch_sharding import Division, divide, put
 from serjax.training.state import state_of
 
-SIZED = dataclasses.replace(frontend.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
-VARIABLE = dataclasses.replace(frontend.PADI, bins=16, segment_seconds=3.0)
+SIZED = dataclasses.replace(front_ends.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
+VARIABLE = dataclasses.replace(front_ends.PADI, bins=16, segment_seconds=3.0)
 # The second is a last batch, whose last two of eight devices have no example.
 BATCHES = np.stack([np.arange(16), np.r_[np.arange(27, 16, -1), [-1] * 5]]).astype(np.int32)
 EXAMPLES = 28
@@ -210,7 +212,7 @@ def stream(folder, stored):
 
 def join(folder, *where):
     """The two steps, with a checkpoint between them of which each process has its own folder."""
-    distributed.join(where)
+    processes.join(where)
     division = divide(None, 16)
     state = division.replicate(first_state("normed"))
     examples = division.replicate(pack(SIZED))
@@ -238,14 +240,14 @@ def join(folder, *where):
     heard = {
         "devices": [device.process_index for device in division.devices],
         "loop": loop,
-        "gathered": distributed.gather(jax.process_index(), 7).tolist(),
-        "first": distributed.by_first(lambda: ("x" * 3000, jax.process_index())),
-        "own": distributed.by_all(jax.process_index),
+        "gathered": processes.gather(jax.process_index(), 7).tolist(),
+        "first": processes.by_first(lambda: ("x" * 3000, jax.process_index())),
+        "own": processes.by_all(jax.process_index),
         "errors": [
-            message(lambda: distributed.by_all(lambda: fails_at(1))),
-            message(lambda: distributed.by_first(lambda: fails_at(0))),
-            message(lambda: distributed.check_same("same", "text", BATCHES)),
-            message(lambda: distributed.check_same("corpus", BATCHES + jax.process_index())),
+            message(lambda: processes.by_all(lambda: fails_at(1))),
+            message(lambda: processes.by_first(lambda: fails_at(0))),
+            message(lambda: processes.check_same("same", "text", BATCHES)),
+            message(lambda: processes.check_same("corpus", BATCHES + jax.process_index())),
             message(lambda: divide("pmap", 16)),
             message(lambda: divide(None, 15)),
         ],

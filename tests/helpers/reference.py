@@ -53,7 +53,7 @@ def mel_filters(
     return filters
 
 
-# --- Silence and voicing (serjax.silence) --------------------------------------------------------
+# --- Silence and voicing (serjax.features.voice_activity) --------------------------------------------------------
 
 
 def sounding_samples(waveform: np.ndarray, threshold: float, block_samples: int) -> np.ndarray:

@@ -90,3 +90,15 @@ def iemocap(root: Path, counts: dict[int, dict[str, int]] | None = None) -> Path
             (tables / "Categorical" / f"{dialog}_e2_cat.txt").write_text(f"{name} :Anger; ()")
             touch(root, f"Session{session}/dialog/wav/{dialog}.wav")
     return root
+
+
+def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
+    """A tree of noise named as EMO-DB is."""
+    rng = np.random.default_rng(0)
+    (folder / "wav").mkdir(parents=True)
+    for speaker in speakers:
+        for letter in letters:
+            for text in ("a01", "a02"):
+                noise = 0.1 * rng.standard_normal(int(16000 * seconds))
+                soundfile.write(folder / "wav" / f"{speaker}{text}{letter}a.wav", noise, 16000)
+    return folder

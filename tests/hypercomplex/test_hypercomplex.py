@@ -3,15 +3,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
-from strategies import convolutions, normal
 
 from serjax import hypercomplex, quaternion
 from serjax.errors import InputError
 from serjax.layers import HypercomplexBatchNorm, PHMConv, PHMConvTranspose, PHMDense, phm
+from tests.helpers import reference
+from tests.helpers.strategies import convolutions, normal
 
 COMPONENTS = (1, 2, 3, 4, 5)
 

@@ -5,10 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 from jax.test_util import check_grads
-from networks import assert_close, shapes
-from strategies import normal
 
 from serjax.layers import (
     QUATERNION,
@@ -18,6 +15,9 @@ from serjax.layers import (
     WhiteningBatchNorm,
     phm,
 )
+from tests.helpers import reference
+from tests.helpers.networks import assert_close, shapes
+from tests.helpers.strategies import normal
 
 NORMS = [QuaternionBatchNorm, WhiteningBatchNorm]
 PRECISIONS = [(jnp.float32, 1e-5), (jnp.float64, 1e-12)]

@@ -8,9 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
-from networks import assert_close, shapes
-from strategies import normal
 
 from serjax.errors import InputError
 from serjax.layers import (
@@ -23,6 +20,9 @@ from serjax.layers import (
     WhiteningBatchNorm,
     phm,
 )
+from tests.helpers import reference
+from tests.helpers.networks import assert_close, shapes
+from tests.helpers.strategies import normal
 
 ALGEBRAS = [pytest.param(a, id=a.name) for a in (REAL, QUATERNION, phm(2))]
 PRECISIONS = [(jnp.float32, 1e-5), (jnp.float64, 1e-12)]

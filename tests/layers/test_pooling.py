@@ -4,17 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
-from networks import assert_close
-from strategies import normal
 
 from serjax.errors import InputError
-from serjax.layers import (
-    StatisticsPooling,
-    adaptive_average_pool,
-    average_pool,
-    max_pool,
-)
+from serjax.layers import StatisticsPooling, adaptive_average_pool, average_pool, max_pool
+from tests.helpers import reference
+from tests.helpers.networks import assert_close
+from tests.helpers.strategies import normal
 
 # --- Statistics pooling --------------------------------------------------------------------------
 

@@ -2,14 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
-from strategies import normal
 
-from serjax import gram, losses
+from serjax import losses
 from serjax.errors import InputError
+from serjax.losses import gram
+from tests.helpers import reference
+from tests.helpers.strategies import normal
 
 # Rows, columns and channels of the 13 convolutions of VGG16 on a 64 x 64 embedding.
 VGG16_LAYERS = [(64, 64, 64)] * 2 + [(32, 32, 128)] * 2

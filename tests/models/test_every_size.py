@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import random_variables, variable_shapes
 
 from serjax import models
 from serjax.errors import InputError
+from tests.helpers.networks import random_variables, variable_shapes
 
 SIZES = [(64, 64), (128, 128), (224, 224), (512, 128)]
 # Other networks take the smallest of these sizes. RH-emo's decoder doubles what its encoder halves.

@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import random_variables
 
 from serjax import models
 from serjax.errors import InputError
+from tests.helpers.networks import random_variables
 
 CASES = {
     "vgg16": ({"stages": ((4, 4), (8,)), "hidden": 16}, (16, 16, 1), "conv2"),

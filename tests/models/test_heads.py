@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import assert_close, normal, random_variables
 
 from serjax import models
 from serjax.errors import InputError
 from serjax.models.heads import global_pool
+from tests.helpers.networks import assert_close, normal, random_variables
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 

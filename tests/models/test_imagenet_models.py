@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import count, variable_shapes
 
 from serjax import models
 from serjax.errors import InputError
-from serjax.pretrained import alexnet, inception, squeezenet, vgg
+from serjax.models.pretrained import alexnet, inception, squeezenet, vgg
+from tests.helpers.networks import count, variable_shapes
 
 # Flax's own batch norm promotes implicitly.
 pytestmark = pytest.mark.usefixtures("standard_promotion")

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import assert_close, count, normal, random_variables, variable_shapes
 
 from serjax import models
 from serjax.errors import InputError
+from tests.helpers.networks import assert_close, count, normal, random_variables, variable_shapes
 
 # Options that make each network small, and an input it accepts.
 SMALL = {

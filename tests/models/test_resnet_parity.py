@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from serjax import models, pretrained
+from serjax import models
+from serjax.models import pretrained
 from serjax.training import freeze
 
 # Flax's own batch norm promotes implicitly.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from serjax.channel_sums import add_bias, channel_sum, over_batch
+from serjax.ops.channel_sums import add_bias, channel_sum, over_batch
 
 SHAPES = st.lists(st.integers(0, 5), min_size=0, max_size=4).flatmap(
     lambda axes: st.integers(1, 6).map(lambda channels: (*axes, channels))

@@ -5,7 +5,7 @@ import sys
 import jaxlib.version
 import pytest
 
-from serjax import cpu
+from serjax.ops import cpu
 
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
@@ -57,7 +57,7 @@ def test_xla_knows_the_flag_and_heeds_it():
     """In a process of its own: XLA reads its flags once."""
     program = """
 import jax
-from serjax.cpu import use_threaded_convolutions
+from serjax.ops.cpu import use_threaded_convolutions
 use_threaded_convolutions()
 def conv(x, kernel):
     return jax.lax.conv_general_dilated(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from serjax import kernel_gradient, real_convolution
-from serjax.convolution import conv_general_dilated
+from serjax.ops import kernel_gradient, real_convolution
+from serjax.ops.convolution import conv_general_dilated
 
 # XLA's own convolution, and its derivative, are the independent definition.
 

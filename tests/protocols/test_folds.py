@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_splits import (
+
+from serjax.data import splits
+from serjax.data.corpus import Corpus, Utterance
+from serjax.data.splits import SplitError
+from tests.helpers.corpora import (
     EMOTIONS,
     assert_partition,
     assert_tested_once,
@@ -17,10 +21,6 @@ from test_splits import (
     parts_of,
     seeds,
 )
-
-from serjax.data import splits
-from serjax.data.corpus import Corpus, Utterance
-from serjax.data.splits import SplitError
 
 
 def sessions(count: int = 5, speakers: int = 2, takes: int = 2) -> Corpus:

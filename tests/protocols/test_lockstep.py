@@ -14,22 +14,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from serjax.protocols.batched_loop import first_state, train_together
+from serjax.protocols.batched_runs import Together
 from serjax.training import Checkpoints
-from serjax.training.calls import resident
-from serjax.training.display import RunDisplay
-from serjax.training.lockstep import first_state, train_together
-from serjax.training.loop import (
-    DivergedError,
-    InterruptedRunError,
-    LoopState,
-    StopRequest,
-    train,
-)
+from serjax.training.input.feed import resident
+from serjax.training.loop import DivergedError, InterruptedRunError, LoopState, StopRequest, train
+from serjax.training.progress import RunDisplay
 from serjax.training.state import TrainState
 from serjax.training.step import StepResult
-from serjax.training.together import Together
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BATCH = 4
 # Examples of each run's epoch, and the step that is worst to go beyond: where it stops falling.
 SIZES = {"first": 11, "second": 5, "third": 8}
@@ -196,7 +190,7 @@ def test_each_run_ends_as_by_itself(tmp_path, expected, engine, steps):
 def test_each_run_ends_so_on_two_devices():
     """Two runs on one and a run on the other; the test above in a process that has both."""
     flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
-    test = "tests/test_lockstep.py::test_each_run_ends_as_by_itself"
+    test = "tests/protocols/test_lockstep.py::test_each_run_ends_as_by_itself"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
         cwd=ROOT,

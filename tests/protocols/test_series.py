@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from test_commands import call, emodb
 
-from serjax import data, report, training
+from serjax import data, protocols, report, training
 from serjax.errors import InputError
-from serjax.training import series
-from serjax.training.reading import divide, tables
+from serjax.protocols import run_set
+from serjax.training.input.recordings import divide, tables
+from tests.helpers.commands import call
+from tests.helpers.trees import emodb
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TINY = ("--dataset-option", "speakers=6", "--dataset-option", "words=2")
 LDA = ("--model", "lda", "--model-option", "shrinkage=0.1")
 
@@ -43,7 +44,7 @@ def validated(tmp_path_factory):
         split="speaker",
     )
     out = tmp_path_factory.mktemp("series") / "lda"
-    return training.cross_validate(config, folds=3, out=out)
+    return protocols.cross_validate(config, folds=3, out=out)
 
 
 def rows_of(path):
@@ -79,14 +80,14 @@ class TestEnsembles:
             report.write_predictions(out / "predictions.csv", predictions)
             report.write_json(out / "metrics.json", report.measure(predictions, resamples=2))
 
-        monkeypatch.setattr(series, "run", run)
+        monkeypatch.setattr(run_set, "run", run)
         return found
 
     def test_members_share_a_division_and_answer_together(self, ran, tmp_path):
         config = training.RunConfig(
             model="dscnn", dataset_options={"speakers": 6, "words": 1}, split="random", seed=3
         )
-        folder = training.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
+        folder = protocols.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
         members = {Path(name).relative_to(folder).as_posix(): c for name, c in ran.items()}
         assert list(members)[:3] == ["fold-1/member-1", "fold-1/member-2", "fold-2/member-1"]
         assert {(c.seed, c.split_seed) for c in members.values()} == {(3, 3), (4, 3)}
@@ -100,13 +101,13 @@ class TestEnsembles:
         config = training.RunConfig(
             model="knn", dataset_options={"speakers": 6, "words": 1}, split="random"
         )
-        folder = training.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
+        folder = protocols.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
         names = [Path(name).relative_to(folder).as_posix() for name in ran]
         assert names == ["fold-1", "fold-2", "fold-3"]
 
     def test_none_is_too_few(self):
         with pytest.raises(InputError, match="members: expected at least 1, found 0"):
-            training.cross_validate(training.RunConfig(split="random"), members=0)
+            protocols.cross_validate(training.RunConfig(split="random"), members=0)
 
     def test_the_split_has_a_seed_of_its_own(self):
         config = training.RunConfig(

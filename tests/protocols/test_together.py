@@ -8,19 +8,20 @@ import json
 import jax
 import numpy as np
 import optax
-import parallel_worker as worker
 import pytest
 from rich.console import Console
 
-from serjax import training
+from serjax import protocols, training
 from serjax.errors import InputError
-from serjax.training import run_together, training_step
-from serjax.training.engine import choose
+from serjax.protocols import batched_driver
+from serjax.protocols.batched_evaluation import EvaluatorTogether
+from serjax.protocols.batched_runs import Together
+from serjax.protocols.batching import choose
+from serjax.training import training_step
 from serjax.training.evaluate import Evaluator
-from serjax.training.evaluate_together import EvaluatorTogether
-from serjax.training.finished import load_best
 from serjax.training.state import state_of
-from serjax.training.together import Together
+from serjax.training.trained_run import load_best
+from tests.helpers import parallel_worker as worker
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -144,7 +145,7 @@ def validate(out, together, resume=False, **options):
     """Three folds of speakers, whose training parts have 16, 16 and 8 utterances."""
     console = Console(file=io.StringIO(), width=200)
     config = dataclasses.replace(CONFIG, **options)
-    training.cross_validate(
+    protocols.cross_validate(
         config, folds=3, out=out, resume=resume, console=console, together=together
     )
     return console.file.getvalue()
@@ -167,14 +168,14 @@ def test_folds_together_leave_what_separate_folds_leave(tmp_path, monkeypatch, e
     """With epochs of four and of two batches; and again after a kill while they were written."""
     validate(tmp_path / "off", "off")
     out = tmp_path / engine
-    finish = run_together.finish_network_run
+    finish = batched_driver.finish_network_run
 
     def killed(job, *given):
         if job.out.name == "fold-2":
             raise KeyboardInterrupt
         finish(job, *given)
 
-    monkeypatch.setattr(run_together, "finish_network_run", killed)
+    monkeypatch.setattr(batched_driver, "finish_network_run", killed)
     with pytest.raises(KeyboardInterrupt):
         validate(out, engine)
     monkeypatch.undo()

@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from jax.test_util import check_grads
-from strategies import convolutions, normal
 
 from serjax import quaternion
 from serjax.errors import InputError
 from serjax.quaternion import products
+from tests.helpers import reference
+from tests.helpers.strategies import convolutions, normal
 
 FORMS = ("block", "eight", "stacked")
 

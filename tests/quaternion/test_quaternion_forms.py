@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from serjax import quaternion
-from serjax.cpu import has_threaded_convolutions
+from serjax.ops.cpu import has_threaded_convolutions
 
 
 @pytest.fixture(autouse=True)

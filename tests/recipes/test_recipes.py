@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import variable_shapes
-from test_commands import call
-from test_paper_tables import run_folder
-from trees import give_sound, iemocap, ravdess, touch
 
+import serjax.recipes
 from serjax import models, report, training
+from serjax.anti_transfer.sweep import Sweep
 from serjax.data import CorpusError
 from serjax.data.corpora import PUBLISHED
-from serjax.training.sweep import Sweep
+from tests.helpers.commands import call
+from tests.helpers.networks import variable_shapes
+from tests.helpers.run_folders import run_folder
+from tests.helpers.trees import give_sound, iemocap, ravdess, touch
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 
 @pytest.fixture
@@ -31,8 +32,7 @@ def reproduce(monkeypatch, capfd, tmp_path):
 
 @pytest.fixture
 def recipes(monkeypatch):
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-    return importlib.import_module("recipes")
+    return importlib.import_module("serjax.recipes")
 
 
 NAMES = ("deepika2025", "guizzo2023", "kapoor", "padi2021", "tiwari")
@@ -42,18 +42,18 @@ MEASURES |= {"train_wa", "validation_wa", "train_loss", "validation_loss", "minu
 
 @pytest.fixture
 def configured(recipes):
-    return importlib.import_module("recipes.plan").configured
+    return importlib.import_module("serjax.recipes.plan").configured
 
 
 def test_all_papers_have_a_recipe(recipes):
-    assert importlib.import_module("reproduce").RECIPES == NAMES
-    found = {path.stem for path in (EXPERIMENTS / "recipes").glob("[a-z]*.py")}
+    assert importlib.import_module("serjax.cli.reproduce").RECIPES == NAMES
+    found = {path.stem for path in (Path(serjax.recipes.__file__).parent).glob("[a-z]*.py")}
     assert found == {*NAMES, "plan"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_is_a_configuration_of_a_corpus_that_the_recipe_names(recipes, configured, name):
-    recipe = importlib.import_module(f"recipes.{name}").RECIPE
+    recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
     names = {row.name for row in recipe.rows}
     assert len(names) == len(recipe.rows)
     assert set(recipe.small_rows) <= names
@@ -75,7 +75,7 @@ def test_every_row_is_a_configuration_of_a_corpus_that_the_recipe_names(recipes,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_show_rows_that_exist_and_figures_that_can_be(recipes, name):
-    recipe = importlib.import_module(f"recipes.{name}").RECIPE
+    recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
     rows = {row.name: row for row in recipe.rows}
     assert set().union(*(table.rows for table in recipe.tables)) == set(rows)
     # The small scale makes all of the paper's tables but those of rows that differ in labels alone.
@@ -102,7 +102,7 @@ def test_tables_show_rows_that_exist_and_figures_that_can_be(recipes, name):
 
 def test_the_published_matrices_have_the_published_accuracies():
     """Deepika & Kuchibhotla call the mean of the diagonal the overall accuracy."""
-    recipe = importlib.import_module("recipes.deepika2025").RECIPE
+    recipe = importlib.import_module("serjax.recipes.deepika2025").RECIPE
     means = [
         np.mean(np.diag(table.published))
         for table in recipe.tables
@@ -151,7 +151,7 @@ PUBLISHED_SETTINGS = {
 
 @pytest.mark.parametrize("name", PUBLISHED_SETTINGS)
 def test_settings_are_those_of_the_paper(recipes, configured, name):
-    recipe = importlib.import_module(f"recipes.{name}").RECIPE
+    recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
     folders = dict.fromkeys(recipe.corpora, "X")
     for row in recipe.rows:
         config = configured(recipe, row, folders).resolved()
@@ -160,7 +160,7 @@ def test_settings_are_those_of_the_paper(recipes, configured, name):
 
 
 def test_the_rows_of_guizzo_are_those_of_table_1(recipes):
-    recipe = importlib.import_module("recipes.guizzo2023").RECIPE
+    recipe = importlib.import_module("serjax.recipes.guizzo2023").RECIPE
     rows = {row.name: row for row in recipe.rows}
     # Ten for each corpus and division, but for TESS by actor, whose two make no three parts.
     published = {k: v for table in recipe.tables for k, v in table.published.items()}
@@ -174,7 +174,7 @@ def test_the_rows_of_guizzo_are_those_of_table_1(recipes):
 
 
 def test_kapoors_networks_end_as_in_the_paper(recipes, configured):
-    recipe = importlib.import_module("recipes.kapoor").RECIPE
+    recipe = importlib.import_module("serjax.recipes.kapoor").RECIPE
     (table, _) = recipe.tables
     assert {name: each["validation_wa"] for name, each in table.published.items()} == {
         "resnet50": 99.8,
@@ -196,7 +196,7 @@ def test_kapoors_networks_end_as_in_the_paper(recipes, configured):
 def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
     recipes, reproduce, monkeypatch, tmp_path
 ):
-    deepika = importlib.import_module("recipes.deepika2025")
+    deepika = importlib.import_module("serjax.recipes.deepika2025")
     small = {
         "epochs": 1,
         "batch_size": 8,
@@ -272,7 +272,7 @@ def test_tuned_rows_are_ensembles_beside_the_papers(reproduce, untrained, tmp_pa
 def test_all_rows_of_a_paper_make_all_its_tables(reproduce, recipes, untrained, tmp_path):
     status, _, errors = reproduce("deepika2025", "--embedded")
     assert status == 0, errors
-    recipe = importlib.import_module("recipes.deepika2025").RECIPE
+    recipe = importlib.import_module("serjax.recipes.deepika2025").RECIPE
     assert set(untrained) == {row.name for row in recipe.rows}
     table = (tmp_path / "runs" / "deepika2025" / "table.md").read_text()
     check_tables(recipe, table, untrained)
@@ -291,7 +291,7 @@ def test_rows_of_a_sweep_stand_beside_the_paper(reproduce, recipes, monkeypatch,
     monkeypatch.setattr(Sweep, "run", swept)
     status, _, errors = reproduce("guizzo2023", "--embedded", "--tuned")
     assert status == 0, errors
-    recipe = importlib.import_module("recipes.guizzo2023").RECIPE
+    recipe = importlib.import_module("serjax.recipes.guizzo2023").RECIPE
     table = (tmp_path / "runs" / "guizzo2023" / "table.md").read_text()
     check_tables(recipe, table, {row.name for row in recipe.rows})
     row = "RAVDESS, quat_vgg16, dual-ws at layer 11, by random"
@@ -302,7 +302,7 @@ def test_rows_of_a_sweep_stand_beside_the_paper(reproduce, recipes, monkeypatch,
 
 
 def test_padis_parts_are_with_and_without(recipes, configured):
-    recipe = importlib.import_module("recipes.padi2021").RECIPE
+    recipe = importlib.import_module("serjax.recipes.padi2021").RECIPE
     rows = {row.name: row for row in recipe.rows if "-" in row.name}
     assert len(rows) == 3 * 2**3  # Figure 4
     folders = {"iemocap": "X"}
@@ -321,8 +321,8 @@ def test_padis_parts_are_with_and_without(recipes, configured):
 
 
 def test_what_is_transferred_hears_other_voices(recipes, configured):
-    recipe = importlib.import_module("recipes.padi2021").RECIPE
-    pretrainings = importlib.import_module("recipes.plan").pretrainings
+    recipe = importlib.import_module("serjax.recipes.padi2021").RECIPE
+    pretrainings = importlib.import_module("serjax.recipes.plan").pretrainings
     folders = {"iemocap": "X", "voxceleb": "V"}
     made = pretrainings(recipe, recipe.rows, folders, {}, 0, False)
     assert set(made) == {"resnet34_stats", "resnet34_mean"}
@@ -411,8 +411,8 @@ PARTS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipes_corpora_are_checked(recipes, tmp_path, name):
-    recipe = importlib.import_module(f"recipes.{name}").RECIPE
-    lacking = importlib.import_module("recipes.plan").lacking
+    recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
+    lacking = importlib.import_module("serjax.recipes.plan").lacking
     wrong = touch(tmp_path / "wrong", "photo.jpg", "notes.txt")
     for corpus in recipe.corpora:
         with pytest.raises(CorpusError, match=r"wrong"):
@@ -447,7 +447,7 @@ def test_what_no_row_can_be_divided_into_is_told_first(reproduce, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_from_its_command_on_the_embedded_corpus(recipes, reproduce, tmp_path, name):
-    recipe = importlib.import_module(f"recipes.{name}").RECIPE
+    recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
     status, _, errors = reproduce(name, "--embedded", "--scale", "small")
     assert status == 0, errors
     table = (tmp_path / "runs" / name / "table.md").read_text()
@@ -458,7 +458,7 @@ def test_from_its_command_on_the_embedded_corpus(recipes, reproduce, tmp_path, n
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["deepika2025", "padi2021"])
 def test_every_table_of_a_generated_iemocap(recipes, reproduce, tmp_path, name):
-    recipe = importlib.import_module(f"recipes.{name}").RECIPE
+    recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
     labels = dict.fromkeys(("ang", "hap", "exc", "neu", "sad"), 4)
     trees = {
         "iemocap": iemocap(tmp_path / "iemocap", dict.fromkeys(range(1, 6), labels)),

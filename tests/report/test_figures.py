@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
-from run_folders import history, pixels
 
 from serjax import report
-from serjax.report.drawing import png
-from serjax.report.figures import _percent
+from serjax.report.plots.drawing import png
+from serjax.report.plots.figures import _percent
+from tests.helpers.run_folders import history, pixels
 
 LONG = [
     "neutral-unemotional",
@@ -202,4 +202,4 @@ assert "matplotlib.pyplot" not in sys.modules
 settings = set(before) - {"backend"}
 assert all(matplotlib.rcParams[name] == before[name] for name in settings)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-from run_folders import history, pixels, predictions, write_run
 
 from serjax import report
+from tests.helpers.run_folders import history, pixels, predictions, write_run
 
 HOSTILE = "<b>&\"'"
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from run_folders import history, predictions, write_run
 
 from serjax import files, report
+from tests.helpers.run_folders import history, predictions, write_run
 
 # File names as the operating system gives them: any characters but NUL, and bytes that are not
 # UTF-8 as surrogate escapes (PEP 383).

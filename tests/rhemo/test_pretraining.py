@@ -13,23 +13,25 @@ import numpy as np
 import optax
 import pytest
 
-from serjax import models, pretrained, report, training
-from serjax.data import dimensions, tfds_builder
+from serjax import models, report, rhemo, training
+from serjax.anti_transfer.source_tasks import teacher_config
+from serjax.data import dimensions
 from serjax.data.corpus import EMOTIONS, Corpus, Utterance
+from serjax.data.storage import builder
 from serjax.errors import InputError
-from serjax.training import rhemo, rhemo_objective
+from serjax.models import pretrained
+from serjax.rhemo import objective, pretraining
+from serjax.rhemo.config import Stage
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import abstract_variables, build_model
 from serjax.training.objective import Batch
-from serjax.training.rhemo_config import Stage
 from serjax.training.run import initial_state
 from serjax.training.state import draw
-from serjax.training.teachers import teacher_config
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 SMALL = {"epochs": 2, "batch_size": 12}
-CONFIG = training.RHEmoConfig(
+CONFIG = rhemo.RHEmoConfig(
     training.RunConfig(
         model="rhemo",
         dataset_options={"speakers": 5, "words": 2, "takes": 1},
@@ -44,7 +46,7 @@ HEADS = ("discrete", "valence", "arousal", "dominance")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, standard_promotion):
     """A small pretraining that nothing stopped."""
-    return training.pretrain(CONFIG, out=tmp_path_factory.mktemp("rhemo") / "run")
+    return rhemo.pretrain(CONFIG, out=tmp_path_factory.mktemp("rhemo") / "run")
 
 
 # --- Valence, arousal and dominance --------------------------------------------------------------
@@ -148,10 +150,10 @@ def test_objectives_are_the_papers(mapped, step, share):
     logits, x, features, targets, labels, utterance = drawn(mapped)
     batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, step)))
     first = binary(sigmoid(features["reconstruction_logits"]), x).mean((1, 2, 3))
-    found = jax.jit(rhemo_objective.reconstruction)(float32(logits), float32(features), batch)
+    found = jax.jit(objective.reconstruction)(float32(logits), float32(features), batch)
     np.testing.assert_allclose(found, first, rtol=1e-5)
-    objective = rhemo_objective.with_emotions(targets.astype(np.float32), warmup_steps=4)
-    found = jax.jit(objective)(float32(logits), float32(features), batch)
+    second = objective.with_emotions(targets.astype(np.float32), warmup_steps=4)
+    found = jax.jit(second)(float32(logits), float32(features), batch)
     emotions = emotion_losses(logits, features, targets[utterance], labels)
     np.testing.assert_allclose(found, first + share * emotions, rtol=1e-5)
 
@@ -159,10 +161,10 @@ def test_objectives_are_the_papers(mapped, step, share):
 def test_without_warm_up_the_whole_loss_counts_from_the_first_step():
     logits, x, features, targets, labels, utterance = drawn(True)
     batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, 0)))
-    found = rhemo_objective.with_emotions(targets.astype(np.float32))(
+    found = objective.with_emotions(targets.astype(np.float32))(
         float32(logits), float32(features), batch
     )
-    first = rhemo_objective.reconstruction(float32(logits), float32(features), batch)
+    first = objective.reconstruction(float32(logits), float32(features), batch)
     expected = emotion_losses(logits, features, targets[utterance], labels)
     np.testing.assert_allclose(found - first, expected, rtol=1e-5)
 
@@ -172,22 +174,20 @@ def test_validation_measures_what_training_minimizes(mapped):
     logits, x, features, targets, labels, utterance = drawn(mapped)
     batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, 0)))
     targets = targets.astype(np.float32)
-    found = np.asarray(
-        rhemo_objective.outputs(float32(logits), float32(features), batch.x), np.float64
-    )
+    found = np.asarray(objective.outputs(float32(logits), float32(features), batch.x), np.float64)
     assert found.shape == (3, 4 + targets.shape[1] + 1)
-    for emotions, objective in (
-        (False, rhemo_objective.reconstruction),
-        (True, rhemo_objective.with_emotions(targets)),
+    for emotions, stage in (
+        (False, objective.reconstruction),
+        (True, objective.with_emotions(targets)),
     ):
-        expected = objective(float32(logits), float32(features), batch).mean()
-        scores = rhemo_objective.scores(found, labels, targets[utterance], emotions=emotions)
+        expected = stage(float32(logits), float32(features), batch).mean()
+        scores = objective.scores(found, labels, targets[utterance], emotions=emotions)
         assert scores["loss"] == pytest.approx(float(expected), rel=1e-4)
         assert scores["wa"] == pytest.approx(np.mean(logits.argmax(-1) == labels))
     # Probabilities that float32 rounds to 0 or 1 give a large loss, not an infinite one.
     certain = np.array([[0.0, 1.0, *[1.0] * 3, 0.5]])
     zeros = np.zeros((1, 3), np.float32)
-    assert np.isfinite(rhemo_objective.scores(certain, np.array([0]), zeros, emotions=True)["loss"])
+    assert np.isfinite(objective.scores(certain, np.array([0]), zeros, emotions=True)["loss"])
 
 
 def test_weight_decay_is_added_to_the_gradient():
@@ -195,7 +195,7 @@ def test_weight_decay_is_added_to_the_gradient():
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
     weights = np.linspace(-2, 2, 5, dtype=np.float32)
     stage = Stage(1, 1, 0.01, 1, weight_decay=0.3)
-    optimizer = rhemo._optimizer(stage, emotions=True)
+    optimizer = pretraining._optimizer(stage, emotions=True)
     ours = {"w": jnp.asarray(weights)}
     moments = optimizer.init(ours)
     theirs = torch.tensor(weights, requires_grad=True)
@@ -292,14 +292,14 @@ def test_both_stages_resume_to_the_same_numbers(finished, tmp_path, monkeypatch)
         patched.setattr(rhemo, "StopRequest", lambda: StopAfter(1))
         for resume in (False, True):
             with pytest.raises(training.InterruptedRunError):
-                training.pretrain(CONFIG, out=folder, resume=resume)
+                rhemo.pretrain(CONFIG, out=folder, resume=resume)
         assert not (folder / "checkpoints/last").exists()
         # Two batches are left of the first stage's four.
         patched.setattr(rhemo, "StopRequest", lambda: StopAfter(3))
         with pytest.raises(training.InterruptedRunError):
-            training.pretrain(CONFIG, out=folder, resume=True)
+            rhemo.pretrain(CONFIG, out=folder, resume=True)
         assert (folder / "checkpoints/last").exists()
-    training.pretrain(CONFIG, out=folder, resume=True)
+    rhemo.pretrain(CONFIG, out=folder, resume=True)
     for name in ("metrics.json", "predictions.csv", "encoder.npz"):
         assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
@@ -307,7 +307,7 @@ def test_both_stages_resume_to_the_same_numbers(finished, tmp_path, monkeypatch)
 def test_another_stage_is_another_run(finished):
     other = dataclasses.replace(CONFIG, reconstruction={**SMALL, "learning_rate": 0.5})
     with pytest.raises(InputError, match=r"another run there: reconstruction .*0\.5"):
-        training.pretrain(other, out=finished, resume=True)
+        rhemo.pretrain(other, out=finished, resume=True)
 
 
 def test_without_dimensions_their_classifiers_are_left_out():
@@ -319,13 +319,13 @@ def test_without_dimensions_their_classifiers_are_left_out():
 
 
 def test_defaults_are_the_papers_but_on_the_embedded_corpus():
-    published = training.RHEmoConfig(training.RunConfig(model="rhemo", dataset="emodb"))
+    published = rhemo.RHEmoConfig(training.RunConfig(model="rhemo", dataset="emodb"))
     first, second = published.stages()
     assert (first.learning_rate, first.batch_size, first.patience) == (1e-3, 50, 100)
     assert (second.learning_rate, second.batch_size, second.patience) == (1e-6, 20, 30)
     assert (first.weight_decay, second.weight_decay) == (0, 1e-5)
     assert "hidden" not in published.resolved().model_options
-    embedded = training.RHEmoConfig()
+    embedded = rhemo.RHEmoConfig()
     assert sum(stage.epochs for stage in embedded.stages()) <= 20
     assert embedded.resolved().model_options["hidden"] == 64
 
@@ -345,7 +345,7 @@ def test_defaults_are_the_papers_but_on_the_embedded_corpus():
 )
 def test_what_cannot_be_is_refused(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
-        training.pretrain(dataclasses.replace(CONFIG, **change), out=tmp_path / "run")
+        rhemo.pretrain(dataclasses.replace(CONFIG, **change), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -445,7 +445,7 @@ def test_a_stored_corpus_is_known_by_what_it_was_written_from(tmp_path):
     utterances = tuple(Utterance(f"{n}.wav", "anger", "a", "b") for n in range(3))
     for name, expected in (("emodb", "random"), ("ravdess", "pretrained")):
         corpus = Corpus(name, utterances, lambda *_: rng.normal(size=800).astype(np.float32))
-        tfds_builder.write(corpus, tmp_path / name, sample_rate=16_000)
+        builder.write(corpus, tmp_path / name, sample_rate=16_000)
         config = training.RunConfig(
             model="quat_dscnn", dataset="tfds", data_dir=str(tmp_path / name)
         )

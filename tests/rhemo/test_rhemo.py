@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import count, random_variables
 
-from serjax import frontend, losses, models
+from serjax import losses, models
 from serjax.errors import InputError
+from serjax.features import front_ends
+from tests.helpers.networks import count, random_variables
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 
@@ -83,7 +84,7 @@ def test_the_encoder_is_the_one_that_other_networks_stand_behind():
     for collection in ("params", "batch_stats"):
         assert own[collection]["embedding"] == behind[collection]["embedding"]
     assert models.front_end("rhemo") == models.front_end("quat_rhemo")
-    assert models.front_end("rhemo") == frontend.GUIZZO_QUATERNION
+    assert models.front_end("rhemo") == front_ends.GUIZZO_QUATERNION
 
 
 # --- Beside PyTorch ------------------------------------------------------------------------------

@@ -10,15 +10,16 @@ import numpy as np
 import optax
 import pytest
 
-from serjax import augment, frontend, training
+from serjax import augment, training
 from serjax.data import batches
 from serjax.errors import InputError
+from serjax.features import front_ends
 from serjax.training import create_state, make_train_step
 from serjax.training.config import abstract_variables, build_front_end, build_model
 from serjax.training.step import make_evaluation_step
 
 FRONT_END = dataclasses.replace(
-    frontend.GUIZZO_REAL, frames=64, bins=32, segment_seconds=0.5, silence="remove"
+    front_ends.GUIZZO_REAL, frames=64, bins=32, segment_seconds=0.5, silence="remove"
 )
 
 

@@ -6,13 +6,13 @@ import json
 
 import jax
 import numpy as np
-import parallel_worker as worker
 import pytest
 from rich.console import Console
 
 from serjax import training
-from serjax.training import block
-from serjax.training.parallel import Division
+from serjax.training.devices import multi_step
+from serjax.training.devices.batch_sharding import Division
+from tests.helpers import parallel_worker as worker
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -87,5 +87,5 @@ def test_a_run_in_blocks_is_the_run_in_steps(tmp_path):
 
 
 def test_what_suits_the_device():
-    assert block.steps_per_call(7) == 7
-    assert block.steps_per_call(None) == (1 if jax.default_backend() == "cpu" else 16)
+    assert multi_step.steps_per_call(7) == 7
+    assert multi_step.steps_per_call(None) == (1 if jax.default_backend() == "cpu" else 16)

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import parallel_worker as worker
 import pytest
 
 from serjax import data
 from serjax.errors import InputError
-from serjax.training import distributed
-from serjax.training.parallel import Division
+from serjax.training.devices import processes
+from serjax.training.devices.batch_sharding import Division
+from tests.helpers import parallel_worker as worker
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = ("--model", "dscnn", "--model-option", "hidden=8", "--schedule", "constant")
 CORPUS = ("--dataset-option", "speakers=6", "--dataset-option", "words=2")
 SETTINGS = [*MODEL, "--batch-size", "8", "--epochs", "3"]
@@ -61,7 +61,7 @@ def joined(tmp_path_factory):
     address = free_address()
     finish(
         [
-            start(2, "tests/parallel_worker.py", "join", folder, address, "2", number)
+            start(2, "tests/helpers/parallel_worker.py", "join", folder, address, "2", number)
             for number in range(2)
         ]
     )
@@ -180,12 +180,12 @@ def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_proce
 )
 def test_wrong_numbers(where, message):
     with pytest.raises(InputError, match=message):
-        distributed.join(where)
+        processes.join(where)
 
 
 def test_a_coordinator_that_does_not_answer():
     with pytest.raises(InputError, match=r"expected process 0 at localhost:\d+, found: .* for 0 s"):
-        distributed.join([free_address(), "2", "1"], seconds=0)
+        processes.join([free_address(), "2", "1"], seconds=0)
 
 
 def test_a_second_process_0():
@@ -194,4 +194,4 @@ def test_a_second_process_0():
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(InputError, match=f"expected port {port} free for process 0"):
-            distributed.join([f"localhost:{port}", "2", "0"])
+            processes.join([f"localhost:{port}", "2", "0"])

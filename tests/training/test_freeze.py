@@ -5,16 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from networks import random_variables
 
-from serjax import frontend, models
+from serjax import models
 from serjax.data import batches
 from serjax.errors import InputError
+from serjax.features import front_ends
 from serjax.training import Checkpoints, create_state, freeze, make_train_step
+from tests.helpers.networks import random_variables
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-FRONT_END = dataclasses.replace(frontend.GUIZZO_REAL, frames=64, bins=32, segment_seconds=0.5)
+FRONT_END = dataclasses.replace(front_ends.GUIZZO_REAL, frames=64, bins=32, segment_seconds=0.5)
 OPTIONS = {"blocks": (1, 1), "channels": 8}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serjax import training
-from serjax.training.optimizers import OPTIMIZERS, learning_rate, make_optimizer, staircase
+from serjax.training.optimizer import OPTIMIZERS, learning_rate, make_optimizer, staircase
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 

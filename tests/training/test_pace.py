@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from serjax.training import pace
-from serjax.training.calls import resident
+from serjax.training import checkpoint_schedule
 from serjax.training.checkpoint import Checkpoints
+from serjax.training.input.feed import resident
 from serjax.training.loop import LoopState, StopRequest, train
 from serjax.training.state import state_of
 from serjax.training.step import StepResult
@@ -29,13 +29,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(pace, "time", clock)
+    monkeypatch.setattr(checkpoint_schedule, "time", clock)
     return clock
 
 
 def test_saving_takes_a_twentieth_of_the_time_at_most(clock):
     """Epochs of a second, of which saving would add 0.3: the first and every seventh or so."""
-    rhythm = pace.Pace()
+    rhythm = checkpoint_schedule.Pace()
     saved = []
     for epoch in range(100):
         clock.now += 1
@@ -48,7 +48,7 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(clock):
 
 
 def test_long_epochs_are_all_saved_and_in_their_midst_every_five_minutes(clock):
-    rhythm = pace.Pace()
+    rhythm = checkpoint_schedule.Pace()
     for _ in range(3):
         clock.now += 299
         assert not rhythm.due_within_epoch()

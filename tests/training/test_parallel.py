@@ -2,42 +2,26 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import parallel_worker as worker
 import pytest
 
 from serjax import training
 from serjax.errors import InputError
-from serjax.training import Checkpoints, make_train_step, memory
-from serjax.training.parallel import Division, divide
+from serjax.training import Checkpoints, make_train_step
+from serjax.training.devices import memory
+from serjax.training.devices.batch_sharding import Division, divide
 from serjax.training.state import state_of
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import parallel_worker as worker
+from tests.helpers.processes import start
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _standard(standard_promotion):
     """Optax promotes implicitly."""
-
-
-def start(devices, *arguments):
-    """Runs the worker in a process with so many devices."""
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
-    command = [sys.executable, "tests/parallel_worker.py", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

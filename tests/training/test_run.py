@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = [
     *("--model", "dscnn", "--model-option", "hidden=16", "--epochs", "6", "--batch-size", "4"),
     *("--dataset-option", "speakers=6", "--dataset-option", "words=3", "--augment", "conservative"),

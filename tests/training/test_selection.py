@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_commands import call
 
 from serjax.training.loop import LoopState
+from tests.helpers.commands import call
 
 SMALL = [
     *("--model", "dscnn", "--model-option", "hidden=16", "--epochs", "5", "--batch-size", "8"),

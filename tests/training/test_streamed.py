@@ -12,18 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from test_parallel import start
-from trees import touch
 
 from serjax import data, training
-from serjax.data import tfds_builder
 from serjax.data.corpus import Corpus, Utterance
+from serjax.data.storage import builder
 from serjax.errors import InputError
-from serjax.training import loop, reading
+from serjax.training import loop
 from serjax.training.config import build_front_end
-from serjax.training.task import prepare
+from serjax.training.input import recordings
+from serjax.training.input.dataset import prepare
+from tests.helpers.processes import start
+from tests.helpers.trees import touch
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FILES = ("history.csv", "metrics.json", "predictions.csv")
 CONFIG = training.RunConfig(
     model="dscnn",
@@ -128,7 +129,7 @@ def test_large_stored_corpora_are_streamed(stored, monkeypatch):
     assert task(stored).unread is None
     total = sum(data.open_stored(stored).samples)
     for limit, streamed in ((total, False), (total - 1, True)):
-        monkeypatch.setattr(reading, "RESIDENT_SAMPLES", limit)
+        monkeypatch.setattr(recordings, "RESIDENT_SAMPLES", limit)
         assert (task(stored).unread is not None) == streamed
     assert task(stored, stream=False).unread is None
     assert (
@@ -180,7 +181,7 @@ def test_a_corpus_of_100_000_utterances_trains_within_2_gib(tmp_path):
     utterances = tuple(
         Utterance(f"{i:06d}", ("anger", "sadness")[i % 2], f"{i % 99}") for i in range(100_000)
     )
-    tfds_builder.write(Corpus("noise", utterances, read), tmp_path)
+    builder.write(Corpus("noise", utterances, read), tmp_path)
     command = [
         *(sys.executable, "experiments/train.py", "--dataset", "tfds", "--data-dir", tmp_path),
         *("--model", "dscnn", "--model-option", "hidden=8", "--out", tmp_path / "run"),

@@ -1,4 +1,4 @@
-"""A corpus stored as a TFDS dataset, by `python -m serjax.data NAME --write FOLDER`."""
+"""A corpus stored as a TFDS dataset, by `serjax corpus NAME --write FOLDER`."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 from serjax.audio import AudioError
 from serjax.data.batches import from_int16
 from serjax.data.corpus import Corpus, Utterance
-from serjax.data.stored import open_stored
+from serjax.data.storage.store import open_stored
 
 
 def load(data_dir: str | Path | None = None) -> Corpus:

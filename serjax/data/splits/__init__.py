@@ -17,10 +17,10 @@ A recording, and recordings of identical content, are never separated; where a p
 choice but to separate them, it is refused.
 """
 
-from serjax.data.splits.crossing import Crossing, common, cross
-from serjax.data.splits.parts import PARTS, Split, SplitError, content_hash
-from serjax.data.splits.rotation import fold_of, folds, protocols
-from serjax.data.splits.single import names, split
+from serjax.data.splits.cross_corpus import Crossing, common, cross
+from serjax.data.splits.groups import PARTS, Split, SplitError, content_hash
+from serjax.data.splits.holdout import names, split
+from serjax.data.splits.k_fold import fold_of, folds, protocols
 
 __all__ = [
     "PARTS",

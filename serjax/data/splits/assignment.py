@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from serjax.data.corpus import Corpus
-from serjax.data.splits.parts import SplitError, column, groups
+from serjax.data.splits.groups import SplitError, column, groups
 
 # Enough to come close to the requested proportions, few enough that another seed finds another
 # split: EMO-DB's ten speakers divide 6:2:2 in only 1,260 ways, and 3:1 in about 80, of which a

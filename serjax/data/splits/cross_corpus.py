@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from serjax.data.corpus import Corpus, Utterance
-from serjax.data.splits.dealing import deal_apart, deal_classes
-from serjax.data.splits.parts import Split, SplitError, column, made, recordings, verify
+from serjax.data.splits.assignment import deal_apart, deal_classes
+from serjax.data.splits.groups import Split, SplitError, column, made, recordings, verify
 from serjax.errors import unknown_name
 
 _SPLITS = ("random", "session", "speaker")

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from serjax.data.corpus import Corpus
-from serjax.data.splits.dealing import deal_apart, deal_classes
-from serjax.data.splits.lists import read_parts
-from serjax.data.splits.parts import PARTS, Split, SplitError, column, made, recordings, verify
+from serjax.data.splits.assignment import deal_apart, deal_classes
+from serjax.data.splits.groups import PARTS, Split, SplitError, column, made, recordings, verify
+from serjax.data.splits.predefined import read_parts
 from serjax.errors import unknown_name
 
 

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from serjax.data.corpus import Corpus
-from serjax.data.splits.dealing import deal_apart, deal_classes
-from serjax.data.splits.parts import (
+from serjax.data.splits.assignment import deal_apart, deal_classes
+from serjax.data.splits.groups import (
     Split,
     SplitError,
     column,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from serjax.data.corpus import Corpus
-from serjax.data.splits.parts import PARTS, SplitError
+from serjax.data.splits.groups import PARTS, SplitError
 
 
 def read_parts(path: str | Path, corpus: Corpus) -> np.ndarray:

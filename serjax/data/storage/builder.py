@@ -23,10 +23,11 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from rich.progress import track
 
 from serjax import audio, data
-from serjax.data import splits, stored
+from serjax.data import splits
 from serjax.data.batches import from_int16, to_int16
 from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, attempts
+from serjax.data.storage import store
 
 VERSION = "1.0.0"
 _RECORDS_PER_FILE = 4096
@@ -36,7 +37,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
     """Writes a corpus as a TFDS dataset of one split.
 
     A record holds an utterance: its audio, int16 `[samples]` stored as bytes, and the columns of
-    its table, named as `serjax.data.stored.field_names` says. A text that is None is empty, a
+    its table, named as `serjax.data.storage.store.field_names` says. A text that is None is empty, a
     number NaN; `label` is a `ClassLabel`, -1 for None. What is cut from a longer recording is
     stored cut.
 
@@ -67,16 +68,16 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         super().__init__(config=config, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        names = stored.field_names(self._corpus.name)
+        names = store.field_names(self._corpus.name)
         features: dict[str, Any] = {
             names["audio"]: tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes")
         }
-        for column in stored.TEXTS:
+        for column in store.TEXTS:
             features[names[column]] = tfds.features.Text()
             if names[column] == "label":
                 classes = self._corpus.labels(column)
                 features["label"] = tfds.features.ClassLabel(names=classes)
-        for column in stored.NUMBERS:
+        for column in store.NUMBERS:
             # As bytes, because the records' own numbers have 32 bits.
             features[names[column]] = tfds.features.Tensor(
                 shape=(), dtype=np.float64, encoding="bytes"
@@ -100,7 +101,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         """Says nothing, where TFDS would say that it has downloaded."""
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        return {stored.SPLIT: self._generate_examples()}
+        return {store.SPLIT: self._generate_examples()}
 
     def _generate_splits(self, dl_manager: Any, download_config: Any) -> list[Any]:
         """Writes records as they come.
@@ -117,7 +118,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         files = tfds.core.ShardedFileTemplate(
             dataset_name=self.name,
             data_dir=self.data_path,
-            split=stored.SPLIT,
+            split=store.SPLIT,
             filetype_suffix="array_record",
             template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
         )
@@ -136,12 +137,12 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
             writer.close()
             counts.append(count)
         info = tfds.core.SplitInfo(
-            name=stored.SPLIT, shard_lengths=counts, num_bytes=size, filename_template=files
+            name=store.SPLIT, shard_lengths=counts, num_bytes=size, filename_template=files
         )
         return [info]
 
     def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        names = stored.field_names(self._corpus.name)
+        names = store.field_names(self._corpus.name)
         written: list[Utterance] = []
         samples: list[int] = []
         content: list[str] = []
@@ -154,10 +155,10 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
                 continue
             waveform = to_int16(heard)
             record: dict[str, Any] = {names["audio"]: waveform}
-            for column in stored.TEXTS:
-                missing = stored.NO_LABEL if names[column] == "label" else ""
+            for column in store.TEXTS:
+                missing = store.NO_LABEL if names[column] == "label" else ""
                 record[names[column]] = getattr(utterance, column) or missing
-            for column in stored.NUMBERS:
+            for column in store.NUMBERS:
                 value = getattr(utterance, column)
                 record[names[column]] = math.nan if value is None else value
             yield len(written), record
@@ -167,7 +168,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         if not written:
             raise audio.AudioError(f"none of {self._corpus.name}'s {len(self._corpus)} can be read")
         self.info.metadata.update(
-            table=stored.table(written), samples=samples, content=content, notes=notes
+            table=store.table(written), samples=samples, content=content, notes=notes
         )
 
 
@@ -234,7 +235,7 @@ def write(
     )
     folder = Path(builder.data_dir)
     if folder.exists():
-        found = stored.metadata(folder)
+        found = store.metadata(folder)
         if found["written_from"] != digest(corpus):
             raise CorpusError(
                 f"{folder}: holds {len(found['samples'])} utterances of another table of "
@@ -251,5 +252,5 @@ def write(
 
 def digest(corpus: Corpus) -> str:
     """Returns a hash of a corpus's table, by which a stored one is known again."""
-    columns = json.dumps(stored.table(corpus.utterances), sort_keys=True)
+    columns = json.dumps(store.table(corpus.utterances), sort_keys=True)
     return hashlib.sha256(columns.encode("utf-8", "surrogateescape")).hexdigest()

@@ -40,7 +40,7 @@ class Unread:
             if corpus.measure is None:
                 raise InputError(
                     f"stream: expected corpora of --dataset tfds, found {corpus.name}; "
-                    "`python -m serjax.data NAME --write FOLDER` stores one"
+                    "`serjax corpus NAME --write FOLDER` stores one"
                 )
             sources += [(corpus.read, utterance) for utterance in corpus.utterances]
             found += [corpus.measure(utterance, sample_rate) for utterance in corpus.utterances]

@@ -1,6 +1,6 @@
 """Corpora stored as TFDS datasets: the names of their fields, and opening them again.
 
-A dataset is what `serjax.data.tfds_builder` writes: array_record files of utterances, read by
+A dataset is what `serjax.data.storage.builder` writes: array_record files of utterances, read by
 random access, and beside them, in `metadata.json`, the table of them and the length and hash of
 each, so that opening a dataset reads no recording. TensorFlow is not needed.
 """
@@ -24,7 +24,7 @@ NO_LABEL = -1
 """What TFDS's `ClassLabel` calls a missing one."""
 
 _METADATA = ("corpus", "sample_rate", "written_from", "table", "samples", "content", "notes")
-_WANTED = "expected a folder that `python -m serjax.data NAME --data-dir P --write FOLDER` wrote"
+_WANTED = "expected a folder that `serjax corpus NAME --data-dir P --write FOLDER` wrote"
 
 _CREMAD = {"emotion": "label", "speaker": "speaker_id"}
 _TFDS_FIELDS: Mapping[str, Mapping[str, str]] = {

@@ -13,7 +13,7 @@ import flax.struct
 import numpy as np
 
 from serjax.data.batches import Array, Examples, Segments, segments
-from serjax.data.stored import Stored
+from serjax.data.storage.store import Stored
 from serjax.errors import InputError
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ import numpy as np
 import soxr
 
 from serjax.data.corpus import Corpus, CorpusError, Reader, Utterance
-from serjax.data.speech_synthesis import (
+from serjax.data.synthetic.speech import (
     CONSONANTS,
     SAMPLE_RATE,
     SYLLABLES,

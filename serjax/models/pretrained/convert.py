@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from serjax.errors import InputError
-from serjax.pretrained.families import Path, TorchName
+from serjax.models.pretrained.families import Path, TorchName
 from serjax.training.freeze import leaf_path
 from serjax.training.state import Variables
 

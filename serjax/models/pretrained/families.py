@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from serjax.pretrained import alexnet, inception, resnet, squeezenet, vgg
+from serjax.models.pretrained import alexnet, inception, resnet, squeezenet, vgg
 
 Path = tuple[str, ...]
 TorchName = Callable[[Path], str]

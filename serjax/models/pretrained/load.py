@@ -11,14 +11,14 @@ import jax.numpy as jnp
 from serjax import models, report
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
-from serjax.pretrained import files
-from serjax.pretrained.convert import convert
-from serjax.pretrained.encoder import with_embedding
-from serjax.pretrained.families import FAMILIES
+from serjax.models.pretrained import files
+from serjax.models.pretrained.convert import convert
+from serjax.models.pretrained.encoder import with_embedding
+from serjax.models.pretrained.families import FAMILIES
 from serjax.training import freeze
 from serjax.training.config import build_front_end, build_model, input_shape
-from serjax.training.finished import load_best
 from serjax.training.state import Variables, draw
+from serjax.training.trained_run import load_best
 
 
 class _Source(NamedTuple):

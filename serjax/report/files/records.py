@@ -13,7 +13,7 @@
   `classes`, all three of the test part; perhaps `interval` (how the intervals were made),
   `best_epoch` and `parameters`. It holds no times, so equal runs leave equal files.
 - `summary.json`, if there: the folder is of several runs, whose pooled test utterances the other
-  files describe; see `serjax.report.series`.
+  files describe; see `serjax.report.tables.run_set`.
 - `timing.json`, if there: seconds spent, `{"data", "compile", "train", ..., "total"}`.
 """
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.report.formats import read_json, read_table, require, require_numbers, write_table
+from serjax.report.files.formats import read_json, read_table, require, require_numbers, write_table
 
 HISTORY_COLUMNS = (
     "epoch",

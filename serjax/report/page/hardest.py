@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from serjax import losses
-from serjax.report.records import Predictions
+from serjax.report.files.records import Predictions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

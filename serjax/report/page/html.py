@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from typing import Any
 
-from serjax.report.drawing import DPI, png
+from serjax.report.plots.drawing import DPI, png
 
 
 def document(title: str, body: Iterable[str]) -> str:

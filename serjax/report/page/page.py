@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from serjax.files import PathLike, write_text_atomic
-from serjax.report import html
-from serjax.report.figures import plot_confusion, plot_curves, spectrogram_png
-from serjax.report.hardest import HardUtterance, hardest_utterances
-from serjax.report.records import (
+from serjax.report.files.records import (
     Predictions,
     read_config,
     read_history,
@@ -21,7 +18,10 @@ from serjax.report.records import (
     read_summary,
     read_timing,
 )
-from serjax.report.summary import NAMES
+from serjax.report.page import html
+from serjax.report.page.hardest import HardUtterance, hardest_utterances
+from serjax.report.plots.figures import plot_confusion, plot_curves, spectrogram_png
+from serjax.report.tables.summary import NAMES
 
 _METRICS = (
     ("ua", "UA", "mean recall of the classes"),
@@ -44,7 +44,7 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
     dark scheme and prints. The same files give the same page.
 
     Args:
-        run_dir: A run folder (see `serjax.report.records`).
+        run_dir: A run folder (see `serjax.report.files.records`).
         hardest: The utterances to show, `hardest_utterances` with their spectrograms and audio; by
             default those without.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from serjax.data.describe import NONE, Description
 from serjax.files import PathLike
-from serjax.report.drawing import LIGHT, new_figure, save, styled
+from serjax.report.plots.drawing import LIGHT, new_figure, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from serjax.files import PathLike
-from serjax.report.drawing import DARK, LIGHT, new_figure, save, styled
+from serjax.report.plots.drawing import DARK, LIGHT, new_figure, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

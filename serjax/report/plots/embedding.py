@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serjax.files import PathLike
-from serjax.report.drawing import LIGHT, new_figure, save, styled
-from serjax.report.figures import show_spectrogram
+from serjax.report.plots.drawing import LIGHT, new_figure, save, styled
+from serjax.report.plots.figures import show_spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

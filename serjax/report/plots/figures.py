@@ -8,7 +8,7 @@ import numpy as np
 
 from serjax import metrics
 from serjax.files import PathLike
-from serjax.report.drawing import DARK, LIGHT, new_figure, png, save, styled
+from serjax.report.plots.drawing import DARK, LIGHT, new_figure, png, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

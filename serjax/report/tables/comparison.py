@@ -13,8 +13,8 @@ from rich.table import Table
 from serjax import metrics, significance
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.report.records import Predictions, read_predictions
-from serjax.report.summary import NAMES, drawn_whole, resampled
+from serjax.report.files.records import Predictions, read_predictions
+from serjax.report.tables.summary import NAMES, drawn_whole, resampled
 
 
 def compare(

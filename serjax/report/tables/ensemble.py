@@ -8,9 +8,9 @@ import numpy as np
 
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.report.formats import write_json
-from serjax.report.records import read_predictions, read_timing, write_predictions
-from serjax.report.summary import measure
+from serjax.report.files.formats import write_json
+from serjax.report.files.records import read_predictions, read_timing, write_predictions
+from serjax.report.tables.summary import measure
 
 
 def write_ensemble(folder: PathLike, members: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from serjax.files import PathLike, write_text_atomic
-from serjax.report.records import read_config, read_summary
+from serjax.report.files.records import read_config, read_summary
 
 _COLUMNS = ("model", "protocol", "WA %", "UA %", "macro F1 %", "UA of the runs %")
 

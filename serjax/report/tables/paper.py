@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from serjax.files import PathLike
-from serjax.report.figures import plot_epochs
-from serjax.report.records import read_history, read_metrics, read_summary, read_timing
-from serjax.report.summary import NAMES
+from serjax.report.files.records import read_history, read_metrics, read_summary, read_timing
+from serjax.report.plots.figures import plot_epochs
+from serjax.report.tables.summary import NAMES
 
 _ABSENT = "not in the text"
 _OVER_RUNS = {"mean_wa": "WA, mean of the folds", "mean_ua": "UA, mean of the folds"}

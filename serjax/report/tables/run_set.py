@@ -13,16 +13,16 @@ from rich.table import Table
 from serjax.errors import InputError
 from serjax.files import PathLike, write_text_atomic
 from serjax.metrics import MEASURES
-from serjax.report.formats import write_json, write_table
-from serjax.report.page import write_page
-from serjax.report.records import (
+from serjax.report.files.formats import write_json, write_table
+from serjax.report.files.records import (
     Predictions,
     read_metrics,
     read_predictions,
     read_timing,
     write_predictions,
 )
-from serjax.report.summary import NAMES, measure, resampled
+from serjax.report.page.page import write_page
+from serjax.report.tables.summary import NAMES, measure, resampled
 
 
 def write_series(folder: PathLike, runs: Sequence[str], *, resamples: int = 2000) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from serjax import losses, metrics
-from serjax.report.records import Predictions
+from serjax.report.files.records import Predictions
 
 NAMES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
 """Of the measures, as people read them."""
@@ -30,7 +30,7 @@ def measure(
         `test` and, where there are utterances of it, `validation` (`wa`, `ua`, `f1_macro` and
         `f1_weighted` with 95 % intervals, `loss` in nats, `utterances`, `speakers`);
         `per_class`, `confusion`, `classes` of the test part; `interval`.
-        `serjax.report.records` describes them.
+        `serjax.report.files.records` describes them.
 
     Raises:
         ValueError: There are no test utterances, `over` is unknown, or the intervals are to be over

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from serjax import metrics
 from serjax.files import write_text_atomic
-from serjax.report.drawing import LIGHT, new_figure, save, styled
-from serjax.report.formats import write_table
-from serjax.report.records import read_predictions
-from serjax.report.series import pool
-from serjax.report.summary import drawn_whole, resampled
+from serjax.report.files.formats import write_table
+from serjax.report.files.records import read_predictions
+from serjax.report.plots.drawing import LIGHT, new_figure, save, styled
+from serjax.report.tables.run_set import pool
+from serjax.report.tables.summary import drawn_whole, resampled
 
 Published = Mapping[tuple[str, str, str], tuple[float, int | None]]
 

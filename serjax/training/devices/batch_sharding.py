@@ -19,7 +19,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from serjax.errors import InputError
-from serjax.training.part import Part
+from serjax.training.devices.shard import Part
 
 KINDS = ("none", "shard_map", "pmap")
 _AXIS = "data"

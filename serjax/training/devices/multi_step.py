@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from serjax.data.batches import Examples
-from serjax.training.parallel import Division
+from serjax.training.devices.batch_sharding import Division
 from serjax.training.state import TrainState
 
 _STEPS = 16

@@ -8,11 +8,11 @@ from rich.console import Console
 from serjax import classical
 from serjax.data import Corpus, batches, splits
 from serjax.data.batches import Examples
-from serjax.data.unread import Unread
+from serjax.data.storage.lazy_waveforms import Unread
 from serjax.errors import InputError
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
 from serjax.training.config import RunConfig
-from serjax.training.reading import Recordings, divide, read, selected
+from serjax.training.input.recordings import Recordings, divide, read, selected
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from serjax import classical, data
 from serjax.data import Corpus, splits
-from serjax.data.unread import Unread
+from serjax.data.storage.lazy_waveforms import Unread
 from serjax.errors import InputError, unknown_name
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
 
 if TYPE_CHECKING:
     from serjax.training.config import RunConfig

@@ -7,7 +7,7 @@ import numpy as np
 
 from serjax.data import batches
 from serjax.data.batches import Examples
-from serjax.frontend import FrontEnd
+from serjax.features.front_ends import FrontEnd
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import numpy as np
 
-from serjax.frontend import FrontEnd
-from serjax.training.calls import Calls, resident
+from serjax.features.front_ends import FrontEnd
+from serjax.training.devices.batch_sharding import Division
 from serjax.training.evaluate import Evaluator, evaluation_batch
-from serjax.training.parallel import Division
+from serjax.training.input.dataset import Task
+from serjax.training.input.feed import Calls, resident
+from serjax.training.input.streaming import Streamed, StreamedEvaluator
 from serjax.training.state import Variables
-from serjax.training.streamed import Streamed, StreamedEvaluator
-from serjax.training.task import Task
 
 
 class Source(NamedTuple):

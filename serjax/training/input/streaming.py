@@ -15,16 +15,16 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from serjax.data import stream
 from serjax.data.batches import Examples, Segments
-from serjax.frontend import FrontEnd
-from serjax.training.calls import Call, blocks
+from serjax.data.storage import streaming
+from serjax.features.front_ends import FrontEnd
+from serjax.training.devices.batch_sharding import Division
 from serjax.training.evaluate import EvaluationPrograms, input_sizes, utterance_means
+from serjax.training.input.dataset import Task
+from serjax.training.input.feed import Call, blocks
 from serjax.training.objective import class_probabilities
-from serjax.training.parallel import Division
 from serjax.training.state import Variables
 from serjax.training.step import cut_samples
-from serjax.training.task import Task
 
 _THREADS = 8
 _AHEAD = 16
@@ -68,10 +68,10 @@ class Streamed:
         """All examples, each in its utterance."""
         return Segments.of(self.task.examples)
 
-    def read(self, rows: np.ndarray, size: int) -> stream.Batch:
+    def read(self, rows: np.ndarray, size: int) -> streaming.Batch:
         """Reads examples, `[batch]` and -1 where empty, padded to a size."""
         assert self.task.unread is not None
-        return stream.read_batch(self.task.unread.waveform, self.segments, rows, size)
+        return streaming.read_batch(self.task.unread.waveform, self.segments, rows, size)
 
     def _call(self, indices: np.ndarray) -> tuple[Examples, np.ndarray]:
         """What the devices of this process need for one call, with a first axis of devices."""
@@ -80,7 +80,7 @@ class Streamed:
         found = []
         for part in parts:
             batch = self.read(part.reshape(-1), size)
-            examples, rows = stream.to_examples(
+            examples, rows = streaming.to_examples(
                 batch, self.task.labels, cut_samples(self.front_end)
             )
             found.append((examples, rows.reshape(part.shape)))
@@ -101,7 +101,7 @@ class Streamed:
         return Examples(samples, *[each(np.int32, rows)] * 4), indices
 
     def calls(self, order: np.ndarray, first: int) -> Iterator[Call]:
-        """The calls of an epoch, as `serjax.training.calls.Calls`."""
+        """The calls of an epoch, as `serjax.training.input.feed.Calls`."""
         cut = blocks(order, first, self.steps)
         ahead = max(_AHEAD // self.steps, 2)
         read = _read_ahead([b for _, b in cut], self._call, self.division.split_own, ahead)

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from serjax import features, image, silence
+from serjax import features
 from serjax.errors import InputError, unknown_name
+from serjax.features import image, voice_activity
 
 _SILENCE = ("keep", "remove", "voiced")
 _ROOM_SAMPLES = 2**15
@@ -39,10 +40,10 @@ class FrontEnd:
         sample_rate: Hz.
         one_per_epoch: Whether an epoch of training hears one segment of each utterance, drawn at
             random, instead of all.
-        silence: "keep"; "remove" from each segment, see `serjax.silence.remove_silence`; or
+        silence: "keep"; "remove" from each segment, see `serjax.features.voice_activity.remove_silence`; or
             "voiced", what is not voiced from each utterance before segments are cut, see
-            `serjax.silence.remove_unvoiced`.
-        colormap: Makes three channels, red, green and blue, see `serjax.image.colorize`; None: one.
+            `serjax.features.voice_activity.remove_unvoiced`.
+        colormap: Makes three channels, red, green and blue, see `serjax.features.image.colorize`; None: one.
         image_size: Rows and columns to which the input is resized; None: `frames` and `bins`.
 
     Raises:
@@ -134,7 +135,7 @@ class FrontEnd:
         """Waveforms `[batch, samples]` and lengths `[batch]` without their silence, if so asked."""
         if self.silence != "remove":
             return waveform, lengths
-        return silence.remove_silence(waveform, lengths)
+        return voice_activity.remove_silence(waveform, lengths)
 
     def analyse(self, waveform: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Normalized spectrograms `[batch, frames, bins]`, and mask `[batch, frames]`."""
@@ -191,7 +192,7 @@ class FrontEnd:
         return jnp.where(mask[..., None, None], x, 0), mask
 
 
-_voiced = jax.jit(silence.remove_unvoiced, static_argnames=("sample_rate", "block_samples"))
+_voiced = jax.jit(voice_activity.remove_unvoiced, static_argnames=("sample_rate", "block_samples"))
 
 # Section 3.1 of Guizzo et al. 2023: 4 s, 16 ms Hamming windows, half overlap, padded to 512 x 128;
 # [0, 1] for quaternion networks, as RH-emo requires, standardized for real ones.

@@ -1,0 +1,3 @@
+from serjax.cli import run  # the same as `serjax cross-corpus`
+
+run("cross-corpus")

@@ -1,0 +1,3 @@
+from serjax.cli import run  # the same as `serjax pretrain`
+
+run("pretrain")

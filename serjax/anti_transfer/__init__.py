@@ -1,0 +1,1 @@
+"""Anti-transfer learning: the auxiliary loss, source-task networks, and sweeps (Guizzo et al.)."""

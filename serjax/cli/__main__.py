@@ -1,0 +1,5 @@
+"""Runs a command without the console script: `python -m serjax.cli train`."""
+
+from serjax.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Convolutions and reductions below every algebra, fast on CPUs too; no Flax."""

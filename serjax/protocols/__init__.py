@@ -1,0 +1,6 @@
+"""Many runs: cross-validation, cross-corpus tests, ensembles, batched runs."""
+
+from serjax.protocols.batching import CHOICES
+from serjax.protocols.run_set import check_folds, cross_corpus, cross_validate
+
+__all__ = ["CHOICES", "check_folds", "cross_corpus", "cross_validate"]
