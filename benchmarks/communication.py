@@ -22,7 +22,7 @@ from serjax import models
 from serjax.cli.parser import Parser, run_command
 from serjax.data.batches import Examples
 from serjax.training.config import abstract_variables
-from serjax.training.devices.batch_sharding import Division
+from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.state import parameter_count, state_of
 from serjax.training.step import make_train_step
 
@@ -144,7 +144,7 @@ def compile_step(name: str, devices: tuple[jax.Device, ...], each: int) -> tuple
         each: Examples of a device.
     """
     model, front_end = models.create(name, _CLASSES), models.front_end(name)
-    optimizer, division = optax.adam(1e-4), Division("shard_map", devices)
+    optimizer, division = optax.adam(1e-4), BatchSharding("shard_map", devices)
     abstract = abstract_variables(model, front_end)
     state = jax.eval_shape(lambda variables: state_of(variables, optimizer), abstract)
 

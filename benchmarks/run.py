@@ -205,7 +205,7 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="how training divides a batch over devices, shard_map or pmap (%(default)s)",
     )
     parser.add_argument(
-        "--steps-per-call", type=int, help="steps of one call in training (as suits the device)"
+        "--scan-steps", type=int, help="steps of one call in training (as suits the device)"
     )
     parser.add_argument("--quick", action="store_true", help="only some of the sizes, few rounds")
     parser.add_argument("--peers", action="store_true", help="other libraries beside ours")
@@ -242,8 +242,8 @@ def main() -> int:
         raise InputError(f"--models: expected --suite {suites}, found {arguments.suite or 'none'}")
     if arguments.parallel not in ("shard_map", "pmap"):
         raise InputError(unknown_name("parallel", arguments.parallel, ("shard_map", "pmap")))
-    if arguments.steps_per_call is not None and arguments.steps_per_call < 1:
-        raise InputError(f"--steps-per-call: expected at least 1, found {arguments.steps_per_call}")
+    if arguments.scan_steps is not None and arguments.scan_steps < 1:
+        raise InputError(f"--scan-steps: expected at least 1, found {arguments.scan_steps}")
     settings = Settings(
         rounds,
         arguments.dtype,
@@ -251,7 +251,7 @@ def main() -> int:
         arguments.peers,
         selected,
         arguments.parallel,
-        arguments.steps_per_call,
+        arguments.scan_steps,
     )
     for name in [arguments.suite] if arguments.suite else SUITES:
         _measure(name, settings, arguments.out, console)

@@ -36,7 +36,7 @@ from serjax.data import batches
 from serjax.features.front_ends import FrontEnd
 from serjax.report.plots.powers import Power, plot_powers
 from serjax.training.config import input_shape
-from serjax.training.devices.batch_sharding import UNDIVIDED, Division
+from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding
 
 TITLE = "Growth of a training step"
 COLUMNS = {
@@ -90,7 +90,7 @@ def _step(
     batch: int = _BATCH,
     utterances: int = 64,
     front_end: FrontEnd | None = None,
-    division: Division = UNDIVIDED,
+    division: BatchSharding = SINGLE_DEVICE,
     **options: Any,
 ) -> Program:
     """A step on random waveforms, of a batch's indices, which hands its state on."""
@@ -123,7 +123,7 @@ def _step(
 def _longer(frames: int) -> FrontEnd:
     """What the DSCNN hears, of so many frames."""
     usual = models.front_end("dscnn")
-    seconds = usual.samples(frames) / usual.sample_rate
+    seconds = usual.samples_of_frames(frames) / usual.sample_rate
     return dataclasses.replace(usual, frames=frames, segment_seconds=seconds)
 
 
@@ -188,7 +188,7 @@ def measured_devices(counts: list[int], dtype: str, rounds: int) -> dict[str, An
     """The same batch on the first devices of this process, by their count."""
 
     def step(count: int) -> Program:
-        division = Division("shard_map", tuple(jax.local_devices()[:count]))
+        division = BatchSharding("shard_map", tuple(jax.local_devices()[:count]))
         made = _step("dscnn", dtype, batch=_DEVICE_BATCH, division=division)
         # What is counted is one device's part of a step.
         return dataclasses.replace(made, operations=scaled(made.operations, 1 / count))

@@ -21,7 +21,7 @@ class Settings:
         peers: Whether other libraries are measured beside ours.
         models: Names of networks; empty for the suite's own choice.
         parallel: How the suite `training` divides a batch over several devices.
-        steps_per_call: Steps of one call there; None: as suits the device.
+        scan_steps: Steps of one call there; None: as suits the device.
     """
 
     rounds: int
@@ -30,7 +30,7 @@ class Settings:
     peers: bool = False
     models: tuple[str, ...] = ()
     parallel: str = "shard_map"
-    steps_per_call: int | None = None
+    scan_steps: int | None = None
 
 
 class Drawing(Protocol):

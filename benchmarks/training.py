@@ -69,8 +69,8 @@ _STAGES = ("data", "compile", "train", "evaluate", "report", "total")
 class _Watched:
     """A training step that notes its compilation and how long each call takes."""
 
-    def __init__(self, step: Any, steps_per_call: int) -> None:
-        self._step, self._per_call = step, steps_per_call
+    def __init__(self, step: Any, scan_steps: int) -> None:
+        self._step, self._per_call = step, scan_steps
         self.operations: float | None = None
         self.seconds: list[float] = []
         self.examples: list[float] = []
@@ -114,7 +114,7 @@ def measured(**options: Any) -> dict[str, Any]:
     make = job.make_train_step
 
     def watched(*arguments: Any, **settings: Any) -> _Watched:
-        steps.append(_Watched(make(*arguments, **settings), settings["steps_per_call"]))
+        steps.append(_Watched(make(*arguments, **settings), settings["scan_steps"]))
         return steps[-1]
 
     job.make_train_step = watched
@@ -189,7 +189,7 @@ def _measured(settings: Settings, model: str, kinds: tuple[str, ...]) -> Rows:
     options: dict[str, Any] = {
         "model": model,
         "dtype": settings.dtype,
-        "steps_per_call": settings.steps_per_call,
+        "scan_steps": settings.scan_steps,
     }
     if settings.quick:
         heard = _QUICK_STEPS * networks.training_defaults(model).batch_size

@@ -48,7 +48,7 @@ class References:
     Attributes:
         leaves: Variables of each teacher; empty where kept.
         kept: Of each layer of each teacher `[training examples, n]` int8, see
-            `serjax.losses.gram.keep`; empty where not.
+            `serjax.losses.gram.quantize`; empty where not.
         row: `[examples]` int32, an example's row in these.
     """
 
@@ -65,7 +65,7 @@ class AntiTransferLoss:
         abstract: Shapes and dtypes of its variables.
         front_end: What it hears.
         specs: Teachers and layers.
-        teachers: The network and the variables of each, see `load_teachers`.
+        teachers: The network and the variables of each, see `load_source_networks`.
 
     Attributes:
         teachers: The frozen networks.
@@ -151,7 +151,7 @@ class AntiTransferLoss:
 
     def kept_bytes(self, examples: int) -> int:
         """Bytes that keeping the teachers' layers for so many examples takes."""
-        return examples * sum(gram.kept_size(*shape) for shape in self._shapes)
+        return examples * sum(gram.quantized_size(*shape) for shape in self._shapes)
 
     def references(self) -> References:
         """What a step reads where nothing is kept."""
@@ -182,7 +182,7 @@ class AntiTransferLoss:
             if embedded_method(self._model) is not None:
                 shared = self._model.apply(variables, x, mask=mask, method="embed")
             layers = self._of_teachers(sources, shared, mask)
-            return [jax.vmap(gram.keep)(_positions(layer)) for layer in layers]
+            return [jax.vmap(gram.quantize)(_positions(layer)) for layer in layers]
 
         parts = []
         for first in range(0, len(members), batch_size):
@@ -254,7 +254,7 @@ class AntiTransferLoss:
             rows = references.row[jnp.maximum(indices, 0)]
             for (spec, name), kept in zip(self.terms, references.kept, strict=True):
                 layer = _positions(features[name])
-                cosine = jax.vmap(gram.similarity_to_kept)(layer, kept[rows])
+                cosine = jax.vmap(gram.similarity_to_quantized)(layer, kept[rows])
                 total += spec.beta * jnp.square(cosine)
             return total
         for (spec, name), of_teacher in zip(self.terms, features[OF_TEACHERS], strict=True):

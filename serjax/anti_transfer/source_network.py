@@ -15,7 +15,7 @@ from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.training.config import AntiTransfer
 from serjax.training.state import Variables
-from serjax.training.trained_run import load_best
+from serjax.training.trained_run import load_run
 
 UNTRAINED = "untrained"
 """The teacher that is the network itself before training, from other weights: a control."""
@@ -77,7 +77,7 @@ class Teacher:
         return self._features(whole, x, mask)
 
 
-def load_teachers(
+def load_source_networks(
     specs: Sequence[AntiTransfer],
     name: str,
     front_end: FrontEnd,
@@ -106,7 +106,7 @@ def load_teachers(
             teachers.append(untrained())
             continue
         folder = Path(spec.teacher)
-        run = load_best(folder, name, dtype=dtype)
+        run = load_run(folder, name, dtype=dtype)
         heard = report.read_config(folder / "config.json")["front_end"]
         # As the file has it, whose pairs are lists.
         wanted = json.loads(json.dumps(dataclasses.asdict(front_end)))
@@ -118,7 +118,7 @@ def load_teachers(
     return teachers
 
 
-def knows_nothing(teacher: str) -> str | None:
+def chance_level_note(teacher: str) -> str | None:
     """What is to be said of a teacher that its own test does not tell from chance; else None.
 
     To differ from such a network is what the control does, whose teacher is `UNTRAINED`.

@@ -21,11 +21,11 @@ TASKS = {"speaker": "speaker", "word": "text"}
 # What decides which utterances a student is trained on.
 _DIVIDING = (
     *("dataset", "data_dir", "dataset_options", "target", "labels", "split", "fractions", "fold"),
-    *("parts_file", "test_dataset", "test_dir", "test_dataset_options", "split_seed"),
+    *("split_file", "test_dataset", "test_dir", "test_dataset_options", "split_seed"),
 )
 
 
-def teacher_config(task: str, student: RunConfig) -> RunConfig:
+def source_task_config(task: str, student: RunConfig) -> RunConfig:
     """How a student's own corpus trains its teacher: on the training part alone, split at random.
 
     Raises:
@@ -40,7 +40,7 @@ def teacher_config(task: str, student: RunConfig) -> RunConfig:
         split="random",
         fractions=RunConfig.fractions,
         fold=None,
-        parts_file=None,
+        split_file=None,
         test_dataset=None,
         test_dir=None,
         test_dataset_options={},
@@ -72,7 +72,7 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
     Raises:
         InputError: An unknown task, or a corpus without its column.
     """
-    config = teacher_config(task, student)
+    config = source_task_config(task, student)
     wanted = json.loads(json.dumps(dataclasses.asdict(config)))
     name = f"{task}-{config.dataset}-{config.model}-{student.split}-{student.seed}"
 
@@ -96,7 +96,7 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
     return run(config, out=folder, resume=begun, console=console, command=command)
 
 
-def with_teacher(
+def with_source_network(
     term: AntiTransfer, student: RunConfig, console: Console, command: list[str]
 ) -> AntiTransfer:
     """The same with the teacher's folder, where a task is named instead, see `find_or_train`.

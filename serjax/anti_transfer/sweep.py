@@ -9,7 +9,7 @@ from rich.console import Console
 from serjax import classical, report
 from serjax.anti_transfer.loss import layers_of
 from serjax.anti_transfer.source_network import UNTRAINED
-from serjax.anti_transfer.source_tasks import TASKS, teacher_config
+from serjax.anti_transfer.source_tasks import TASKS, source_task_config
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import AntiTransfer, RunConfig, build_front_end, for_models
 from serjax.training.input.recordings import Recordings, read
@@ -158,7 +158,7 @@ class Sweep:
             return Path(UNTRAINED)
         if self.teachers is None:
             place = f"{student.model}-{student.split}-{student.seed}-{task}"
-            config = teacher_config(task, student)
+            config = source_task_config(task, student)
         else:
             place = f"{student.model}-{task}"
             config = dataclasses.replace(
@@ -166,7 +166,7 @@ class Sweep:
                 model=student.model,
                 target=TASKS[task],
                 split="random",
-                # The student takes it over, see `teacher_config`.
+                # The student takes it over, see `source_task_config`.
                 embedding=student.resolved().embedding,
             )
         # As the network that it teaches, it starts from the weights that are given.

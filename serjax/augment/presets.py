@@ -36,7 +36,7 @@ class Augmentation:
     of_waveforms: tuple[WaveformChange, ...] = ()
     of_spectrograms: tuple[SpectrogramChange, ...] = ()
 
-    def change_waveforms(
+    def apply_to_waveform(
         self, key: jax.Array, waveform: jax.Array, lengths: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """Waveforms `[..., samples]` and lengths `[...]`, changed."""
@@ -44,7 +44,7 @@ class Augmentation:
             waveform, lengths = change(jax.random.fold_in(key, index), waveform, lengths)
         return waveform, lengths
 
-    def change_spectrograms(
+    def apply_to_spectrogram(
         self, key: jax.Array, spectrogram: jax.Array, mask: jax.Array
     ) -> jax.Array:
         """Spectrograms `[..., frames, bins]`, changed."""
@@ -68,7 +68,7 @@ _WAVEFORM: tuple[WaveformChange, ...] = (
 
 # SpecAugment's policies by their own names. Tiwari et al. name shifting, scaling and noise, and
 # rotation, flipping and elastic deformation of the images, but no amounts.
-AUGMENTATIONS = {
+PRESETS = {
     "none": Augmentation(),
     **{
         name: Augmentation(of_spectrograms=(functools.partial(spec_augment, policy=policy),))
@@ -87,11 +87,11 @@ AUGMENTATIONS = {
 }
 
 
-def augmentation(name: str) -> Augmentation:
+def preset(name: str) -> Augmentation:
     """An augmentation by name.
 
     Args:
-        name: One of `AUGMENTATIONS`, or several joined by "+", such as "waveform+conservative":
+        name: One of `PRESETS`, or several joined by "+", such as "waveform+conservative":
             the changes of each, in this order.
 
     Raises:
@@ -99,9 +99,9 @@ def augmentation(name: str) -> Augmentation:
     """
     parts = name.split("+")
     for part in parts:
-        if part not in AUGMENTATIONS:
-            raise InputError(unknown_name("augmentation", part, AUGMENTATIONS))
-    chosen = [AUGMENTATIONS[part] for part in parts]
+        if part not in PRESETS:
+            raise InputError(unknown_name("augmentation", part, PRESETS))
+    chosen = [PRESETS[part] for part in parts]
     return Augmentation(
         tuple(change for each in chosen for change in each.of_waveforms),
         tuple(change for each in chosen for change in each.of_spectrograms),

@@ -94,7 +94,7 @@ def describe(examples: Examples, batch_size: int = 16) -> np.ndarray:
         float32 `[examples, 150]`.
     """
     lengths = np.asarray(examples.length)
-    sizes = batches.length_sizes(int(lengths.max()), FRONT_END.samples(_SHORTEST_FRAMES))
+    sizes = batches.length_sizes(int(lengths.max()), FRONT_END.samples_of_frames(_SHORTEST_FRAMES))
     starts, samples = np.asarray(examples.start), jax.device_put(examples.samples)
     everything = np.arange(len(lengths))
     result = np.zeros((len(lengths), SIZE), np.float32)

@@ -22,7 +22,7 @@ from serjax.training.config import AntiTransfer, RunConfig
 from serjax.training.devices.batch_sharding import KINDS
 from serjax.training.devices.compilation_cache import enable_compilation_cache
 from serjax.training.loop import DivergedError, InterruptedRunError
-from serjax.training.monitor import SELECTIONS
+from serjax.training.monitor import MONITORS
 from serjax.training.optimizer import OPTIMIZERS, SCHEDULES
 
 _DEFAULTS = RunConfig()
@@ -97,10 +97,10 @@ def add_training(parser: argparse.ArgumentParser, *, networks_alone: bool = Fals
         help=f"of the learning rate: {', '.join(SCHEDULES)} (%(default)s)",
     )
     add(
-        "--staircase",
+        "--step_decay",
         type=float,
         nargs=3,
-        default=_DEFAULTS.staircase,
+        default=_DEFAULTS.step_decay,
         metavar=("HOLD", "EVERY", "FACTOR"),
         help="epochs before the first change, epochs between changes, factor "
         f"({_spaced(_DEFAULTS.staircase)})",
@@ -113,17 +113,17 @@ def add_training(parser: argparse.ArgumentParser, *, networks_alone: bool = Fals
         help="epochs without a better one before it stops (%(default)s)",
     )
     add(
-        "--select-by",
-        default=_DEFAULTS.select_by,
+        "--monitor",
+        default=_DEFAULTS.monitor,
         help="what makes an epoch better, on the validation part, and its weights those that are "
-        f"kept: {', '.join(SELECTIONS)} (%(default)s)",
+        f"kept: {', '.join(MONITORS)} (%(default)s)",
     )
     add = parser.add_argument_group("input").add_argument
     add(
         "--augment",
         dest="augmentation",
         default=_DEFAULTS.augmentation,
-        help=f"of the training part: {', '.join(augment.AUGMENTATIONS)}, or several joined by + "
+        help=f"of the training part: {', '.join(augment.PRESETS)}, or several joined by + "
         "(%(default)s)",
     )
     add(
@@ -170,7 +170,7 @@ def add_training(parser: argparse.ArgumentParser, *, networks_alone: bool = Fals
         "everything (%(default)s)",
     )
     add(
-        "--steps-per-call",
+        "--scan-steps",
         type=int,
         metavar="N",
         help="steps between which the device waits for nothing (1 on a CPU, 16 elsewhere)",
@@ -210,7 +210,7 @@ def add_training(parser: argparse.ArgumentParser, *, networks_alone: bool = Fals
 
 
 def add_split(parser: argparse.ArgumentParser, default: str = _DEFAULTS.split) -> None:
-    """Adds the flags of one division: --split, --fractions, --fold, --parts-file."""
+    """Adds the flags of one division: --split, --fractions, --fold, --split-file."""
     add = parser.add_argument_group("parts").add_argument
     add(
         "--split",
@@ -227,7 +227,7 @@ def add_split(parser: argparse.ArgumentParser, default: str = _DEFAULTS.split) -
         help=f"shares of the parts ({_spaced(_DEFAULTS.fractions)})",
     )
     add("--fold", help="one fold of how many, such as 2/5; all of them: cross_validate.py")
-    add("--parts-file", help="CSV file of path and part, for --split given")
+    add("--split-file", help="CSV file of path and part, for --split predefined")
 
 
 def add_anti_transfer(parser: argparse.ArgumentParser) -> None:
@@ -276,7 +276,7 @@ def split_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "split": arguments.split,
         "fractions": tuple(arguments.fractions),
         "fold": arguments.fold,
-        "parts_file": arguments.parts_file,
+        "split_file": arguments.split_file,
     }
 
 
@@ -322,11 +322,11 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
     """The configuration that the flags of `add_training` ask for, and others besides.
 
     Raises:
-        InputError: A staircase for another schedule.
+        InputError: A step_decay for another schedule.
     """
-    if tuple(arguments.staircase) != _DEFAULTS.staircase and arguments.schedule != "staircase":
+    if tuple(arguments.staircase) != _DEFAULTS.step_decay and arguments.schedule != "step_decay":
         raise InputError(
-            f"--staircase: expected with --schedule staircase, found with {arguments.schedule}"
+            f"--step_decay: expected with --schedule step_decay, found with {arguments.schedule}"
         )
     return RunConfig(
         model=arguments.model,
@@ -338,10 +338,10 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         learning_rate=arguments.learning_rate,
         optimizer=arguments.optimizer,
         schedule=arguments.schedule,
-        staircase=tuple(arguments.staircase),
+        step_decay=tuple(arguments.staircase),
         weight_decay=arguments.weight_decay,
         patience=arguments.patience,
-        select_by=arguments.select_by,
+        monitor=arguments.monitor,
         augmentation=arguments.augmentation,
         front_end_of=arguments.front_end_of,
         silence=arguments.silence,
@@ -352,7 +352,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         sync_batch_norm=arguments.sync_batch_norm,
         accumulate=arguments.accumulate,
         remat=arguments.remat,
-        steps_per_call=arguments.steps_per_call,
+        scan_steps=arguments.scan_steps,
         stream=arguments.stream,
         initial=arguments.initial,
         embedding=arguments.embedding,

@@ -91,8 +91,8 @@ def _run(given: argparse.Namespace) -> int:
             if not by_first((folder / name / "summary.json").exists):
                 console.rule(name)
                 cross_validate(each, folder / name, console, command)
-        table = by_first(lambda: report.write_series_table(folder, list(series)))
-        report.print_series_table(console, table)
+        table = by_first(lambda: report.write_model_table(folder, list(series)))
+        report.print_model_table(console, table)
         console.print(f"written {folder / 'table.md'}", highlight=False, soft_wrap=True)
 
     return arguments.run(run, given.distributed)

@@ -57,7 +57,9 @@ def _train(given: argparse.Namespace) -> int:
 
     def run(command: list[str]) -> None:
         console = Console(quiet=not processes.is_first())
-        taught = tuple(source_tasks.with_teacher(term, config, console, command) for term in terms)
+        taught = tuple(
+            source_tasks.with_source_network(term, config, console, command) for term in terms
+        )
         training.run(
             dataclasses.replace(config, anti_transfer=taught),
             out=given.out,

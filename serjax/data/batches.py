@@ -47,7 +47,7 @@ class Segments(NamedTuple):
 
     starts: np.ndarray
     lengths: np.ndarray
-    owners: np.ndarray
+    utterance_ids: np.ndarray
 
     @classmethod
     def of(cls, examples: Examples) -> "Segments":
@@ -155,7 +155,9 @@ def select(examples: Examples, indices: jax.Array) -> tuple[jax.Array, ...]:
     return examples.start[at], length, examples.label[at], real.astype(jnp.float32)
 
 
-def one_of_each(key: jax.Array, members: np.ndarray, owners: np.ndarray) -> np.ndarray:
+def one_segment_per_utterance(
+    key: jax.Array, members: np.ndarray, owners: np.ndarray
+) -> np.ndarray:
     """A random example of each utterance.
 
     Args:

@@ -38,7 +38,7 @@ class FrontEnd:
         variable_length: Whether the model takes any number of frames. Then training cuts chunks
             and evaluation sees whole segments; `frames` is the longest training chunk.
         sample_rate: Hz.
-        one_per_epoch: Whether an epoch of training hears one segment of each utterance, drawn at
+        one_segment_per_epoch: Whether an epoch of training hears one segment of each utterance, drawn at
             random, instead of all.
         silence: "keep"; "remove" from each segment, see `serjax.features.voice_activity.remove_silence`; or
             "voiced", what is not voiced from each utterance before segments are cut, see
@@ -61,7 +61,7 @@ class FrontEnd:
     hop_samples: int
     fft_size: int
     variable_length: bool = False
-    one_per_epoch: bool = False
+    one_segment_per_epoch: bool = False
     sample_rate: int = 16000
     silence: Literal["keep", "remove", "voiced"] = "keep"
     colormap: str | None = None
@@ -90,7 +90,7 @@ class FrontEnd:
         """Samples of the longest stretch that is one input."""
         return round(self.segment_seconds * self.sample_rate)
 
-    def samples(self, frames: int) -> int:
+    def samples_of_frames(self, frames: int) -> int:
         """Fewest samples that make so many frames."""
         return (frames - 1) * self.hop_samples
 
@@ -105,9 +105,9 @@ class FrontEnd:
             Input `[batch, frames, bins, channels]` float32, zero past the end, and mask
             `[batch, frames]` bool. Frames are padded to `self.frames` unless the length varies.
         """
-        return self.present(*self.analyse(*self.clean(waveform, lengths)))
+        return self.to_model_input(*self.spectrograms(*self.remove_silence(waveform, lengths)))
 
-    def heard(self, waveforms: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    def select_voiced(self, waveforms: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """What there is to hear of utterances `[samples]`, float32: all, or what is voiced.
 
         An utterance of which less than a segment is voiced stays as it is.
@@ -131,13 +131,15 @@ class FrontEnd:
             parts.append(np.asarray(kept)[: int(length)] if enough else waveform)
         return parts
 
-    def clean(self, waveform: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def remove_silence(
+        self, waveform: jax.Array, lengths: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         """Waveforms `[batch, samples]` and lengths `[batch]` without their silence, if so asked."""
         if self.silence != "remove":
             return waveform, lengths
         return voice_activity.remove_silence(waveform, lengths)
 
-    def analyse(self, waveform: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def spectrograms(self, waveform: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Normalized spectrograms `[batch, frames, bins]`, and mask `[batch, frames]`."""
         framing: features.StftOptions = {
             "lengths": lengths,
@@ -162,7 +164,7 @@ class FrontEnd:
             mask = jnp.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, missing)])
         return x, mask
 
-    def present(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def to_model_input(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Spectrograms and mask as the model takes them: resized, coloured, with channels.
 
         Args:
@@ -273,7 +275,7 @@ KAPOOR = FrontEnd(
     window_samples=160,
     hop_samples=8,
     fft_size=512,
-    one_per_epoch=True,
+    one_segment_per_epoch=True,
     silence="voiced",
     colormap="jet",
     image_size=(224, 224),

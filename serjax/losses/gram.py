@@ -100,21 +100,21 @@ def _keeps_gram(shape: tuple[int, ...]) -> bool:
     return channels + 1 <= 2 * positions
 
 
-def kept_size(positions: int, channels: int) -> int:
+def quantized_size(positions: int, channels: int) -> int:
     """Numbers that `keep` makes of an example."""
     if _keeps_gram((positions, channels)):
         return channels * (channels + 1) // 2
     return positions * channels
 
 
-def keep(x: jax.Array) -> jax.Array:
-    """What `similarity_to_kept` needs of a layer, as small as it gets.
+def quantize(x: jax.Array) -> jax.Array:
+    """What `similarity_to_quantized` needs of a layer, as small as it gets.
 
     Args:
         x: `[positions, channels]`, floating.
 
     Returns:
-        `[kept_size(positions, channels)]` int8: the upper triangle of the Gram matrix, or the
+        `[quantized_size(positions, channels)]` int8: the upper triangle of the Gram matrix, or the
         activations where they are fewer, up to a factor; 127 times the root of each, with its
         sign, because most of them are far smaller than the largest.
     """
@@ -132,7 +132,7 @@ def _unpacked(kept: jax.Array) -> jax.Array:
     return root * jnp.abs(root)
 
 
-def similarity_to_kept(x: jax.Array, kept: jax.Array) -> jax.Array:
+def similarity_to_quantized(x: jax.Array, kept: jax.Array) -> jax.Array:
     """`similarity` to a layer of which only this was kept.
 
     Args:

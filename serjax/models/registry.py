@@ -31,14 +31,14 @@ class TrainingDefaults:
         learning_rate: Highest learning rate of Adam.
         batch_size: Examples of a step.
         epochs: On a real corpus.
-        embedded_epochs: On the embedded corpus, to end in the first minutes on two cores.
+        bundled_epochs: On the embedded corpus, to end in the first minutes on two cores.
         model_options: Fields of the network that differ from its published form.
     """
 
     learning_rate: float
     batch_size: int
     epochs: int
-    embedded_epochs: int
+    bundled_epochs: int
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 

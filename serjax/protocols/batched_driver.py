@@ -25,22 +25,22 @@ from serjax.training import freeze, results
 from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import RunConfig, abstract_variables, build_front_end, build_model
 from serjax.training.devices import memory, multi_step
-from serjax.training.devices.batch_sharding import Division
+from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import evaluation_batch, scores
-from serjax.training.input.dataset import Task, prepare
+from serjax.training.input.dataset import RunDataset, prepare
 from serjax.training.input.recordings import Recordings
 from serjax.training.input.sampler import Epochs
 from serjax.training.job import Job, finish_network_run, open_network_run
 from serjax.training.loop import LoopState, StopRequest
 from serjax.training.optimizer import learning_rate, make_optimizer
-from serjax.training.progress import Clock, RunDisplay
+from serjax.training.progress import Clock, ProgressDisplay
 from serjax.training.run import initial_state
 from serjax.training.run_dir import is_finished
 from serjax.training.state import TrainState, Variables, parameter_count
 from serjax.training.step import TrainStep, training_step
 
 
-def _shared(tasks: Sequence[Task]) -> list[Task]:
+def _shared(tasks: Sequence[RunDataset]) -> list[RunDataset]:
     """The tasks with one copy of their examples.
 
     Raises:
@@ -249,7 +249,7 @@ def _trained(
             len(jobs[0].task.classes),
             config.augmentation,
             frozen=config.freeze,
-            division=Division(accumulate=config.accumulate),
+            division=BatchSharding(accumulate=config.accumulate),
             remat=config.remat,
         )
 
@@ -258,7 +258,7 @@ def _trained(
         key = jax.random.split(jax.random.key(seed), 3)[0]
         return initial_state(config, model, optimizer(0), key, front_end, jobs[0].task, None)
 
-    steps = multi_step.steps_per_call(config.steps_per_call)
+    steps = multi_step.scan_steps(config.scan_steps)
     evaluator = EvaluatorTogether(model, front_end, evaluation_batch(batch_size), together)
     explained = functools.partial(
         memory.explained, batch_size, 1, config.accumulate, config.remat, ["--together off"]
@@ -286,7 +286,7 @@ def _trained(
             return {n: scores(found[n], labels[n][parts[n]]) for n in active}
 
     checkpoints = Checkpoints(directory)
-    loops = {name: LoopState(select_by=config.select_by) for name in names}
+    loops = {name: LoopState(monitor=config.monitor) for name in names}
     saved = _restored(checkpoints, state, together, names)
     if saved is not None:
         state, loops = saved
@@ -295,7 +295,7 @@ def _trained(
     with (
         explained(),
         group.clocks.timed("train"),
-        RunDisplay(console) as display,
+        ProgressDisplay(console) as display,
         StopRequest().installed() as stop,
     ):
         state = train_together(
@@ -311,7 +311,7 @@ def _trained(
             patience=config.patience,
             display=display,
             stop=stop,
-            steps_per_call=steps,
+            scan_steps=steps,
         )
     for job in jobs:
         job.clock.seconds["train"] -= job.clock.seconds.get("evaluate", 0.0)

@@ -18,7 +18,7 @@ import numpy as np
 from serjax.data.batches import Examples
 from serjax.protocols.batched_runs import Together
 from serjax.training.checkpoint import Checkpoints
-from serjax.training.checkpoint_schedule import Pace
+from serjax.training.checkpoint_schedule import CheckpointSchedule
 from serjax.training.loop import (
     DivergedError,
     InterruptedRunError,
@@ -27,7 +27,7 @@ from serjax.training.loop import (
     diverged,
     is_finite,
 )
-from serjax.training.progress import RunDisplay
+from serjax.training.progress import ProgressDisplay
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import TrainStep
 
@@ -97,9 +97,9 @@ def train_together(
     checkpoints: Checkpoints,
     epochs: int,
     patience: int,
-    display: RunDisplay,
+    display: ProgressDisplay,
     stop: StopRequest,
-    steps_per_call: int = 1,
+    scan_steps: int = 1,
 ) -> RunsState:
     """Trains until every run has done its epochs, or its validation loss has stopped falling.
 
@@ -118,7 +118,7 @@ def train_together(
         patience: Epochs without a better one after which a run stops.
         display: Told of batches and epochs.
         stop: Asked after every call of `step`.
-        steps_per_call: Batches of each run that `step` takes at once.
+        scan_steps: Batches of each run that `step` takes at once.
 
     Returns:
         The last state, with the best variables.
@@ -131,7 +131,7 @@ def train_together(
     """
     names, all_loops = list(loops), list(loops.values())
     checkpoints.check_space(state)
-    pace = Pace()
+    pace = CheckpointSchedule()
 
     def save() -> None:
         with pace.saving(), jax.transfer_guard("allow"):  # also from within an epoch
@@ -154,18 +154,18 @@ def train_together(
         return [n for n, loop in enumerate(all_loops) if not loop.is_over(epochs, patience)]
 
     while active := going():
-        indices = _orders(orders, active, all_loops[active[0]].epoch, steps_per_call)
+        indices = _orders(orders, active, all_loops[active[0]].epoch, scan_steps)
         done = max(all_loops[number].batch for number in active)
         norms = [0.0] * len(names)
         # What crosses between host and device here is named, or it is a mistake.
         with jax.transfer_guard("disallow"):
             while done < indices.shape[1]:
                 started = time.monotonic()
-                block = indices[:, done : done + steps_per_call]
+                block = indices[:, done : done + scan_steps]
                 states, found = step(state.states, examples, together.place(block))
                 state = RunsState(states, state.best)
                 told = jax.device_get(found)
-                done += steps_per_call
+                done += scan_steps
                 share = (time.monotonic() - started) / len(active)
                 for number in active:
                     all_loops[number].seconds += share

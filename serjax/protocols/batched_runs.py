@@ -24,7 +24,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from serjax.errors import InputError, unknown_name
 from serjax.training.devices import multi_step
-from serjax.training.devices.batch_sharding import UNDIVIDED
+from serjax.training.devices.batch_sharding import SINGLE_DEVICE
 from serjax.training.state import TrainState
 from serjax.training.step import StepResult, TrainStep
 
@@ -118,17 +118,17 @@ class Together:
         return jax.device_put(np.pad(indices, idle, constant_values=-1), self.split_sharding())
 
     def compile_step(
-        self, make_step: Callable[[jax.Array, jax.Array], TrainStep], steps_per_call: int = 1
+        self, make_step: Callable[[jax.Array, jax.Array], TrainStep], scan_steps: int = 1
     ) -> jax.stages.Wrapped:
         """Makes `step(states, examples, indices, keys) -> (states, results)`, one program.
 
-        The states are donated. `indices` `[rows, steps_per_call, batch]` are as `place` gives them;
+        The states are donated. `indices` `[rows, scan_steps, batch]` are as `place` gives them;
         a batch without examples leaves its run as it was. `keys` `[rows]` are those of the runs'
-        steps. Results are `[rows, steps_per_call, ...]`, zero for a batch without examples.
+        steps. Results are `[rows, scan_steps, ...]`, zero for a batch without examples.
 
         Args:
             make_step: Number of a run and its key -> its step, not compiled.
-            steps_per_call: Batches of a call.
+            scan_steps: Batches of a call.
         """
 
         def one(own: Any, examples: Any) -> tuple[TrainState, StepResult]:
@@ -154,10 +154,10 @@ class Together:
             def step(states: Any, examples: Any, row: Any, _: Any = None) -> Any:
                 return every((numbers, keys, states, row.reshape(local, batch_size)), examples)
 
-            if steps_per_call == 1:
+            if scan_steps == 1:
                 states, results = step(states, examples, indices)
                 return states, jax.tree.map(lambda x: x[:, None], results)
-            in_blocks = multi_step.in_blocks(step, steps_per_call, UNDIVIDED)
+            in_blocks = multi_step.in_blocks(step, scan_steps, SINGLE_DEVICE)
             states, results = in_blocks(states, examples, jnp.moveaxis(indices, 1, 0))
             return states, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), results)
 

@@ -52,7 +52,7 @@ def cross_validate(
 
     Returns:
         The folder, with `fold-1` (`seed-0-fold-1` of several seeds) and so on, those of an ensemble
-        with `member-1` and so on in them, and what `serjax.report.write_series` makes of them.
+        with `member-1` and so on in them, and what `serjax.report.write_run_set` makes of them.
 
     Raises:
         InputError: Something that the user can mend, found before anything is run.
@@ -68,7 +68,9 @@ def cross_validate(
         if folds is not None:
             raise InputError(f"folds: expected none with {config.split}, found {folds}")
         (corpus,), target = tables(dataclasses.replace(config, test_dataset=None))
-        folds = len(splits.folds(corpus, config.split, target=target, seed=config.dividing_seed))
+        folds = len(
+            splits.folds(corpus, config.split, target=target, seed=config.effective_split_seed)
+        )
     folds = folds or 5
     runs = {
         f"seed-{seed}-fold-{number}" if seeds > 1 else f"fold-{number}": dataclasses.replace(
@@ -108,7 +110,7 @@ def cross_corpus(
         command: As it is to be shown in the report.
 
     Returns:
-        The folder, with `seed-0` and so on, and what `serjax.report.write_series` makes of them.
+        The folder, with `seed-0` and so on, and what `serjax.report.write_run_set` makes of them.
 
     Raises:
         InputError, DivergedError, InterruptedRunError: As `cross_validate`.
@@ -132,7 +134,9 @@ def check_folds(config: RunConfig, *, folds: int | None = None) -> None:
     """
     (corpus,), target = tables(config)
     # A protocol that leaves one out has as many folds as there are, whatever is asked for.
-    splits.folds(corpus, config.split, target=target, folds=folds or 5, seed=config.dividing_seed)
+    splits.folds(
+        corpus, config.split, target=target, folds=folds or 5, seed=config.effective_split_seed
+    )
 
 
 def _seeds(config: RunConfig, count: int) -> range:
@@ -149,7 +153,7 @@ def _members(name: str, config: RunConfig, count: int) -> dict[str, RunConfig]:
         return {name: config}
     return {
         f"{name}/member-{number}": dataclasses.replace(
-            config, seed=config.seed + number - 1, split_seed=config.dividing_seed
+            config, seed=config.seed + number - 1, split_seed=config.effective_split_seed
         )
         for number in range(1, count + 1)
     }
@@ -196,7 +200,7 @@ def _run_all(
         compute(runs, folder, console=console, command=command, recordings=recordings)
         console.rule("all")
         summary = processes.by_first(lambda: _write(folder, groups))
-        report.print_series(console, summary)
+        report.print_run_set(console, summary)
         console.print(f"report {folder / 'report.html'}", highlight=False, soft_wrap=True)
         return folder
 
@@ -206,7 +210,7 @@ def _write(folder: Path, groups: Mapping[str, Mapping[str, RunConfig]]) -> dict[
     for name, members in groups.items():
         if name not in members:
             report.write_ensemble(folder / name, [run.removeprefix(f"{name}/") for run in members])
-    return report.write_series(folder, list(groups))
+    return report.write_run_set(folder, list(groups))
 
 
 def _one_by_one(

@@ -81,7 +81,7 @@ _CONFIG: dict[str, Any] = {
     "schedule": "constant",
     "batch_size": 20,
     "patience": 20,
-    "select_by": "loss",
+    "monitor": "loss",
     "epochs": 500,
     "fractions": (0.7, 0.2, 0.1),
     "model_options": {"dropout_rate": 0.5},
@@ -178,7 +178,7 @@ RECIPE = Recipe(
             "schedule": "cosine",
             "epochs": 60,
             "patience": 60,
-            "select_by": "ua",
+            "monitor": "ua",
             "augmentation": "conservative",
         }
     ),

@@ -24,8 +24,8 @@ from serjax.report import Confusion, Figures
 _TRAINING: dict[str, Any] = {
     "optimizer": "sgd",
     "learning_rate": 1e-2,
-    "schedule": "staircase",
-    "staircase": (8, 2, 0.5),
+    "schedule": "step_decay",
+    "step_decay": (8, 2, 0.5),
     "batch_size": 32,
     "epochs": 30,
 }

@@ -23,7 +23,7 @@ from serjax.report.plots.embedding import plot_embedding, plot_reconstructions
 from serjax.report.plots.figures import plot_confusion, plot_curves, plot_epochs, spectrogram_png
 from serjax.report.tables.comparison import compare, print_comparison
 from serjax.report.tables.ensemble import write_ensemble
-from serjax.report.tables.model_table import print_series_table, write_series_table
+from serjax.report.tables.model_table import print_model_table, write_model_table
 from serjax.report.tables.paper import (
     Confusion,
     Curves,
@@ -35,13 +35,13 @@ from serjax.report.tables.paper import (
     paper_markdown,
     read_outcome,
 )
-from serjax.report.tables.run_set import print_series, write_series
-from serjax.report.tables.summary import NAMES, measure, print_summary
+from serjax.report.tables.run_set import print_run_set, write_run_set
+from serjax.report.tables.summary import METRIC_NAMES, measure, print_summary
 from serjax.report.tables.sweep import print_sweep, write_sweep
 
 __all__ = [
     "HISTORY_COLUMNS",
-    "NAMES",
+    "METRIC_NAMES",
     "Confusion",
     "Curves",
     "Epochs",
@@ -62,8 +62,8 @@ __all__ = [
     "plot_epochs",
     "plot_reconstructions",
     "print_comparison",
-    "print_series",
-    "print_series_table",
+    "print_model_table",
+    "print_run_set",
     "print_summary",
     "print_sweep",
     "read_config",
@@ -76,9 +76,9 @@ __all__ = [
     "write_ensemble",
     "write_history",
     "write_json",
+    "write_model_table",
     "write_page",
     "write_predictions",
-    "write_series",
-    "write_series_table",
+    "write_run_set",
     "write_sweep",
 ]

@@ -120,8 +120,8 @@ class RHEmoConfig:
 
 # Fields of a `RunConfig` that say how one training goes.
 OF_STAGES = (
-    *("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "staircase"),
-    *("weight_decay", "patience", "select_by"),
+    *("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "step_decay"),
+    *("weight_decay", "patience", "monitor"),
     *("augmentation", "initial", "embedding", "freeze", "anti_transfer", "training_part_of"),
-    *("parallel", "sync_batch_norm", "accumulate", "remat", "steps_per_call"),
+    *("parallel", "sync_batch_norm", "accumulate", "remat", "scan_steps"),
 )

@@ -32,11 +32,11 @@ from serjax.training.config import (
     input_shape,
 )
 from serjax.training.evaluate import Evaluator, evaluation_batch
-from serjax.training.input.dataset import Task, prepare
+from serjax.training.input.dataset import RunDataset, prepare
 from serjax.training.input.feed import resident
 from serjax.training.loop import LoopState, StopRequest, train
 from serjax.training.metadata import described
-from serjax.training.progress import Clock, RunDisplay
+from serjax.training.progress import Clock, ProgressDisplay
 from serjax.training.run_dir import open_folder
 from serjax.training.state import Variables, create_state, parameter_count, state_of
 from serjax.training.step import make_train_step
@@ -69,7 +69,7 @@ class _Pretraining:
 
     run: RunConfig
     model: nn.Module
-    task: Task
+    task: RunDataset
     examples: Examples
     targets: np.ndarray
     clock: Clock
@@ -143,7 +143,7 @@ class _Pretraining:
             before = self.clock.seconds.get("evaluate", 0.0)
             with (
                 self.clock.timed("train"),
-                RunDisplay(self.console) as display,
+                ProgressDisplay(self.console) as display,
                 StopRequest().installed() as stop,
             ):
                 state, loop = train(

@@ -5,7 +5,7 @@ from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import AntiTransfer, RunConfig, for_models
 from serjax.training.devices import batch_sharding, memory, processes
 from serjax.training.evaluate import Evaluator
-from serjax.training.input.dataset import Task, prepare
+from serjax.training.input.dataset import RunDataset, prepare
 from serjax.training.input.recordings import Recordings, check_division, read
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
 from serjax.training.recognizer import Recognizer
@@ -22,8 +22,8 @@ __all__ = [
     "Recognizer",
     "Recordings",
     "RunConfig",
+    "RunDataset",
     "StopRequest",
-    "Task",
     "TrainState",
     "batch_sharding",
     "check_division",

@@ -9,7 +9,7 @@ _SECONDS = 300.0
 _SHARE = 0.05
 
 
-class Pace:
+class CheckpointSchedule:
     """Tells from the time that saving takes when to save next.
 
     Saving a small network takes longer than its epochs do on a fast device. So after an epoch it

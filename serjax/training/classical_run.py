@@ -6,12 +6,12 @@ import numpy as np
 
 from serjax import classical
 from serjax.training.config import RunConfig
-from serjax.training.input.dataset import Task
+from serjax.training.input.dataset import RunDataset
 from serjax.training.progress import Clock
 
 
 def fit(
-    config: RunConfig, task: Task, clock: Clock
+    config: RunConfig, task: RunDataset, clock: Clock
 ) -> tuple[classical.Classifier, Callable[[np.ndarray], np.ndarray]]:
     """Fits the configured classical model on the training part.
 

@@ -18,7 +18,7 @@ from serjax.features.front_ends import FrontEnd
 from serjax.training import embedding
 from serjax.training.devices.batch_sharding import KINDS
 from serjax.training.devices.memory import REMAT
-from serjax.training.monitor import SELECTIONS
+from serjax.training.monitor import MONITORS
 from serjax.training.optimizer import OPTIMIZERS, SCHEDULES
 
 _OF_NETWORKS = (
@@ -27,10 +27,10 @@ _OF_NETWORKS = (
     "learning_rate",
     "optimizer",
     "schedule",
-    "staircase",
+    "step_decay",
     "weight_decay",
     "patience",
-    "select_by",
+    "monitor",
     "augmentation",
     "front_end_of",
     "silence",
@@ -45,7 +45,7 @@ _OF_NETWORKS = (
     "sync_batch_norm",
     "accumulate",
     "remat",
-    "steps_per_call",
+    "scan_steps",
 )
 
 
@@ -94,7 +94,7 @@ class RunConfig:
             corpus, what training and validation don't share.
         fractions: Shares of training, validation and test.
         fold: Number and count of folds, such as "2/5"; None: the corpus is divided once.
-        parts_file: CSV file of path and part, for the `given` split.
+        split_file: CSV file of path and part, for the `given` split.
         test_dataset: The corpus that is tested on instead; None: a part of `dataset`.
         test_dir: Where that one lies.
         seed: Of weights, order, dropout, augmentation and split.
@@ -104,14 +104,14 @@ class RunConfig:
         learning_rate: The highest of the schedule; None: as suits the model, with Adam.
         optimizer: One of `serjax.training.optimizer.OPTIMIZERS`.
         schedule: "cosine": rising in the first 20th of all steps and falling to zero at the last;
-            "constant"; or "staircase", see there.
-        staircase: Epochs before the learning rate changes, epochs from one change to the next, and
+            "constant"; or "step_decay", see there.
+        step_decay: Epochs before the learning rate changes, epochs from one change to the next, and
             the factor of each.
         weight_decay: Decoupled, as in AdamW.
         patience: Epochs without a better one, on the validation part, after which training stops.
-        select_by: What makes an epoch better, and its weights those that are kept: "ua", a higher
+        monitor: What makes an epoch better, and its weights those that are kept: "ua", a higher
             one, or "loss", a lower one.
-        augmentation: Of the training part, a name that `serjax.augment.augmentation` knows.
+        augmentation: Of the training part, a name that `serjax.augment.preset` knows.
         front_end_of: Whose front end the model has, one of `serjax.features.front_ends.FRONT_ENDS`; None: its
             own paper's.
         silence: "keep", "remove" or "voiced", see `serjax.features.front_ends.FrontEnd`; None: as the front
@@ -141,8 +141,8 @@ class RunConfig:
             normalize each by itself.
         remat: What the backward pass computes again instead of keeping it, one of
             `serjax.training.devices.memory.REMAT`.
-        steps_per_call: Steps that the device takes before the host hears of them; None: as suits
-            the device, see `serjax.training.devices.multi_step.steps_per_call`.
+        scan_steps: Steps that the device takes before the host hears of them; None: as suits
+            the device, see `serjax.training.devices.multi_step.scan_steps`.
         model_options: Fields of the model, see `serjax.models.create`; others as suit it.
         dataset_options: Of the corpus's loader.
         test_dataset_options: The same for the test corpus.
@@ -160,7 +160,7 @@ class RunConfig:
     split: str = "speaker"
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     fold: str | None = None
-    parts_file: str | None = None
+    split_file: str | None = None
     test_dataset: str | None = None
     test_dir: str | None = None
     seed: int = 0
@@ -170,10 +170,10 @@ class RunConfig:
     learning_rate: float | None = None
     optimizer: str = "adam"
     schedule: str = "cosine"
-    staircase: tuple[float, float, float] = (8, 2, 0.5)
+    step_decay: tuple[float, float, float] = (8, 2, 0.5)
     weight_decay: float = 0.0
     patience: int = 20
-    select_by: str = "ua"
+    monitor: str = "ua"
     augmentation: str = "none"
     front_end_of: str | None = None
     silence: Literal["keep", "remove", "voiced"] | None = None
@@ -189,7 +189,7 @@ class RunConfig:
     sync_batch_norm: bool = True
     accumulate: int = 1
     remat: str = "none"
-    steps_per_call: int | None = None
+    scan_steps: int | None = None
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     test_dataset_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -198,7 +198,7 @@ class RunConfig:
 
     def check(self) -> None:
         """Raises InputError for values that no run can have, before anything is read."""
-        for name in ("epochs", "batch_size", "patience", "accumulate", "steps_per_call"):
+        for name in ("epochs", "batch_size", "patience", "accumulate", "scan_steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}: expected at least 1, found {value}")
@@ -212,14 +212,14 @@ class RunConfig:
             raise InputError(unknown_name("optimizer", self.optimizer, OPTIMIZERS))
         if self.schedule not in SCHEDULES:
             raise InputError(unknown_name("schedule", self.schedule, SCHEDULES))
-        hold, every, factor = self.staircase
+        hold, every, factor = self.step_decay
         if hold < 1 or every < 1 or not 0 < factor <= 1 or hold % 1 or every % 1:
             raise InputError(
-                "staircase: expected whole epochs from 1 on, twice, and a factor in (0, 1], found "
+                "step_decay: expected whole epochs from 1 on, twice, and a factor in (0, 1], found "
                 f"{hold:g} {every:g} {factor:g}"
             )
-        if self.select_by not in SELECTIONS:
-            raise InputError(unknown_name("select_by", self.select_by, SELECTIONS))
+        if self.monitor not in MONITORS:
+            raise InputError(unknown_name("monitor", self.monitor, MONITORS))
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype: expected float32 or bfloat16, found {self.dtype!r}")
         if self.parallel is not None and self.parallel not in KINDS:
@@ -228,7 +228,7 @@ class RunConfig:
             raise InputError(unknown_name("remat", self.remat, REMAT))
         if self.embedding is not None and self.embedding not in embedding.EMBEDDINGS:
             raise InputError(unknown_name("embedding", self.embedding, embedding.EMBEDDINGS))
-        augment.augmentation(self.augmentation)
+        augment.preset(self.augmentation)
         known = (*models.names(), *classical.names())
         if self.model not in known:
             raise InputError(unknown_name("model", self.model, known))
@@ -255,10 +255,10 @@ class RunConfig:
             if self.split not in splits.names():
                 raise InputError(unknown_name("split", self.split, splits.names()))
         else:
-            splits.fold_of(self.fold)
+            splits.parse_fold(self.fold)
             if self.split not in splits.protocols():
                 raise InputError(unknown_name("protocol", self.split, splits.protocols()))
-            for name in ("parts_file", "test_dataset"):
+            for name in ("split_file", "test_dataset"):
                 if getattr(self, name) is not None:
                     raise InputError(f"{name}: expected none with fold {self.fold}")
 
@@ -272,7 +272,7 @@ class RunConfig:
             raise InputError(f"freeze: expected none with {self.model}, found {self.freeze}")
 
     @property
-    def dividing_seed(self) -> int:
+    def effective_split_seed(self) -> int:
         """The seed of the split."""
         return self.seed if self.split_seed is None else self.split_seed
 
@@ -281,7 +281,7 @@ class RunConfig:
         if self.model in classical.names():
             return self
         suited = models.training_defaults(self.model)
-        epochs = suited.embedded_epochs if self.dataset == "synthetic" else suited.epochs
+        epochs = suited.bundled_epochs if self.dataset == "synthetic" else suited.epochs
         return dataclasses.replace(
             self,
             epochs=self.epochs or epochs,

@@ -11,7 +11,7 @@ from serjax import losses, metrics
 from serjax.data import batches
 from serjax.data.batches import Array, Examples, Segments
 from serjax.features.front_ends import FrontEnd
-from serjax.training.devices.batch_sharding import UNDIVIDED, Division, put
+from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding, put
 from serjax.training.objective import Outputs, class_probabilities
 from serjax.training.state import Variables
 from serjax.training.step import make_evaluation_step
@@ -24,7 +24,7 @@ def input_sizes(lengths: np.ndarray, front_end: FrontEnd) -> list[int]:
     """Ascending sizes in samples to which segments of these lengths are padded."""
     if not front_end.variable_length:
         return [front_end.segment_samples]
-    return batches.length_sizes(int(lengths.max()), front_end.samples(_SHORTEST_FRAMES))
+    return batches.length_sizes(int(lengths.max()), front_end.samples_of_frames(_SHORTEST_FRAMES))
 
 
 def evaluation_batch(batch_size: int) -> int:
@@ -81,7 +81,7 @@ class EvaluationPrograms:
         self, segments: Segments, utterances: np.ndarray
     ) -> Iterator[tuple[np.ndarray, int]]:
         """Batches of the segments of utterances, as `serjax.data.batches.evaluation_batches`."""
-        members = np.flatnonzero(np.isin(segments.owners, utterances))
+        members = np.flatnonzero(np.isin(segments.utterance_ids, utterances))
         # Sizes follow from all examples, so that parts of a corpus share the compiled programs.
         sizes = input_sizes(segments.lengths, self._front_end)
         return batches.evaluation_batches(segments.lengths, members, self._batch_size, sizes)
@@ -130,7 +130,7 @@ def utterance_means(
     """
     indices, outputs = (np.concatenate(parts) for parts in zip(*found, strict=True))
     real = indices >= 0
-    place = np.searchsorted(utterances, segments.owners[indices[real]])
+    place = np.searchsorted(utterances, segments.utterance_ids[indices[real]])
     totals = np.zeros((len(utterances), outputs.shape[-1]))
     np.add.at(totals, place, outputs[real])
     return totals / np.bincount(place, minlength=len(utterances))[:, None]
@@ -155,7 +155,7 @@ class Evaluator:
         front_end: FrontEnd,
         batch_size: int,
         outputs: Outputs = class_probabilities,
-        division: Division = UNDIVIDED,
+        division: BatchSharding = SINGLE_DEVICE,
     ) -> None:
         self._programs = EvaluationPrograms(
             model, front_end, batch_size, (batch_size,), outputs, division

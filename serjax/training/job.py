@@ -10,11 +10,11 @@ import optax
 from rich.console import Console
 
 from serjax import report
-from serjax.anti_transfer.source_network import knows_nothing
+from serjax.anti_transfer.source_network import chance_level_note
 from serjax.training import results
 from serjax.training.config import RunConfig
 from serjax.training.embedding import ENCODER_CORPUS
-from serjax.training.input.dataset import Task
+from serjax.training.input.dataset import RunDataset
 from serjax.training.loop import LoopState
 from serjax.training.metadata import described, device
 from serjax.training.optimizer import rate_after
@@ -27,7 +27,7 @@ class Job:
     """What is run, where to, and what is told of it; `stack` is closed at its end."""
 
     config: RunConfig
-    task: Task
+    task: RunDataset
     out: Path | None
     resume: bool
     console: Console
@@ -61,7 +61,7 @@ def open_network_run(job: Job, parameters: int) -> Path:
     """Opens the folder of a network's run, and says what is run."""
     config = job.config
     # These leave the numbers, but for rounding.
-    free = {"patience", "parallel", "remat", "steps_per_call", "stream"}
+    free = {"patience", "parallel", "remat", "scan_steps", "stream"}
     if config.schedule != "cosine":
         free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
@@ -75,7 +75,7 @@ def open_network_run(job: Job, parameters: int) -> Path:
                 f"the pretrained embedding has heard speakers of {ENCODER_CORPUS}, so that figures "
                 "on it may be too high; --embedding random has heard none"
             )
-    notes = (knows_nothing(term.teacher) for term in config.anti_transfer)
+    notes = (chance_level_note(term.teacher) for term in config.anti_transfer)
     about["notes"] += [note for note in notes if note is not None]
     return open_run(job, about, fixed, size)
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from serjax import metrics
 from serjax.training.checkpoint import Checkpoints
-from serjax.training.checkpoint_schedule import Pace
+from serjax.training.checkpoint_schedule import CheckpointSchedule
 from serjax.training.devices import processes
 from serjax.training.input.feed import Calls
-from serjax.training.monitor import SELECTIONS
+from serjax.training.monitor import MONITORS
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
 
@@ -80,7 +80,7 @@ class LoopState:
         history: A row per finished epoch.
         best_epoch: The best by the validation part, 0 before the first.
         best_step: Step at its end.
-        select_by: What makes an epoch the best, one of `SELECTIONS`.
+        monitor: What makes an epoch the best, one of `MONITORS`.
     """
 
     epoch: int = 1
@@ -93,7 +93,7 @@ class LoopState:
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
     best_epoch: int = 0
     best_step: int = 0
-    select_by: str = "loss"
+    monitor: str = "loss"
 
     def add(self, result: StepResult) -> None:
         """Adds a batch to the running epoch."""
@@ -134,7 +134,7 @@ class LoopState:
             row: From `finish_epoch`.
             step: At its end.
         """
-        merit = SELECTIONS[self.select_by]
+        merit = MONITORS[self.monitor]
         if self.best_epoch and not merit(row) > merit(self.history[self.best_epoch - 1]):
             return False
         self.best_epoch, self.best_step = int(row["epoch"]), step
@@ -216,7 +216,7 @@ def train(
         order: Epoch number -> indices `[batches, batch_size]`, -1 where empty.
         evaluate: Variables -> "loss", "wa", "ua" and perhaps more of the validation part.
         checkpoints: Where last and best go: after the first epoch, the last one, a signal, and in
-            between as `Pace` tells.
+            between as `CheckpointSchedule` tells.
         epochs: Most epochs.
         patience: Epochs without a better one after which training stops.
         display: Told of batches and epochs.
@@ -231,7 +231,7 @@ def train(
         InterruptedRunError: `stop` was requested; the run is saved.
     """
     checkpoints.check_space(state)
-    pace = Pace()
+    pace = CheckpointSchedule()
     best: _Best | None = None  # where it is not saved yet
 
     def save() -> None:

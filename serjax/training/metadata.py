@@ -9,7 +9,7 @@ import numpy as np
 
 import serjax
 from serjax.training.config import RunConfig, build_front_end
-from serjax.training.input.dataset import Task
+from serjax.training.input.dataset import RunDataset
 
 
 def device() -> str:
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 def described(
-    config: RunConfig, task: Task, command: list[str], parameters: int | None = None
+    config: RunConfig, task: RunDataset, command: list[str], parameters: int | None = None
 ) -> dict[str, Any]:
     """Content of `config.json`: the configuration, and what it came to.
 

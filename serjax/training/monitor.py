@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-SELECTIONS: dict[str, Callable[[Mapping[str, float]], tuple[float, ...]]] = {
+MONITORS: dict[str, Callable[[Mapping[str, float]], tuple[float, ...]]] = {
     # Small validation parts have many ties.
     "ua": lambda row: (row["validation_ua"], -row["validation_loss"]),
     # Of small training parts the loss is lowest after a few epochs, when answers that stay wrong

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from serjax.training.config import RunConfig
 
 OPTIMIZERS = ("adam", "sgd", "adadelta")
-SCHEDULES = ("cosine", "constant", "staircase")
+SCHEDULES = ("cosine", "constant", "step_decay")
 
 
-def staircase(
+def step_decay(
     rate: float, steps_per_epoch: int, *, hold: int, every: int, factor: float
 ) -> optax.Schedule:
     """A rate that stays for some epochs and then is multiplied by a factor every so many.
@@ -49,9 +49,9 @@ def learning_rate(config: "RunConfig", steps_per_epoch: int, epochs: int) -> opt
         # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
         # throwing wide layers off their initial scale.
         return optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
-    if config.schedule == "staircase":
-        hold, every, factor = config.staircase
-        return staircase(rate, steps_per_epoch, hold=int(hold), every=int(every), factor=factor)
+    if config.schedule == "step_decay":
+        hold, every, factor = config.step_decay
+        return step_decay(rate, steps_per_epoch, hold=int(hold), every=int(every), factor=factor)
     return rate
 
 

@@ -19,7 +19,7 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-class RunDisplay:
+class ProgressDisplay:
     """Shows epochs and batches on a console.
 
     A terminal gets a bar with loss, speed and time left, above it a line per epoch. Anything else
@@ -34,7 +34,7 @@ class RunDisplay:
         self._progress: Progress | None = None
         self._last_line = time.monotonic()
 
-    def __enter__(self) -> "RunDisplay":
+    def __enter__(self) -> "ProgressDisplay":
         if self._console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),

@@ -10,7 +10,7 @@ from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.training.config import build_front_end
 from serjax.training.evaluate import Evaluator
-from serjax.training.trained_run import load_best
+from serjax.training.trained_run import load_run
 
 
 class Recognizer:
@@ -30,7 +30,7 @@ class Recognizer:
     """
 
     def __init__(self, folder: PathLike, batch_size: int = 20) -> None:
-        run = load_best(folder)
+        run = load_run(folder)
         self.classes: list[str] = run.classes
         self._front_end = build_front_end(run.config)
         self.sample_rate = self._front_end.sample_rate
@@ -61,7 +61,7 @@ class Recognizer:
                     f"{self.sample_rate} Hz, found {len(waveform)}"
                 )
         longest = self._front_end.segment_samples
-        heard = self._front_end.heard(waveforms)
+        heard = self._front_end.select_voiced(waveforms)
         examples = batches.pack(heard, [0] * len(heard), longest, room=longest)
         everything = np.arange(len(waveforms))
         return self._evaluate(self._variables, jax.device_put(examples), everything)

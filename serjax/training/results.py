@@ -15,14 +15,14 @@ from serjax import features, report
 from serjax.training.progress import Clock
 
 if TYPE_CHECKING:
-    from serjax.training.input.dataset import Task
+    from serjax.training.input.dataset import RunDataset
 
 # Pictures for people: 25 ms windows every 5 ms resolve syllables and most voices' harmonics.
 _WINDOW_SAMPLES, _HOP_SAMPLES, _FFT_SIZE = 400, 80, 512
 
 
 def predict_parts(
-    probabilities: Callable[[np.ndarray], np.ndarray], task: "Task"
+    probabilities: Callable[[np.ndarray], np.ndarray], task: "RunDataset"
 ) -> report.Predictions:
     """Predictions of the validation and the test part.
 
@@ -43,7 +43,7 @@ def predict_parts(
         true=task.labels[rows],
         predicted=found.argmax(-1),
         probabilities=found,
-        parts=parts,
+        splits=parts,
     )
 
 
@@ -51,7 +51,7 @@ def write_results(
     folder: Path,
     predictions: report.Predictions,
     about: Mapping[str, Any],
-    task: "Task",
+    task: "RunDataset",
     clock: Clock,
     console: Console,
 ) -> None:
@@ -82,7 +82,7 @@ def write_results(
 
 
 def _hardest_with_sound(
-    predictions: report.Predictions, task: "Task"
+    predictions: report.Predictions, task: "RunDataset"
 ) -> list[report.HardUtterance]:
     """The hardest utterances of the test part, with spectrogram and sound."""
     sample_rate = task.sample_rate

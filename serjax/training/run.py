@@ -15,7 +15,7 @@ from rich.console import Console
 
 from serjax import models
 from serjax.anti_transfer.loss import AntiTransferLoss, References
-from serjax.anti_transfer.source_network import load_teachers
+from serjax.anti_transfer.source_network import load_source_networks
 from serjax.data.batches import Examples
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
@@ -32,7 +32,7 @@ from serjax.training.config import (
 )
 from serjax.training.devices import batch_sharding, memory, multi_step, processes
 from serjax.training.evaluate import scores
-from serjax.training.input.dataset import Task, prepare
+from serjax.training.input.dataset import RunDataset, prepare
 from serjax.training.input.recordings import Recordings
 from serjax.training.input.sampler import Epochs
 from serjax.training.input.source import source_of
@@ -40,7 +40,7 @@ from serjax.training.job import Job, finish_network_run, open_network_run, open_
 from serjax.training.loop import Display, LoopState, StopRequest, train
 from serjax.training.metadata import described
 from serjax.training.optimizer import learning_rate, make_optimizer, rate_after
-from serjax.training.progress import Clock, RunDisplay
+from serjax.training.progress import Clock, ProgressDisplay
 from serjax.training.run_dir import check_free
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
@@ -52,7 +52,7 @@ def initial_state(
     optimizer: optax.GradientTransformation,
     key: jax.Array,
     front_end: FrontEnd,
-    task: Task,
+    task: RunDataset,
     teachers: AntiTransferLoss | None,
 ) -> TrainState:
     """The state before the first step, with weights from chance, a run, a file, or a teacher.
@@ -205,7 +205,7 @@ def _shown(
     job: Job, folder: Path, rate: float | optax.Schedule, steps: int, epoch: int
 ) -> Iterator[Display]:
     """What the loop tells of its epochs, of so many steps, from this one on."""
-    with RunDisplay(job.console) as display:
+    with ProgressDisplay(job.console) as display:
         if not job.events or not processes.is_first():
             yield display
             return
@@ -244,7 +244,7 @@ def _network(job: Job) -> Path:
         batch_size,
         config.accumulate,
         config.sync_batch_norm,
-        streamed=task.unread is not None,
+        streamed=task.lazy_waveforms is not None,
     )
     model = build_model(config, len(task.classes))
     abstract = abstract_variables(model, front_end)
@@ -252,7 +252,7 @@ def _network(job: Job) -> Path:
     freeze.check_patterns(config.freeze, abstract["params"])
     teachers = None
     if config.anti_transfer:
-        loaded = load_teachers(
+        loaded = load_source_networks(
             config.anti_transfer,
             config.model,
             front_end,
@@ -263,7 +263,7 @@ def _network(job: Job) -> Path:
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
     # A profile tells of each step by itself.
-    steps = 1 if job.profile is not None else multi_step.steps_per_call(config.steps_per_call)
+    steps = 1 if job.profile is not None else multi_step.scan_steps(config.scan_steps)
     source = source_of(task, model, front_end, batch_size, steps, division)
     heard = Epochs.of(task.examples, task.split.train, front_end, order_key, batch_size)
     rate = learning_rate(config, heard.steps, epochs)
@@ -277,7 +277,7 @@ def _network(job: Job) -> Path:
     with explained(), console.status("compiling"), clock.timed("compile"):
         state = initial_state(config, model, optimizer, init_key, front_end, task, teachers)
         state, references = division.replicate(state), None
-        examples = None if task.unread is not None else source.arguments[0]
+        examples = None if task.lazy_waveforms is not None else source.arguments[0]
         if teachers is not None:
             references = division.replicate(
                 _references(teachers, config, state, examples, heard.members, console)
@@ -293,7 +293,7 @@ def _network(job: Job) -> Path:
             anti_transfer=teachers,
             division=division,
             remat=config.remat,
-            steps_per_call=steps,
+            scan_steps=steps,
         )
         compiled = step.lower(state, *source.arguments, references).compile()
         source.compile(state.variables)
@@ -309,7 +309,7 @@ def _network(job: Job) -> Path:
             probabilities = source.evaluate(variables, task.split.validation)
             return scores(probabilities, task.labels[task.split.validation])
 
-    loop = LoopState(select_by=config.select_by)
+    loop = LoopState(monitor=config.monitor)
     saved = checkpoints.restore_last(state) if job.resume else None
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])

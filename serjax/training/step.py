@@ -20,7 +20,7 @@ from serjax.data.batches import Examples
 from serjax.features.front_ends import FrontEnd
 from serjax.training import freeze
 from serjax.training.devices import memory, multi_step
-from serjax.training.devices.batch_sharding import UNDIVIDED, Division
+from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding
 from serjax.training.devices.shard import Part
 from serjax.training.objective import Batch, Objective, Outputs, class_probabilities, classification
 from serjax.training.state import TrainState, Variables
@@ -55,7 +55,7 @@ TrainStep = Callable[..., tuple[TrainState, StepResult]]
 def cut_samples(front_end: FrontEnd) -> int:
     """Samples that a training step cuts out of an example, which may be shorter."""
     if front_end.variable_length:
-        return front_end.samples(max(CHUNK_FRAMES))
+        return front_end.samples_of_frames(max(CHUNK_FRAMES))
     return front_end.segment_samples
 
 
@@ -68,7 +68,7 @@ def _random_chunk(
     that all lengths are one compiled program.
     """
     length_key, offset_key = jax.random.split(key)
-    sizes = jnp.array([front_end.samples(frames) for frames in CHUNK_FRAMES], jnp.int32)
+    sizes = jnp.array([front_end.samples_of_frames(frames) for frames in CHUNK_FRAMES], jnp.int32)
     chunk = jax.random.choice(length_key, sizes)
     spare = jnp.maximum(length - chunk, 0)
     draw = jax.vmap(lambda key, bound: jax.random.randint(key, (), 0, bound))
@@ -86,7 +86,7 @@ def training_step(
     frozen: freeze.Frozen | None = None,
     anti_transfer: AntiTransferLoss | None = None,
     objective: Objective = classification,
-    division: Division = UNDIVIDED,
+    division: BatchSharding = SINGLE_DEVICE,
     remat: str = "none",
 ) -> TrainStep:
     """Makes `step(state, examples, indices, references) -> (state, result)`, a pure function.
@@ -100,7 +100,7 @@ def training_step(
         optimizer: From optax; where layers are frozen, from `freeze.optimizer`.
         key: Of all random numbers; those of a step follow from `fold_in(key, state.step)`.
         num_classes: Classes.
-        augmentation: A name that `serjax.augment.augmentation` knows.
+        augmentation: A name that `serjax.augment.preset` knows.
         frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
             Every stage is a branch of the one program, without the gradients that it has no use
             for, and adds to the time of its compilation.
@@ -110,7 +110,7 @@ def training_step(
         remat: One of `serjax.training.devices.memory.REMAT`, what the backward pass computes again.
     """
     size = cut_samples(front_end)
-    changes = augment.augmentation(augmentation)
+    changes = augment.preset(augmentation)
     frozen = frozen or {}
     firsts = freeze.stages(frozen)
 
@@ -134,11 +134,11 @@ def training_step(
             part.keys(key, len(start)) for key in jax.random.split(augment_key)
         )
         waveform = batches.cut(examples.samples, start, length, size)
-        waveform, length = front_end.clean(waveform, length)
-        waveform, length = jax.vmap(changes.change_waveforms)(sound_keys, waveform, length)
-        x, mask = front_end.analyse(waveform, length)
-        x = jax.vmap(changes.change_spectrograms)(image_keys, x, mask)
-        x, mask = front_end.present(x, mask)
+        waveform, length = front_end.remove_silence(waveform, length)
+        waveform, length = jax.vmap(changes.apply_to_waveform)(sound_keys, waveform, length)
+        x, mask = front_end.spectrograms(waveform, length)
+        x = jax.vmap(changes.apply_to_spectrogram)(image_keys, x, mask)
+        x, mask = front_end.to_model_input(x, mask)
         # A part of a last batch may be empty, of which batch norms make no sense.
         some = part.normalized_weight(weight) > 0
         forward: Callable[..., Any] = functools.partial(
@@ -184,7 +184,7 @@ def training_step(
         references: References | None,
     ) -> tuple[TrainState, StepResult]:
         compute = functools.partial(of_part, first, state, examples, references)
-        stats, (gradient, result) = division.sum_over_parts(compute, state.batch_stats, indices)
+        stats, (gradient, result) = division.sum_over_shards(compute, state.batch_stats, indices)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         result = result._replace(gradient_norm=optax.tree.norm(gradient))
@@ -203,19 +203,19 @@ def training_step(
     return step
 
 
-def make_train_step(*settings: Any, steps_per_call: int = 1, **options: Any) -> jax.stages.Wrapped:
+def make_train_step(*settings: Any, scan_steps: int = 1, **options: Any) -> jax.stages.Wrapped:
     """Makes `training_step` one compiled program, which overwrites the state it is given.
 
     Args:
         *settings: Of `training_step`.
-        steps_per_call: If more than 1, indices and results are those of so many steps, see
+        scan_steps: If more than 1, indices and results are those of so many steps, see
             `serjax.training.devices.multi_step.in_blocks`.
         **options: Of `training_step`.
     """
     step: Any = training_step(*settings, **options)
-    division: Division = options.get("division", UNDIVIDED)
-    if steps_per_call > 1:
-        step = multi_step.in_blocks(step, steps_per_call, division)
+    division: BatchSharding = options.get("division", SINGLE_DEVICE)
+    if scan_steps > 1:
+        step = multi_step.in_blocks(step, scan_steps, division)
     return division.compile_step(step)
 
 
@@ -223,7 +223,7 @@ def make_evaluation_step(
     model: nn.Module,
     front_end: FrontEnd,
     outputs: Outputs = class_probabilities,
-    division: Division = UNDIVIDED,
+    division: BatchSharding = SINGLE_DEVICE,
 ) -> jax.stages.Wrapped:
     """Makes `step(variables, samples, start, length, size) -> outputs [batch, n]`.
 

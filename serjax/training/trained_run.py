@@ -13,7 +13,7 @@ from serjax.training.config import RunConfig, abstract_variables, build_front_en
 from serjax.training.state import Variables
 
 
-class FinishedRun(NamedTuple):
+class TrainedRun(NamedTuple):
     """A trained model.
 
     Attributes:
@@ -29,7 +29,7 @@ class FinishedRun(NamedTuple):
     variables: Variables
 
 
-def load_best(folder: PathLike, model: str | None = None, **options: Any) -> FinishedRun:
+def load_run(folder: PathLike, model: str | None = None, **options: Any) -> TrainedRun:
     """Loads the best weights of a run.
 
     Args:
@@ -75,4 +75,4 @@ def load_best(folder: PathLike, model: str | None = None, **options: Any) -> Fin
     like = abstract_variables(network, build_front_end(config))
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     variables = Checkpoints(folder / "checkpoints").restore_best(like, metrics["best_step"])
-    return FinishedRun(config, described["classes"], network, variables)
+    return TrainedRun(config, described["classes"], network, variables)

@@ -14,7 +14,7 @@ from rich.console import Console
 from serjax import losses, models, report, training
 from serjax.anti_transfer import source_tasks
 from serjax.anti_transfer.loss import AntiTransferLoss
-from serjax.anti_transfer.source_network import UNTRAINED, knows_nothing, load_teachers
+from serjax.anti_transfer.source_network import UNTRAINED, chance_level_note, load_source_networks
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.training.config import abstract_variables, build_model, input_shape
@@ -49,7 +49,7 @@ def speakers(tmp_path_factory, standard_promotion):
 def loss_of(name, *specs, dtype=jnp.float32):
     model = build_model(dataclasses.replace(CONFIG, model=name), 4)
     front_end = models.front_end(name)
-    teachers = load_teachers(specs, name, front_end, dtype)
+    teachers = load_source_networks(specs, name, front_end, dtype)
     abstract = abstract_variables(model, front_end)
     return model, AntiTransferLoss(model, abstract, front_end, specs, teachers)
 
@@ -86,7 +86,7 @@ def test_terms_are_the_losses_of_whole_networks_kept_or_not(name, speakers, exam
     _, features = jax.jit(model.apply)(variables, x, mask=mask)
 
     # By whole networks, one on the other's embedding.
-    run = training.finished.load_best(speakers[name])
+    run = training.finished.load_run(speakers[name])
     shared, network, of_teacher = x, run.model, run.variables
     if name.startswith("quat_"):
         shared, network = features["embedding"], run.model.classifier
@@ -197,7 +197,7 @@ def test_a_run_with_a_fixed_embedding_keeps_and_holds_it(speakers, tmp_path):
     folder = training.run(config, out=tmp_path / "run", console=console)
     assert "Gram matrices are kept" in console.export_text()
     theirs, ours = (
-        training.finished.load_best(path).variables for path in (speakers["quat_vgg16"], folder)
+        training.finished.load_run(path).variables for path in (speakers["quat_vgg16"], folder)
     )
     for collection in ("params", "batch_stats"):
         jax.tree.map(
@@ -214,7 +214,7 @@ def test_a_run_with_a_fixed_embedding_keeps_and_holds_it(speakers, tmp_path):
     # The second of a dual anti-transfer starts from the first.
     second = dataclasses.replace(config, initial=str(folder))
     folder = training.run(second, out=tmp_path / "second")
-    assert training.finished.load_best(folder).config.model == "quat_vgg16"
+    assert training.finished.load_run(folder).config.model == "quat_vgg16"
 
 
 def test_a_task_finds_or_trains_its_teacher_on_the_training_part(tmp_path, monkeypatch):
@@ -231,7 +231,7 @@ def test_a_task_finds_or_trains_its_teacher_on_the_training_part(tmp_path, monke
     assert source_tasks.find_or_train("speaker", student, console, []) == folder
     assert console.export_text().count("training a teacher") == 1
     other = dataclasses.replace(student, model_options={**STAGES, "hidden": 12})
-    assert source_tasks.teacher_config("speaker", other).model_options["hidden"] == 12
+    assert source_tasks.source_task_config("speaker", other).model_options["hidden"] == 12
 
 
 @pytest.mark.parametrize(
@@ -272,11 +272,11 @@ def test_teachers_of_another_network_are_refused(speakers, tmp_path):
 @pytest.mark.parametrize(("right", "told"), [(5, True), (7, True), (10, False)])
 def test_a_teacher_that_learnt_nothing_is_told_of(right, told, tmp_path):
     run_folder(tmp_path / "teacher", right, (1.0,))
-    note = knows_nothing(str(tmp_path / "teacher"))
+    note = chance_level_note(str(tmp_path / "teacher"))
     assert (note is not None) is told
     if note is not None:
         assert f"its 2 classes no better than chance, 50.0 %: its UA is {10 * right}.0 %" in note
-    assert knows_nothing(UNTRAINED) is None
+    assert chance_level_note(UNTRAINED) is None
 
 
 def test_a_teacher_hears_what_its_student_does(speakers, tmp_path):
@@ -289,7 +289,7 @@ def test_a_teacher_hears_what_its_student_does(speakers, tmp_path):
     assert report.read_history(folder / "history.csv")[0]["train_anti_transfer"] > 0
     # Of one epoch, it knows little, which the run and its page say.
     notes = json.loads((folder / "config.json").read_text())["notes"]
-    assert notes == [knows_nothing(str(teacher))]
+    assert notes == [chance_level_note(str(teacher))]
     other = training.AntiTransfer(str(speakers["vgg16"]))
     with pytest.raises(InputError, match=r"hears what vgg16 does: image_size \[32, 32\] not None"):
         training.run(dataclasses.replace(config, anti_transfer=(other,)), out=tmp_path / "other")

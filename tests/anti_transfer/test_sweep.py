@@ -110,7 +110,7 @@ def rows(tmp_path):
                 true=true,
                 predicted=predicted,
                 probabilities=probabilities,
-                parts=["test"] * 20,
+                splits=["test"] * 20,
             ),
         )
         rows.append(

@@ -153,7 +153,7 @@ def test_mistakes_are_told_in_a_line(arguments, message):
         ),
         (("--suite", "training", "--models", "vgg17"), "did you mean 'vgg1"),
         (("--parallel", "pmaps"), "did you mean 'pmap'"),
-        (("--steps-per-call", "0"), "--steps-per-call: expected at least 1, found 0"),
+        (("--scan-steps", "0"), "--scan-steps: expected at least 1, found 0"),
         (("--suite", "features", "--dtype", "bfloat16"), "expected --dtype float32"),
         (("--compare", ROOT / "tests", ROOT / "docs"), "--compare: expected a folder with JSON"),
     ],

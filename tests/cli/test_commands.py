@@ -82,8 +82,8 @@ def finished(tmp_path_factory, standard_promotion):
         (["--schedule", "cosin"], ["did you mean 'cosine'?"]),
         (["--optimizer", "adamw"], ["unknown optimizer 'adamw'", "did you mean 'adam'?"]),
         (
-            ["--schedule", "staircase", "--staircase", "8", "2", "1.5"],
-            ["--staircase: expected", "factor in (0, 1], found 8 2 1.5"],
+            ["--schedule", "step_decay", "--step_decay", "8", "2", "1.5"],
+            ["--step_decay: expected", "factor in (0, 1], found 8 2 1.5"],
         ),
         (["--dtype", "float16"], ["expected float32 or bfloat16", "'float16'"]),
         (["--epochs", "0"], ["error: --epochs: expected at least 1, found 0"]),
@@ -91,8 +91,8 @@ def finished(tmp_path_factory, standard_promotion):
         (["--learning-rate", "inf"], ["--learning-rate: expected more than 0, found inf"]),
         (["--weight-decay", "-1"], ["--weight-decay: expected 0 or more, found -1.0"]),
         (
-            ["--staircase", "8", "2", "0.1"],
-            ["expected with --schedule staircase, found with cosine"],
+            ["--step_decay", "8", "2", "0.1"],
+            ["expected with --schedule step_decay, found with cosine"],
         ),
         (["--seed", "-1"], ["--seed: expected 0 to 2**32 - 1, found -1"]),
         (["--epoch", "3"], ["unknown flag '--epoch'", "did you mean '--epochs'?"]),
@@ -296,7 +296,7 @@ def test_run_folder(finished):
     }
     metrics = json.loads((finished / "metrics.json").read_text())
     with (finished / "predictions.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] == "test"]
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     right = sum(row["true"] == row["predicted"] for row in rows)
     assert metrics["test"]["wa"]["value"] == pytest.approx(right / len(rows))
 
@@ -347,7 +347,7 @@ class TestPredict:
         for name in ("config.json", "metrics.json"):
             shutil.copy(finished / name, tmp_path)
         metrics = json.loads((tmp_path / "metrics.json").read_text())
-        del metrics["best_step"]  # as of cross-validation, see serjax.report.write_series
+        del metrics["best_step"]  # as of cross-validation, see serjax.report.write_run_set
         (tmp_path / "metrics.json").write_text(json.dumps(metrics))
         status, _, errors = predict(tmp_path, "x.wav")
         assert status == 2

@@ -285,7 +285,7 @@ class TestSpeechCommands:
         (tmp_path / "testing_list.txt").write_text("go/2a_nohash_0.wav\ngo/2a_nohash_1.wav\n")
         corpus = data.load("speech_commands", tmp_path)
         assert corpus.column("session") == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
-        split = data.splits.split(corpus, "given", target="text")
+        split = data.splits.split(corpus, "predefined", target="text")
         assert [len(split.train), len(split.validation), len(split.test)] == [2, 2, 2]
 
 

@@ -126,17 +126,17 @@ def test_given_parts_are_the_sessions():
         for i, session in enumerate(["test", "train", "validation", "train"])
     ]
     corpus = Corpus("made", tuple(utterances), balanced().read)
-    split = splits.split(corpus, "given")
+    split = splits.split(corpus, "predefined")
     assert [part.tolist() for part in parts_of(split)] == [[1, 3], [2], [0]]
     with pytest.raises(SplitError, match=r"puts the same recording in two parts: 0 \(test\)"):
-        splits.split(corpus, "given", content=["a", "a", "b", "c"])
+        splits.split(corpus, "predefined", content=["a", "a", "b", "c"])
 
 
 class TestErrors:
     def test_unknown_split(self):
         with pytest.raises(SplitError, match="unknown split 'speakers': did you mean 'speaker'"):
             splits.split(balanced(), "speakers")
-        assert splits.names() == ("given", "random", "session", "speaker")
+        assert splits.names() == ("predefined", "random", "session", "speaker")
 
     @pytest.mark.parametrize(
         "fractions", [(0.6, 0.4), (0.6, 0.2, 0.3), (1.0, 0.0, 0.0), (1.2, -0.1, -0.1)]
@@ -194,11 +194,11 @@ class TestErrors:
 
     def test_sessions_that_are_no_parts(self):
         with pytest.raises(SplitError, match="named train, validation, test; found 'Ses01'"):
-            splits.split(corpus_of([("anger", "01")] * 9, session="Ses01"), "given")
+            splits.split(corpus_of([("anger", "01")] * 9, session="Ses01"), "predefined")
 
     def test_given_part_that_is_empty(self):
         with pytest.raises(SplitError, match="the validation part of the given split is empty"):
-            splits.split(corpus_of([("anger", "01")] * 9, session="train"), "given")
+            splits.split(corpus_of([("anger", "01")] * 9, session="train"), "predefined")
 
 
 def test_content_hash():

@@ -90,7 +90,7 @@ class TestTable:
             (50, [30, 10, 10]),
         ):
             corpus = data.load("synthetic", speakers=speakers, words=1)
-            split = splits.split(corpus, "given")
+            split = splits.split(corpus, "predefined")
             parts = [corpus.select(p) for p in (split.train, split.validation, split.test)]
             assert [len(part.labels("speaker")) for part in parts] == sizes
             assert sum(sizes) == speakers
@@ -116,7 +116,7 @@ class TestCorrelation:
     @pytest.mark.parametrize("takes", [1, 3])
     def test_only_the_training_part_tells_the_emotion(self, factor, column, takes):
         corpus = data.load("synthetic", correlate=factor, takes=takes)
-        split = splits.split(corpus, "given")
+        split = splits.split(corpus, "predefined")
         assert len(corpus) == 640 * takes
 
         def information(part: np.ndarray) -> float:
@@ -132,13 +132,13 @@ class TestCorrelation:
 
     def test_the_other_factor_tells_nothing(self):
         corpus = data.load("synthetic", correlate="word", correlation=0.5)
-        train = corpus.select(splits.split(corpus, "given").train)
+        train = corpus.select(splits.split(corpus, "predefined").train)
         # The bias of an estimate from 384 utterances: 33 degrees of freedom / (2 n), in nats.
         assert mutual_info_score(train.column("emotion"), train.column("speaker")) < 0.043
 
     def test_no_speaker_is_spared(self):
         corpus = data.load("synthetic", correlate="word")
-        train = corpus.select(splits.split(corpus, "given").train)
+        train = corpus.select(splits.split(corpus, "predefined").train)
         own = dict(zip([f"w{w}" for w in range(8)], synthetic.EMOTIONS * 2, strict=True))
         for speaker in train.labels("speaker"):
             rows = [u for u in train.utterances if u.speaker == speaker]
@@ -148,7 +148,7 @@ class TestCorrelation:
         none = data.load("synthetic", correlate="word", correlation=0.0)
         assert none.utterances == data.load("synthetic").utterances
         full = data.load("synthetic", correlate="word", correlation=1.0)
-        train = full.select(splits.split(full, "given").train)
+        train = full.select(splits.split(full, "predefined").train)
         pairs = set(zip(train.column("text"), train.column("emotion"), strict=True))
         assert len(pairs) == 8
 

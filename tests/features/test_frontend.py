@@ -80,7 +80,7 @@ def test_a_segment_fills_what_the_papers_give():
 def test_segments_are_as_long_as_their_frames(front_end):
     assert front_end.segment_samples == front_end.segment_seconds * RATE
     for frames in (1, 2, front_end.frames):
-        fewest = front_end.samples(frames)
+        fewest = front_end.samples_of_frames(frames)
         waveform = jax.ShapeDtypeStruct((1, max(fewest, 1)), jnp.float32)
         x, _ = jax.eval_shape(
             dataclasses.replace(front_end, variable_length=True),
@@ -267,9 +267,12 @@ def test_bad_settings(fields, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda hears: hears.heard(noise(800)), r"waveform 0: expected \[samples\], found .* \(\)"),
         (
-            lambda hears: hears.heard([noise(800)[None]]),
+            lambda hears: hears.select_voiced(noise(800)),
+            r"waveform 0: expected \[samples\], found .* \(\)",
+        ),
+        (
+            lambda hears: hears.select_voiced([noise(800)[None]]),
             r"waveform 0: expected \[samples\], found the shape \(1, 800\)",
         ),
         (
@@ -277,7 +280,7 @@ def test_bad_settings(fields, message):
             r"lengths must be integer of shape \(\) .* \(800,\), found int.. of shape \(1,\)",
         ),
         (
-            lambda hears: hears.present(jnp.zeros((61, 64)), jnp.ones((1, 61), bool)),
+            lambda hears: hears.to_model_input(jnp.zeros((61, 64)), jnp.ones((1, 61), bool)),
             r"expected spectrograms \[batch, frames, bins\] .* shapes \(61, 64\) and \(1, 61\)",
         ),
     ],

@@ -27,7 +27,7 @@ def test_what_is_voiced_is_heard():
     tone = sum(np.sin(2 * np.pi * 150 * k * seconds) / k for k in (1, 2, 3)) / 3
     rng = np.random.default_rng(0)
     waveform = np.concatenate([np.zeros(4_000), tone, 0.05 * rng.normal(size=4_000)]).astype("f")
-    (heard,) = front_ends.KAPOOR.heard([waveform])
+    (heard,) = front_ends.KAPOOR.select_voiced([waveform])
     # By the definition: the blocks that are voiced, one after the other.
     voiced = np.asarray(voice_activity.voiced_frames(waveform))
     blocks = [waveform[160 * i : 160 * (i + 1)] for i in np.flatnonzero(voiced)]
@@ -37,10 +37,10 @@ def test_what_is_voiced_is_heard():
 
 def test_an_utterance_without_a_voiced_chunk_stays_whole():
     quiet = np.zeros(2_000, np.float32)
-    (heard,) = front_ends.KAPOOR.heard([quiet])
+    (heard,) = front_ends.KAPOOR.select_voiced([quiet])
     assert heard is quiet
     waveforms = [quiet]
-    assert front_ends.DEEPIKA.heard(waveforms) is waveforms
+    assert front_ends.DEEPIKA.select_voiced(waveforms) is waveforms
 
 
 def test_chunks_are_images_of_30_ms():
@@ -56,7 +56,9 @@ def test_chunks_are_images_of_30_ms():
 def test_an_epoch_draws_one_example_of_each_utterance():
     owners = np.repeat(np.arange(6), (1, 5, 2, 7, 3, 4))
     members = np.flatnonzero(owners != 2)
-    drawn = [batches.one_of_each(jax.random.key(i), members, owners) for i in range(40)]
+    drawn = [
+        batches.one_segment_per_utterance(jax.random.key(i), members, owners) for i in range(40)
+    ]
     for indices in drawn:
         np.testing.assert_array_equal(owners[indices], [0, 1, 3, 4, 5])
     # In 40 epochs every stretch of the longest is drawn: the chance of missing one is 1.5 %.

@@ -23,7 +23,7 @@ from serjax.errors import InputError
 from serjax.features import front_ends
 from serjax.training import Checkpoints, make_evaluation_step, make_train_step
 from serjax.training.devices import processes
-from serjax.training.devices.batch_sharding import Division, divide, put
+from serjax.training.devices.batch_sharding import BatchSharding, divide, put
 from serjax.training.state import state_of
 
 SIZED = dataclasses.replace(front_ends.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
@@ -109,7 +109,7 @@ def take_together(name, division, rows, steps):
     """The same from the first state, in one call that is filled up with empty batches."""
     filled = np.pad(rows, ((0, steps - len(rows)), (0, 0)), constant_values=-1)
     examples = division.replicate(pack(MODELS[name][1]))
-    step = make_step(name, division, steps_per_call=steps)
+    step = make_step(name, division, scan_steps=steps)
     state, told = step(
         division.replicate(first_state(name)), examples, division.split(filled), None
     )
@@ -139,16 +139,16 @@ def evaluate(name, division, state):
 
 def train(folder, *names):
     devices = tuple(jax.devices())
-    one = Division("none", devices[:1])
+    one = BatchSharding("none", devices[:1])
     divisions = {
         "none": one,
-        "shard_map": Division("shard_map", devices),
-        "pmap": Division("pmap", devices),
+        "shard_map": BatchSharding("shard_map", devices),
+        "pmap": BatchSharding("pmap", devices),
     }
     halves = {
         "none-2": dataclasses.replace(one, accumulate=2),
-        "shard_map-2": Division("shard_map", devices, accumulate=2),
-        "own": Division("shard_map", devices[:2], sync_batch_norm=False),
+        "shard_map-2": BatchSharding("shard_map", devices, accumulate=2),
+        "own": BatchSharding("shard_map", devices[:2], sync_batch_norm=False),
     }
     for name in names:
         for kind, division in (divisions | (halves if name == "normed" else {})).items():
@@ -171,7 +171,7 @@ def train(folder, *names):
 
 
 def resume(folder):
-    division = Division("shard_map", tuple(jax.devices()))
+    division = BatchSharding("shard_map", tuple(jax.devices()))
     like = division.replicate(first_state("normed"))
     saved = Checkpoints(folder / "checkpoints").restore_last(like)
     assert saved is not None

@@ -33,7 +33,7 @@ def predictions(classes, per_speaker=12, seed=0):
         true=true,
         predicted=probabilities.argmax(axis=1),
         probabilities=probabilities.astype(np.float32),
-        parts=["validation" if speaker > "s3" else "test" for speaker in speakers],
+        splits=["validation" if speaker > "s3" else "test" for speaker in speakers],
     )
 
 

@@ -51,10 +51,10 @@ def test_both_sides_and_what_is_kept_give_the_same_cosine(shape, monkeypatch):
         monkeypatch.setattr(gram, "_over_channels", lambda shape, c=channels_first: c)
         of_side[channels_first] = gram.similarity(jnp.asarray(x), jnp.asarray(y))
     np.testing.assert_allclose(of_side[True], of_side[False], rtol=1e-6)
-    kept = gram.keep(jnp.asarray(y))
-    assert kept.shape == (gram.kept_size(*shape),)
+    kept = gram.quantize(jnp.asarray(y))
+    assert kept.shape == (gram.quantized_size(*shape),)
     assert kept.size <= min(x.size, shape[1] * (shape[1] + 1) // 2)
-    found = gram.similarity_to_kept(jnp.asarray(x), kept)
+    found = gram.similarity_to_quantized(jnp.asarray(x), kept)
     np.testing.assert_allclose(found, of_side[True], atol=3e-3)  # few numbers, few to average
 
 
@@ -62,7 +62,7 @@ def test_both_sides_and_what_is_kept_give_the_same_cosine(shape, monkeypatch):
 def test_what_is_kept_holds_the_loss_within_a_thousandth(layer):
     x, y = (f.reshape(-1, f.shape[-1]) for f in activations(1, *VGG16_LAYERS[layer - 1]))
     exact = gram.similarity(jnp.asarray(x), jnp.asarray(y)) ** 2
-    kept = gram.similarity_to_kept(jnp.asarray(x), gram.keep(jnp.asarray(y))) ** 2
+    kept = gram.similarity_to_quantized(jnp.asarray(x), gram.quantize(jnp.asarray(y))) ** 2
     assert abs(kept - exact) < 1e-3
 
 

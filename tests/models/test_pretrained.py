@@ -291,7 +291,7 @@ def test_a_run_is_loaded_as_it_predicted(run):
     model, variables = pretrained.load("dscnn", run)
     corpus, waveforms = data.waveforms(data.load("synthetic", **CORPUS), 16000)
     with (run / "predictions.csv").open() as file:
-        row = next(row for row in csv.DictReader(file) if row["part"] == "test")
+        row = next(row for row in csv.DictReader(file) if row["split"] == "test")
     waveform = waveforms[[u.path for u in corpus.utterances].index(row["path"])]
     front_end = models.front_end("dscnn")
     x, mask = front_end(jnp.asarray(waveform)[None], jnp.array([len(waveform)], jnp.int32))

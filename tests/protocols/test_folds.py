@@ -173,15 +173,15 @@ class TestFoldErrors:
 
     @pytest.mark.parametrize("text", ["2", "0/5", "6/5", "a/b", "1/5/5"])
     def test_fold_of(self, text):
-        assert splits.fold_of("2/5") == (2, 5)
+        assert splits.parse_fold("2/5") == (2, 5)
         with pytest.raises(SplitError, match=r"as 2/5; found"):
-            splits.fold_of(text)
+            splits.parse_fold(text)
 
 
 class TestLists:
     @pytest.fixture
     def write(self, tmp_path):
-        def write(rows, columns=("path", "part")):
+        def write(rows, columns=("path", "split")):
             path = tmp_path / "parts.csv"
             with path.open("w", newline="") as file:
                 csv.writer(file).writerows([columns, *rows])
@@ -191,9 +191,9 @@ class TestLists:
 
     def test_parts_are_the_listed_ones(self, write):
         corpus = balanced(speakers=3)
-        named = [(u.path, splits.PARTS[int(u.speaker)]) for u in corpus.utterances]
+        named = [(u.path, splits.SPLIT_NAMES[int(u.speaker)]) for u in corpus.utterances]
         path = write([(name, part) for name, part in [*named, ("other.wav", "test")]])
-        split = splits.split(corpus, "given", parts_file=path)
+        split = splits.split(corpus, "predefined", split_file=path)
         assert [part.tolist() for part in parts_of(split)] == [
             list(range(12 * i, 12 * i + 12)) for i in range(3)
         ]
@@ -201,23 +201,23 @@ class TestLists:
     @pytest.mark.parametrize(
         ("rows", "columns", "message"),
         [
-            ([("0000", "train")], ("file", "part"), "expected columns path and part, found file"),
-            ([("0000", "dev")], ("path", "part"), "line 2: expected part train, .* found 'dev'"),
-            ([("0000", "train"), ("0000", "test")], ("path", "part"), "line 3: 0000 is listed in"),
-            ([("0000", "train")], ("path", "part"), "35 of made's 36 utterances .* such as 0001"),
+            ([("0000", "train")], ("file", "split"), "expected columns path and split, found file"),
+            ([("0000", "dev")], ("path", "split"), "line 2: expected split train, .* found 'dev'"),
+            ([("0000", "train"), ("0000", "test")], ("path", "split"), "line 3: 0000 is listed in"),
+            ([("0000", "train")], ("path", "split"), "35 of made's 36 utterances .* such as 0001"),
         ],
     )
     def test_errors(self, write, rows, columns, message):
         with pytest.raises(SplitError, match=message):
-            splits.split(balanced(speakers=3), "given", parts_file=write(rows, columns))
+            splits.split(balanced(speakers=3), "predefined", split_file=write(rows, columns))
 
     def test_no_such_file(self):
         with pytest.raises(SplitError, match=r"nowhere.csv: expected a CSV file of path and part"):
-            splits.split(balanced(), "given", parts_file="nowhere.csv")
+            splits.split(balanced(), "predefined", split_file="nowhere.csv")
 
     def test_another_split(self, write):
         with pytest.raises(SplitError, match="is for the given split; found speaker"):
-            splits.split(balanced(), "speaker", parts_file=write([]))
+            splits.split(balanced(), "speaker", split_file=write([]))
 
 
 # Utterances of the speakers of EMO-DB: anger, happiness, neutral, sadness.
@@ -247,7 +247,7 @@ class TestCross:
     @pytest.mark.parametrize("name", ["random", "speaker"])
     def test_train_and_validation_are_one_corpus_and_test_the_other(self, name):
         train, test = self.corpora()
-        crossing = splits.cross(train, test, split=name)
+        crossing = splits.split_cross_corpus(train, test, split=name)
         corpus, split = crossing.corpus, crossing.split
         assert_partition(split, corpus)
         for part, prefix in ((split.train, "made/"), (split.validation, "made/")):
@@ -270,48 +270,49 @@ class TestCross:
         )
         test = corpus_of([(emotion, "x") for emotion in "WFNT"])
         validated = {
-            tuple(splits.cross(train, test, seed=seed).split.validation) for seed in range(8)
+            tuple(splits.split_cross_corpus(train, test, seed=seed).split.validation)
+            for seed in range(8)
         }
         assert len(validated) >= 5
 
     @pytest.mark.parametrize("test_name", ["other", "made", "another"])
     def test_every_utterance_keeps_its_sound(self, test_name):
         train, test = self.corpora(test_name)
-        crossing = splits.cross(train, test)
+        crossing = splits.split_cross_corpus(train, test)
         both = [
             corpus.read(utterance, 16000)
             for corpus in (train, test)
             for utterance in corpus.utterances
         ]
-        for utterance, place in zip(crossing.corpus.utterances, crossing.source, strict=True):
+        for utterance, place in zip(crossing.corpus.utterances, crossing.indices, strict=True):
             np.testing.assert_array_equal(crossing.corpus.read(utterance, 16000), both[place])
 
     def test_common_classes_only(self):
         train = corpus_of([(e, f"{i}") for i in range(4) for e in ("anger", "fear", "neutral")])
         test = corpus_of([(e, "x") for e in ("anger", "neutral", "sadness", "sadness")])
-        kept = splits.common(train, test)
+        kept = splits.shared_classes(train, test)
         assert [corpus.labels("emotion") for corpus in kept] == [["anger", "neutral"]] * 2
         assert [len(corpus) for corpus in kept] == [8, 2]
         assert kept[1].notes == ("made: 2 utterances of sadness left out",)
         with pytest.raises(SplitError, match="same classes of emotion; only one has fear, sadness"):
-            splits.cross(train, test)
+            splits.split_cross_corpus(train, test)
 
     def test_too_few_common_classes(self):
         train, test = corpus_of([("anger", "1"), ("fear", "1")]), corpus_of([("anger", "1")])
         with pytest.raises(SplitError, match=r"at least 2 classes .* found anger; made has anger"):
-            splits.common(train, test)
+            splits.shared_classes(train, test)
 
     def test_a_recording_in_both(self):
         train, test = self.corpora()
         content = [*range(len(train)), *range(1000, 1000 + len(test))]
-        splits.cross(train, test, content=content)
+        splits.split_cross_corpus(train, test, content=content)
         content[-1] = content[5]
         with pytest.raises(SplitError, match=r"same recording in two parts: made/0005 .* other/"):
-            splits.cross(train, test, content=content)
+            splits.split_cross_corpus(train, test, content=content)
 
     def test_unknown_split_and_share(self):
         train, test = self.corpora()
         with pytest.raises(SplitError, match="unknown split of a training corpus 'given'"):
-            splits.cross(train, test, split="given")
+            splits.split_cross_corpus(train, test, split="predefined")
         with pytest.raises(SplitError, match=r"validation: expected a share in \(0, 1\), found 1"):
-            splits.cross(train, test, validation=1)
+            splits.split_cross_corpus(train, test, validation=1)

@@ -19,7 +19,7 @@ from serjax.protocols.batched_runs import Together
 from serjax.training import Checkpoints
 from serjax.training.input.feed import resident
 from serjax.training.loop import DivergedError, InterruptedRunError, LoopState, StopRequest, train
-from serjax.training.progress import RunDisplay
+from serjax.training.progress import ProgressDisplay
 from serjax.training.state import TrainState
 from serjax.training.step import StepResult
 
@@ -88,7 +88,7 @@ LIMITS = {"epochs": EPOCHS, "patience": PATIENCE}
 
 @contextlib.contextmanager
 def shown():
-    with RunDisplay(Console(file=io.StringIO())) as display:
+    with ProgressDisplay(Console(file=io.StringIO())) as display:
         yield display
 
 
@@ -152,7 +152,7 @@ def together_in(folder, engine="vmap", steps=1, stop=None, examples=EXAMPLES, af
             checkpoints=checkpoints,
             display=display,
             stop=stop or StopRequest(),
-            steps_per_call=steps,
+            scan_steps=steps,
             **LIMITS,
         )
     return together.gather(state), loops

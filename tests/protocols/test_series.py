@@ -62,8 +62,8 @@ class TestEnsembles:
             found[str(out)] = config
             out.mkdir(parents=True)
             (corpus,), target = recordings.corpora, recordings.target
-            number, count = data.splits.fold_of(config.fold)
-            seed = config.dividing_seed
+            number, count = data.splits.parse_fold(config.fold)
+            seed = config.effective_split_seed
             folds = data.splits.folds(corpus, config.split, target=target, folds=count, seed=seed)
             tested = [corpus.utterances[i] for i in folds[number - 1].test]
             classes = corpus.labels(target)
@@ -153,7 +153,7 @@ class TestCrossValidation:
         assert [row["run"] for row in folds] == ["fold-1", "fold-2", "fold-3"]
         for row in folds:
             own = rows_of(validated / row["run"] / "predictions.csv")
-            right = [r["true"] == r["predicted"] for r in own if r["part"] == "test"]
+            right = [r["true"] == r["predicted"] for r in own if r["split"] == "test"]
             assert float(row["wa"]) == pytest.approx(np.mean(right))
             assert int(row["utterances"]) == len(right)
             config = json.loads((validated / row["run"] / "config.json").read_text())
@@ -204,7 +204,10 @@ class TestCrossValidation:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("--protocol", "given"), "unknown protocol 'given': known are leave_one_session_out"),
+            (
+                ("--protocol", "predefined"),
+                "unknown protocol 'predefined': known are leave_one_session_out",
+            ),
             (("--folds", "0"), "folds: expected at least 3, found 0"),
             (("--folds", "2"), "folds: expected at least 3"),
             (("--folds", "7"), "a speaker split needs 7 speakers"),
@@ -279,12 +282,12 @@ class TestCrossCorpus:
         assert status == 0, errors
         assert "tested on emodb" in output
         rows = rows_of(tmp_path / "out" / "seed-0" / "predictions.csv")
-        tested = [row for row in rows if row["part"] == "test"]
+        tested = [row for row in rows if row["split"] == "test"]
         # Anger, neutral and sadness are in both; the synthetic corpus has happiness besides.
         assert len(tested) == 4 * 3 * 2
         assert all(row["path"].startswith("emodb/") for row in tested)
         assert all(
-            row["path"].startswith("synthetic/") for row in rows if row["part"] == "validation"
+            row["path"].startswith("synthetic/") for row in rows if row["split"] == "validation"
         )
         assert set(tested[0]) >= {"p_anger", "p_neutral", "p_sadness"}
         assert "p_happiness" not in tested[0]
@@ -349,16 +352,16 @@ class TestClassicalRun:
         ("arguments", "message"),
         [
             (("--fold", "4/3"), "as 2/5; found '4/3'"),
-            (("--fold", "1/3", "--split", "given"), "unknown protocol 'given'"),
+            (("--fold", "1/3", "--split", "predefined"), "unknown protocol 'predefined'"),
             (
                 ("--fold", "1/3", "--split", "leave_one_speaker_out"),
                 "leave_one_speaker_out of synthetic has 6 folds",
             ),
             (
-                ("--fold", "1/3", "--parts-file", "x.csv"),
-                "--parts-file: expected none with fold 1/3",
+                ("--fold", "1/3", "--split-file", "x.csv"),
+                "--split-file: expected none with fold 1/3",
             ),
-            (("--split", "given", "--parts-file", "x.csv"), "x.csv: expected a CSV file"),
+            (("--split", "predefined", "--split-file", "x.csv"), "x.csv: expected a CSV file"),
             (("--split", "leave_one_speaker_out"), "unknown split 'leave_one_speaker_out'"),
         ],
     )

@@ -20,7 +20,7 @@ from serjax.protocols.batching import choose
 from serjax.training import training_step
 from serjax.training.evaluate import Evaluator
 from serjax.training.state import state_of
-from serjax.training.trained_run import load_best
+from serjax.training.trained_run import load_run
 from tests.helpers import parallel_worker as worker
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -157,7 +157,7 @@ def numbers_of(folder):
     history = [[float(v) for k, v in row.items() if "second" not in k] for row in rows]
     with (folder / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    names = [(row["path"], row["part"], row["true"]) for row in rows]
+    names = [(row["path"], row["split"], row["true"]) for row in rows]
     probabilities = [[float(v) for k, v in row.items() if k.startswith("p_")] for row in rows]
     return names, np.array(history), np.array(probabilities)
 
@@ -193,7 +193,7 @@ def test_folds_together_leave_what_separate_folds_leave(tmp_path, monkeypatch, e
         assert numbers_of(other)[0] == names
         np.testing.assert_allclose(numbers_of(other)[1], history, 1e-3, 1e-4)
         np.testing.assert_allclose(numbers_of(other)[2], probabilities, 1e-3, 1e-4)
-        expected, found = load_best(one), load_best(other)
+        expected, found = load_run(one), load_run(other)
         assert found.config == expected.config
         assert_same(found.variables["batch_stats"], expected.variables["batch_stats"])
         config = json.loads((one / "config.json").read_text())

@@ -117,7 +117,7 @@ PUBLISHED_SETTINGS = {
         "learning_rate": 1e-3,
         "epochs": 50,
         "batch_size": 128,
-        "schedule": "staircase",
+        "schedule": "step_decay",
         "optimizer": "adam",
     },
     "guizzo2023": {  # section 3.1
@@ -125,7 +125,7 @@ PUBLISHED_SETTINGS = {
         "learning_rate": 1e-5,
         "batch_size": 20,
         "patience": 20,
-        "select_by": "loss",
+        "monitor": "loss",
         "fractions": (0.7, 0.2, 0.1),
         "schedule": "constant",
     },
@@ -143,8 +143,8 @@ PUBLISHED_SETTINGS = {
         "optimizer": "sgd",
         "learning_rate": 1e-2,
         "batch_size": 32,
-        "schedule": "staircase",
-        "staircase": (8, 2, 0.5),
+        "schedule": "step_decay",
+        "step_decay": (8, 2, 0.5),
     },
 }
 
@@ -202,7 +202,7 @@ def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
         "batch_size": 8,
         "model_options": {"hidden": 16},
         "dataset_options": {"speakers": 6, "words": 3},
-        "staircase": (1, 1, 0.1),
+        "step_decay": (1, 1, 0.1),
     }
 
     monkeypatch.setattr(deepika, "RECIPE", dataclasses.replace(deepika.RECIPE, small=small))
@@ -400,7 +400,7 @@ def test_a_partial_corpus_is_told_before_training(reproduce, tmp_path):
 
 
 # A part of each corpus, and what is told of it.
-PARTS = {
+SPLIT_NAMES = {
     "cremad": (("AudioWAV/1091_WSI_ANG_XX.wav",), "utterances 1 of 7,442; speakers 1 of 91"),
     "ravdess": (("Actor_01/03-01-05-01-01-01-01.wav",), "utterances 1 of 1,440; speakers 1 of 24"),
     "savee": (("AudioData/DC/a01.wav",), "utterances 1 of 480; speakers 1 of 4"),
@@ -420,8 +420,8 @@ def test_every_recipes_corpora_are_checked(recipes, tmp_path, name):
         if corpus == "iemocap":
             part = iemocap(tmp_path / corpus, {1: {"ang": 5, "sad": 5}, 2: {"neu": 5}})
             told = "utterances 15 of 10,039; speakers 4 of 10"
-        elif corpus in PARTS:
-            files, told = PARTS[corpus]
+        elif corpus in SPLIT_NAMES:
+            files, told = SPLIT_NAMES[corpus]
             part = touch(tmp_path / corpus, *files)
         else:  # its owners publish no counts of words
             assert corpus == "librispeech_words"

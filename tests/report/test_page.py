@@ -138,7 +138,7 @@ def test_hardest_utterances_are_the_wrong_ones_by_loss():
     wrong = [
         answers.probabilities[i, answers.true[i]]
         for i in range(len(answers))
-        if answers.parts[i] == "test" and answers.true[i] != answers.predicted[i]
+        if answers.splits[i] == "test" and answers.true[i] != answers.predicted[i]
     ]
     assert given[0] == pytest.approx(min(wrong))
     assert all(each.true != each.predicted for each in hard)

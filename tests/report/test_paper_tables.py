@@ -17,7 +17,7 @@ def series(tmp_path_factory):
     run_folder(folder / "fold-2", 5, (4.0, 2.0, 3.0))
     config = {"model": "dscnn", "dataset": "x", "split": "random-folds"}
     report.write_json(folder / "config.json", config)
-    report.write_series(folder, ["fold-1", "fold-2"], resamples=50)
+    report.write_run_set(folder, ["fold-1", "fold-2"], resamples=50)
     return folder
 
 
@@ -137,7 +137,7 @@ class TestEnsemble:
         report.write_ensemble(folder / "fold-1", ["member-1", "member-2"])
         config = {"model": "dscnn", "dataset": "x", "split": "random-folds"}
         report.write_json(folder / "config.json", config)
-        report.write_series(folder, ["fold-1"], resamples=50)
+        report.write_run_set(folder, ["fold-1"], resamples=50)
         outcome = report.read_outcome(folder, "a row")
         assert (outcome.parameters, outcome.seconds, len(outcome.histories)) == (500_000, 60.0, 2)
 

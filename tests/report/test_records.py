@@ -84,7 +84,7 @@ def test_predictions_round_trip_is_exact(tmp_path_factory, classes, rows):
         true=np.arange(len(rows)) % 2,
         predicted=np.zeros(len(rows), int),
         probabilities=probabilities.reshape(len(rows), len(classes)),
-        parts=["validation"] * len(rows),
+        splits=["validation"] * len(rows),
     )
     report.write_predictions(path, written)
     read = report.read_predictions(path)
@@ -156,20 +156,20 @@ def test_a_summary_of_several_runs_is_named(run):
         ("predictions.csv", "part,path,speaker,true,predicted\n", "found part, path"),
         (
             "predictions.csv",
-            "path,part,speaker,true,predicted,p_a\nx,test,s,a,b,1\n",
+            "path,split,speaker,true,predicted,p_a\nx,test,s,a,b,1\n",
             r"line 2: expected one of the classes \['a'\], found 'b'",
         ),
         (
             "predictions.csv",
-            "path,part,speaker,true,predicted,p_a\nx,test,s,a,a,nan\n",
+            "path,split,speaker,true,predicted,p_a\nx,test,s,a,a,nan\n",
             r"probability in \[0, 1\] in column p_a, found 'nan'",
         ),
         (
             "predictions.csv",
-            "path,part,speaker,true,predicted,p_a\nx,test,s,a,a,high\n",
+            "path,split,speaker,true,predicted,p_a\nx,test,s,a,a,high\n",
             r"probability in \[0, 1\] in column p_a, found 'high'",
         ),
-        ("predictions.csv", 'path,part,speaker,true,predicted\n"x', "line 2: expected CSV"),
+        ("predictions.csv", 'path,split,speaker,true,predicted\n"x', "line 2: expected CSV"),
         ("metrics.json", "{}", "metrics.json: expected test, found none"),
     ],
 )
@@ -219,7 +219,7 @@ def test_wrong_rows_are_not_written(tmp_path):
 def test_measure_counts_each_part():
     answers = predictions(["a", "b", "c"])
     measured = report.measure(answers, resamples=50)
-    test = [i for i, part in enumerate(answers.parts) if part == "test"]
+    test = [i for i, part in enumerate(answers.splits) if part == "test"]
     right = answers.true[test] == answers.predicted[test]
     assert measured["test"]["wa"]["value"] == pytest.approx(right.mean())
     assert measured["test"]["utterances"] == len(test) == np.sum(measured["confusion"])
@@ -245,7 +245,7 @@ def test_measure_checks_its_arguments():
     with pytest.raises(ValueError, match="got 'rooms'"):
         report.measure(answers, over="rooms")
     with pytest.raises(ValueError, match=r"found parts \{'validation'\}"):
-        report.measure(answers.of_part("validation"))
+        report.measure(answers.of_split("validation"))
 
 
 @pytest.mark.parametrize("terminal", [True, False])

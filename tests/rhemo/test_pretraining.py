@@ -14,7 +14,7 @@ import optax
 import pytest
 
 from serjax import models, report, rhemo, training
-from serjax.anti_transfer.source_tasks import teacher_config
+from serjax.anti_transfer.source_tasks import source_task_config
 from serjax.data import dimensions
 from serjax.data.corpus import EMOTIONS, Corpus, Utterance
 from serjax.data.storage import builder
@@ -239,7 +239,7 @@ def test_a_pretraining_leaves_an_ordinary_run_folder(finished):
 
 
 def best_of_stages(folder):
-    run = training.finished.load_best(folder)
+    run = training.finished.load_run(folder)
     steps = [int(p.name) for p in (folder / "checkpoints/reconstruction/best").glob("[0-9]*")]
     first = Checkpoints(folder / "checkpoints/reconstruction").restore_best(
         run.variables, max(steps)
@@ -253,7 +253,7 @@ def differs(a, b):
 
 
 def test_the_first_stage_trains_the_autoencoder_alone(finished):
-    run = training.finished.load_best(finished)
+    run = training.finished.load_run(finished)
     key = jax.random.split(jax.random.key(0), 3)[0]
     x = jnp.zeros((1, 512, 128, 1), jnp.float32)
     initial = draw(lambda key: run.model.init(key, x)["params"], key)
@@ -354,7 +354,7 @@ def test_what_cannot_be_is_refused(tmp_path, change, message):
 
 def test_a_quaternion_network_takes_the_encoder_and_no_more(finished, key):
     model, variables = pretrained.load("quat_dscnn", finished, 3, key=key)
-    own = training.finished.load_best(finished).variables
+    own = training.finished.load_run(finished).variables
     x = jnp.zeros((1, 512, 128, 1), jnp.float32)
     fresh = draw(lambda key: model.init(key, x), key)
     for name in ("params", "batch_stats"):
@@ -437,7 +437,7 @@ def test_the_encoder_is_not_given_speakers_that_it_has_heard(settings, expected)
     config = training.RunConfig(**{"model": "quat_dscnn", **settings})
     assert config.resolved().embedding == expected
     # A student starts from its teacher's, so that must not have heard them either.
-    assert teacher_config("speaker", config).embedding == expected
+    assert source_task_config("speaker", config).embedding == expected
 
 
 def test_a_stored_corpus_is_known_by_what_it_was_written_from(tmp_path):

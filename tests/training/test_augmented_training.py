@@ -58,18 +58,18 @@ def trained_weight(augmentation: str, seed: int = 0, front_end=FRONT_END, steps:
 
 
 def test_sets_by_name():
-    assert set(augment.AUGMENTATIONS) == {*augment.POLICIES, "tiwari", "waveform"}
-    assert augment.AUGMENTATIONS["none"] == augment.Augmentation()
+    assert set(augment.PRESETS) == {*augment.POLICIES, "tiwari", "waveform"}
+    assert augment.PRESETS["none"] == augment.Augmentation()
 
 
 def test_sets_are_joined_in_order():
-    tiwari, waveform = (augment.augmentation(name) for name in ("tiwari", "waveform"))
-    masks = augment.AUGMENTATIONS["aggressive"].of_spectrograms
-    joined = augment.augmentation("waveform+aggressive")
+    tiwari, waveform = (augment.preset(name) for name in ("tiwari", "waveform"))
+    masks = augment.PRESETS["aggressive"].of_spectrograms
+    joined = augment.preset("waveform+aggressive")
     assert joined == augment.Augmentation(waveform.of_waveforms, masks)
-    joined = augment.augmentation("aggressive+tiwari")
+    joined = augment.preset("aggressive+tiwari")
     assert joined == augment.Augmentation(tiwari.of_waveforms, (*masks, *tiwari.of_spectrograms))
-    assert augment.augmentation("none+tiwari") == tiwari
+    assert augment.preset("none+tiwari") == tiwari
     assert waveform.of_waveforms == tiwari.of_waveforms
     assert waveform.of_spectrograms == ()
 
@@ -77,7 +77,7 @@ def test_sets_are_joined_in_order():
 def test_a_policy_is_the_same_as_a_set(key):
     x = np.random.default_rng(0).normal(size=(2, 50, 40)).astype(np.float32)
     mask = np.arange(50) < np.array([[50], [20]])
-    result = augment.AUGMENTATIONS["aggressive"].change_spectrograms(key, x, mask)
+    result = augment.PRESETS["aggressive"].apply_to_spectrogram(key, x, mask)
     keys = jax.random.fold_in(key, 0)
     np.testing.assert_array_equal(result, augment.spec_augment(keys, x, "aggressive", mask=mask))
     assert (np.asarray(result) != x).any()
@@ -94,9 +94,9 @@ def test_changes_are_made_in_order_with_keys_of_their_own(key):
         of_waveforms=(functools.partial(change, "a"), functools.partial(change, "b")),
         of_spectrograms=(functools.partial(change, "c"), functools.partial(change, "d")),
     )
-    waveform, lengths = own.change_waveforms(key, jnp.zeros(3), jnp.array(3))
+    waveform, lengths = own.apply_to_waveform(key, jnp.zeros(3), jnp.array(3))
     assert (waveform.tolist(), int(lengths)) == ([3.0, 3.0, 3.0], 1)
-    assert own.change_spectrograms(key, jnp.ones((1, 1)), jnp.ones(1, bool)).tolist() == [[4.0]]
+    assert own.apply_to_spectrogram(key, jnp.ones((1, 1)), jnp.ones(1, bool)).tolist() == [[4.0]]
     assert [name for name, _ in seen] == ["a", "b", "c", "d"]
     assert seen[0][1] != seen[1][1]
 

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from serjax import training
 from serjax.training.devices import multi_step
-from serjax.training.devices.batch_sharding import Division
+from serjax.training.devices.batch_sharding import BatchSharding
 from tests.helpers import parallel_worker as worker
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-DIVISION = Division()
+DIVISION = BatchSharding()
 CONFIG = training.RunConfig(
     model="dscnn",
     model_options={"hidden": 16},
@@ -49,7 +49,7 @@ def test_a_call_of_several_steps_has_their_numbers():
         expected.append(result)
 
     whole = np.pad(indices, ((0, 2), (0, 0)), constant_values=-1)
-    steps = worker.make_step("normed", DIVISION, steps_per_call=5)
+    steps = worker.make_step("normed", DIVISION, scan_steps=5)
     placed = DIVISION.split(whole)
     assert placed.shape == DIVISION.abstract_batch(16, 5).shape == (1, 5, 16)
     found_state, found = steps(worker.first_state("normed"), examples, placed, None)
@@ -77,7 +77,7 @@ def test_a_run_in_blocks_is_the_run_in_steps(tmp_path):
     out = Console(file=io.StringIO(), width=200)
     one = training.run(CONFIG, out=tmp_path / "one", console=out)
     several = training.run(
-        dataclasses.replace(CONFIG, steps_per_call=4), out=tmp_path / "four", console=out
+        dataclasses.replace(CONFIG, scan_steps=4), out=tmp_path / "four", console=out
     )
     assert "4 steps a call" in out.file.getvalue()
     expected, best = summary(one)
@@ -87,5 +87,5 @@ def test_a_run_in_blocks_is_the_run_in_steps(tmp_path):
 
 
 def test_what_suits_the_device():
-    assert multi_step.steps_per_call(7) == 7
-    assert multi_step.steps_per_call(None) == (1 if jax.default_backend() == "cpu" else 16)
+    assert multi_step.scan_steps(7) == 7
+    assert multi_step.scan_steps(None) == (1 if jax.default_backend() == "cpu" else 16)

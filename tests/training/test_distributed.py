@@ -17,7 +17,7 @@ import pytest
 from serjax import data
 from serjax.errors import InputError
 from serjax.training.devices import processes
-from serjax.training.devices.batch_sharding import Division
+from serjax.training.devices.batch_sharding import BatchSharding
 from tests.helpers import parallel_worker as worker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def heard(joined):
 
 def test_two_processes_compute_what_one_computes(joined, standard_promotion):
     """Parameters, statistics, sums and probabilities; the second step is from a checkpoint."""
-    one = Division("none", tuple(jax.devices()[:1]))
+    one = BatchSharding("none", tuple(jax.devices()[:1]))
     state = one.replicate(worker.first_state("normed"))
     step = worker.make_step("normed", one)
     state, told = worker.take(state, "normed", one, step, worker.BATCHES)

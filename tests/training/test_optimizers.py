@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serjax import training
-from serjax.training.optimizer import OPTIMIZERS, learning_rate, make_optimizer, staircase
+from serjax.training.optimizer import OPTIMIZERS, learning_rate, make_optimizer, step_decay
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -68,7 +68,7 @@ def test_every_optimizer_is_made_and_descends():
 
 def test_padis_staircase():
     # "constant for the first 8 epochs, after which it is halved every other epoch"
-    schedule = staircase(0.01, 5, hold=8, every=2, factor=0.5)
+    schedule = step_decay(0.01, 5, hold=8, every=2, factor=0.5)
     epochs = [float(jax.jit(schedule)(5 * epoch + 4)) for epoch in range(13)]
     halvings = [0] * 8 + [1, 1, 2, 2, 3]
     np.testing.assert_allclose(epochs, [0.01 / 2**n for n in halvings], rtol=1e-6)
@@ -76,7 +76,7 @@ def test_padis_staircase():
 
 def test_schedules_reach_the_updates():
     # Plain steps: the gradient is the parameter, so the rate is what a step takes of it.
-    first = path(optimizer="sgd", schedule="staircase", staircase=(1, 1, 0.5), steps=3)
+    first = path(optimizer="sgd", schedule="step_decay", step_decay=(1, 1, 0.5), steps=3)
     velocity, expected = 0.0, [1.0]
     for rate in (0.1, 0.1, 0.05):
         velocity = 0.9 * velocity + expected[-1]
@@ -91,9 +91,9 @@ def test_a_run_of_a_single_step_takes_it():
     np.testing.assert_allclose(found[1], found[0] - 0.1 * np.sign(found[0]), rtol=1e-4)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "staircase", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", "step_decay", "constant"])
 def test_the_rate_is_that_of_the_updates(schedule):
-    options = {"optimizer": "sgd", "schedule": schedule, "staircase": (1, 1, 0.5)}
+    options = {"optimizer": "sgd", "schedule": schedule, "step_decay": (1, 1, 0.5)}
     rate = learning_rate(dataclasses.replace(CONFIG, **options), 2, 3)
     rates = [float(rate(step) if callable(rate) else rate) for step in range(6)]
     # The definition of momentum (Sutskever et al. 2013, as PyTorch has it), with these rates.

@@ -35,7 +35,7 @@ def clock(monkeypatch):
 
 def test_saving_takes_a_twentieth_of_the_time_at_most(clock):
     """Epochs of a second, of which saving would add 0.3: the first and every seventh or so."""
-    rhythm = checkpoint_schedule.Pace()
+    rhythm = checkpoint_schedule.CheckpointSchedule()
     saved = []
     for epoch in range(100):
         clock.now += 1
@@ -48,7 +48,7 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(clock):
 
 
 def test_long_epochs_are_all_saved_and_in_their_midst_every_five_minutes(clock):
-    rhythm = checkpoint_schedule.Pace()
+    rhythm = checkpoint_schedule.CheckpointSchedule()
     for _ in range(3):
         clock.now += 299
         assert not rhythm.due_within_epoch()

@@ -13,7 +13,7 @@ from serjax import training
 from serjax.errors import InputError
 from serjax.training import Checkpoints, make_train_step
 from serjax.training.devices import memory
-from serjax.training.devices.batch_sharding import Division, divide
+from serjax.training.devices.batch_sharding import BatchSharding, divide
 from serjax.training.state import state_of
 from tests.helpers import parallel_worker as worker
 from tests.helpers.processes import start
@@ -92,7 +92,7 @@ def test_a_checkpoint_of_eight_devices_goes_on_with_two_and_with_one(steps):
     start(2, "resume", steps)
     two, expected = (np.load(steps / name) for name in ("resumed-2.npz", "normed-none.npz"))
     assert_equal(two, expected, only=("[0]", "[1]"))
-    one = Division()
+    one = BatchSharding()
     saved = Checkpoints(steps / "checkpoints").restore_last(worker.first_state("normed"))
     assert saved is not None
     step = worker.make_step("normed", one)
@@ -118,7 +118,7 @@ def test_a_run_on_eight_devices_goes_on_with_two(tmp_path):
 
 def test_sums_over_devices_are_those_of_the_batch():
     """Against NumPy; `vmap` with a name for its axis stands in for the devices."""
-    division = Division("shard_map", tuple(jax.devices() * 3), sync_batch_norm=False)
+    division = BatchSharding("shard_map", tuple(jax.devices() * 3), sync_batch_norm=False)
     indices = np.array([[4, 7], [1, -1], [-1, -1]], np.int32)
 
     def of_part(stats, mine, part):
@@ -132,7 +132,7 @@ def test_sums_over_devices_are_those_of_the_batch():
         return stats + mean, sums
 
     stats, sums = jax.vmap(
-        lambda mine: division.sum_over_parts(of_part, jnp.float32(10), mine), axis_name="data"
+        lambda mine: division.sum_over_shards(of_part, jnp.float32(10), mine), axis_name="data"
     )(indices)
     # Means 5.5 and 1 of two real examples and one, and a device without any.
     np.testing.assert_allclose(stats, 10 + (2 * 5.5 + 1) / 3, rtol=1e-6)
@@ -172,18 +172,18 @@ def trained(division, remat="none"):
 
 @pytest.fixture(scope="module")
 def whole():
-    return trained(Division())
+    return trained(BatchSharding())
 
 
 def test_accumulation_is_the_whole_batch(whole):
     """The second batch has micro-batches with a gap, and some without any example."""
-    for name, value in trained(Division(accumulate=8)).items():
+    for name, value in trained(BatchSharding(accumulate=8)).items():
         np.testing.assert_allclose(value, whole[name], 1e-4, 1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("remat", ["dots", pytest.param("everything", marks=pytest.mark.slow)])
 def test_computing_again_changes_nothing(whole, remat):
-    for name, value in trained(Division(), remat).items():
+    for name, value in trained(BatchSharding(), remat).items():
         np.testing.assert_allclose(value, whole[name], 1e-5, 1e-7, err_msg=name)
 
 
@@ -234,7 +234,7 @@ def test_batches_are_divided_evenly():
     with pytest.raises(InputError, match="a multiple of 3, for 1 devices and 3 micro-batches"):
         divide(None, 20, accumulate=3)
     with pytest.raises(InputError, match=r"a multiple of 8, .* found 20"):
-        Division("pmap", tuple(jax.devices() * 8)).check(20)
+        BatchSharding("pmap", tuple(jax.devices() * 8)).check(20)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ SMALL = [
 ]
 
 
-def best_of(losses, uas, select_by):
+def best_of(losses, uas, monitor):
     """The best epoch of so many, told one after the other."""
-    loop = LoopState(select_by=select_by)
+    loop = LoopState(monitor=monitor)
     for epoch, (loss, ua) in enumerate(zip(losses, uas, strict=True), start=1):
         row = {"epoch": epoch, "validation_loss": loss, "validation_ua": ua}
         loop.history.append(row)
@@ -36,9 +36,9 @@ def test_the_first_of_the_best(epochs):
     assert best_of(losses, uas, "ua") == 1 + np.lexsort((losses, -np.asarray(uas)))[0]
 
 
-@pytest.mark.parametrize("select_by", ["loss", "ua"])
-def test_what_is_no_number_is_never_better(select_by):
-    assert best_of([2, np.nan, 1, np.nan], [0.5, np.nan, 0.6, 0.6], select_by) == 3
+@pytest.mark.parametrize("monitor", ["loss", "ua"])
+def test_what_is_no_number_is_never_better(monitor):
+    assert best_of([2, np.nan, 1, np.nan], [0.5, np.nan, 0.6, 0.6], monitor) == 3
 
 
 def assert_kept_by_ua(run):
@@ -68,6 +68,6 @@ def test_runs_keep_the_best_by_ua(monkeypatch, capfd, tmp_path):
 
 
 def test_an_unknown_one_is_named(monkeypatch, capfd):
-    status, _, errors = call(monkeypatch, capfd, "train", "--select-by", "f1")
+    status, _, errors = call(monkeypatch, capfd, "train", "--monitor", "f1")
     assert status == 2
-    assert "unknown select_by 'f1': known are ua, loss" in errors, errors
+    assert "unknown monitor 'f1': known are ua, loss" in errors, errors

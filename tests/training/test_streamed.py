@@ -97,7 +97,7 @@ def test_an_interrupted_run_goes_on_at_the_same_batch(stored, resident, tmp_path
 @pytest.mark.slow
 def test_several_steps_in_a_call(stored, tmp_path):
     for name, stream in (("resident", False), ("streamed", True)):
-        run(stored, tmp_path / name, stream=stream, steps_per_call=3)
+        run(stored, tmp_path / name, stream=stream, scan_steps=3)
     assert results(tmp_path / "resident") == results(tmp_path / "streamed")
 
 
@@ -126,20 +126,22 @@ def task(stored, **changes):
 
 
 def test_large_stored_corpora_are_streamed(stored, monkeypatch):
-    assert task(stored).unread is None
+    assert task(stored).lazy_waveforms is None
     total = sum(data.open_stored(stored).samples)
     for limit, streamed in ((total, False), (total - 1, True)):
         monkeypatch.setattr(recordings, "RESIDENT_SAMPLES", limit)
-        assert (task(stored).unread is not None) == streamed
-    assert task(stored, stream=False).unread is None
+        assert (task(stored).lazy_waveforms is not None) == streamed
+    assert task(stored, stream=False).lazy_waveforms is None
     assert (
         task(
             stored, model="lda", epochs=None, batch_size=None, model_options={}, augmentation="none"
-        ).unread
+        ).lazy_waveforms
         is None
     )
     generated = dataclasses.replace(CONFIG, dataset="synthetic", dataset_options={"words": 1})
-    assert prepare(generated, build_front_end(generated), Console(quiet=True)).unread is None
+    assert (
+        prepare(generated, build_front_end(generated), Console(quiet=True)).lazy_waveforms is None
+    )
 
 
 def test_waveforms_are_those_of_the_corpus(stored):

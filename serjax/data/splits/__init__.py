@@ -17,22 +17,22 @@ A recording, and recordings of identical content, are never separated; where a p
 choice but to separate them, it is refused.
 """
 
-from serjax.data.splits.cross_corpus import Crossing, common, cross
-from serjax.data.splits.groups import PARTS, Split, SplitError, content_hash
+from serjax.data.splits.cross_corpus import CorpusSplit, shared_classes, split_cross_corpus
+from serjax.data.splits.groups import SPLIT_NAMES, Split, SplitError, content_hash
 from serjax.data.splits.holdout import names, split
-from serjax.data.splits.k_fold import fold_of, folds, protocols
+from serjax.data.splits.k_fold import folds, parse_fold, protocols
 
 __all__ = [
-    "PARTS",
-    "Crossing",
+    "SPLIT_NAMES",
+    "CorpusSplit",
     "Split",
     "SplitError",
-    "common",
     "content_hash",
-    "cross",
-    "fold_of",
     "folds",
     "names",
+    "parse_fold",
     "protocols",
+    "shared_classes",
     "split",
+    "split_cross_corpus",
 ]

@@ -15,7 +15,7 @@ _MOST_TRIALS = 100
 _WAYS_OF_A_TRIAL = 12
 
 
-def deal_classes(
+def assign_stratified(
     corpus: Corpus,
     classes: list[str],
     recording: np.ndarray,
@@ -53,7 +53,7 @@ def deal_classes(
     return part_of_group[recording]
 
 
-def deal_apart(
+def assign_groups(
     corpus: Corpus,
     classes: list[str],
     recording: np.ndarray,

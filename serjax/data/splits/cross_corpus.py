@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from serjax.data.corpus import Corpus, Utterance
-from serjax.data.splits.assignment import deal_apart, deal_classes
+from serjax.data.splits.assignment import assign_groups, assign_stratified
 from serjax.data.splits.groups import Split, SplitError, column, made, recordings, verify
 from serjax.errors import unknown_name
 
@@ -14,7 +14,7 @@ _SPLITS = ("random", "session", "speaker")
 
 
 @dataclass(frozen=True)
-class Crossing:
+class CorpusSplit:
     """Two corpora as one, and its split.
 
     Attributes:
@@ -27,10 +27,10 @@ class Crossing:
 
     corpus: Corpus
     split: Split
-    source: np.ndarray
+    indices: np.ndarray
 
 
-def common(train: Corpus, test: Corpus, target: str = "emotion") -> tuple[Corpus, Corpus]:
+def shared_classes(train: Corpus, test: Corpus, target: str = "emotion") -> tuple[Corpus, Corpus]:
     """Returns the corpora without utterances of a class that the other one lacks.
 
     Notes say what was left out.
@@ -49,7 +49,7 @@ def common(train: Corpus, test: Corpus, target: str = "emotion") -> tuple[Corpus
     return _only(train, target, shared), _only(test, target, shared)
 
 
-def cross(
+def split_cross_corpus(
     train: Corpus,
     test: Corpus,
     *,
@@ -58,7 +58,7 @@ def cross(
     validation: float = 0.25,
     seed: int = 0,
     content: Sequence[Hashable] | None = None,
-) -> Crossing:
+) -> CorpusSplit:
     """Trains on one corpus and tests on all of another.
 
     Args:
@@ -92,16 +92,16 @@ def cross(
     classes = column(train, target, "choose another target")
     shares, rng = np.array([1 - validation, validation]), np.random.default_rng(seed)
     if split == "random":
-        divided = deal_classes(train, classes, of_train, shares, rng)
+        divided = assign_stratified(train, classes, of_train, shares, rng)
     else:
-        divided = deal_apart(
+        divided = assign_groups(
             train, classes, of_train, shares, rng, what=split, trained=lambda counts: counts[0] > 0
         )
     parts = np.concatenate([divided, np.full(len(test), 2)])[source]
     recording = recordings(corpus, None if content is None else [content[i] for i in source])
     apart = () if split == "random" else (split,)
     verify(parts, corpus, "cross", [str(c) for c in corpus.column(target)], recording, apart)
-    return Crossing(corpus, made("cross", parts), source)
+    return CorpusSplit(corpus, made("cross", parts), source)
 
 
 def _only(corpus: Corpus, target: str, classes: set[str]) -> Corpus:

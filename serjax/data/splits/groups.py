@@ -9,7 +9,7 @@ import numpy as np
 from serjax.data.corpus import Corpus
 from serjax.errors import InputError
 
-PARTS = ("train", "validation", "test")
+SPLIT_NAMES = ("train", "validation", "test")
 
 
 class SplitError(InputError):
@@ -114,7 +114,7 @@ def verify(
         SplitError: A part is empty, a class is not trained, or something is in two parts that must
             not be.
     """
-    for part, title in enumerate(PARTS):
+    for part, title in enumerate(SPLIT_NAMES):
         if not np.any(parts == part):
             raise SplitError(f"{corpus.name}: the {title} part of the {name} split is empty")
     untrained = set(classes) - {c for c, part in zip(classes, parts, strict=True) if part == 0}
@@ -142,7 +142,7 @@ def verify_apart(
             # The number of a recording says nothing, its files do.
             named = "same recording" if what == "recording" else f"{what} {value}"
             places = " and ".join(
-                f"{corpus.utterances[j].path} ({PARTS[parts[j]]})" for j in (other, i)
+                f"{corpus.utterances[j].path} ({SPLIT_NAMES[parts[j]]})" for j in (other, i)
             )
             raise SplitError(
                 f"{corpus.name}: the {name} split puts the {named} in two parts: {places}"

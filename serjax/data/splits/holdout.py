@@ -6,15 +6,23 @@ from pathlib import Path
 import numpy as np
 
 from serjax.data.corpus import Corpus
-from serjax.data.splits.assignment import deal_apart, deal_classes
-from serjax.data.splits.groups import PARTS, Split, SplitError, column, made, recordings, verify
-from serjax.data.splits.predefined import read_parts
+from serjax.data.splits.assignment import assign_groups, assign_stratified
+from serjax.data.splits.groups import (
+    SPLIT_NAMES,
+    Split,
+    SplitError,
+    column,
+    made,
+    recordings,
+    verify,
+)
+from serjax.data.splits.predefined import read_split_file
 from serjax.errors import unknown_name
 
 
 def names() -> tuple[str, ...]:
     """Returns the names of the splits, sorted."""
-    return ("given", "random", "session", "speaker")
+    return ("predefined", "random", "session", "speaker")
 
 
 def split(
@@ -25,7 +33,7 @@ def split(
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
     content: Sequence[Hashable] | None = None,
-    parts_file: str | Path | None = None,
+    split_file: str | Path | None = None,
 ) -> Split:
     """Divides a corpus in three.
 
@@ -38,7 +46,7 @@ def split(
         seed: Selects one of the possible splits. A `given` split has only one.
         content: What identifies each utterance's sound, such as its `content_hash`;
             utterances of the same content come into the same part.
-        parts_file: For a `given` split, a CSV file with columns `path` and `part`, which may list
+        split_file: For a `given` split, a CSV file with columns `path` and `part`, which may list
             more than the corpus holds. None: the corpus's sessions are its parts.
 
     Returns:
@@ -53,21 +61,21 @@ def split(
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or not np.all(shares > 0) or abs(shares.sum() - 1) > 1e-6:
         raise SplitError(f"fractions must be three positive numbers of sum 1; found {fractions}")
-    if parts_file is not None and name != "given":
-        raise SplitError(f"{parts_file}: a list of parts is for the given split; found {name}")
+    if split_file is not None and name != "predefined":
+        raise SplitError(f"{split_file}: a list of parts is for the given split; found {name}")
     recording = recordings(corpus, content)
     classes = column(corpus, target, "choose another target")
     rng = np.random.default_rng(seed)
     if name == "random":
-        parts = deal_classes(corpus, classes, recording, shares, rng)
-    elif name != "given":
-        parts = deal_apart(
+        parts = assign_stratified(corpus, classes, recording, shares, rng)
+    elif name != "predefined":
+        parts = assign_groups(
             corpus, classes, recording, shares, rng, what=name, trained=lambda counts: counts[0] > 0
         )
-    elif parts_file is None:
+    elif split_file is None:
         parts = _sessions(corpus)
     else:
-        parts = read_parts(parts_file, corpus)
+        parts = read_split_file(split_file, corpus)
     apart = [name] if name in ("speaker", "session") else []
     verify(parts, corpus, name, classes, recording, apart)
     return made(name, parts)
@@ -77,9 +85,9 @@ def _sessions(corpus: Corpus) -> np.ndarray:
     """Returns each utterance's part, int [utterances]: what its session is called."""
     sessions = column(corpus, "session", "a random split would work")
     for session in sessions:
-        if session not in PARTS:
+        if session not in SPLIT_NAMES:
             raise SplitError(
-                f"{corpus.name}: a given split needs sessions named {', '.join(PARTS)}; "
+                f"{corpus.name}: a predefined split needs sessions named {', '.join(SPLIT_NAMES)}; "
                 f"found {session!r}"
             )
-    return np.array([PARTS.index(session) for session in sessions], dtype=np.int64)
+    return np.array([SPLIT_NAMES.index(session) for session in sessions], dtype=np.int64)

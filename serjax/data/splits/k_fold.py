@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from serjax.data.corpus import Corpus
-from serjax.data.splits.assignment import deal_apart, deal_classes
+from serjax.data.splits.assignment import assign_groups, assign_stratified
 from serjax.data.splits.groups import (
     Split,
     SplitError,
@@ -102,7 +102,7 @@ def folds(
     return [made(protocol, parts) for parts in divisions]
 
 
-def fold_of(text: str) -> tuple[int, int]:
+def parse_fold(text: str) -> tuple[int, int]:
     """Reads a fold's number and how many there are, such as "2/5".
 
     Raises:
@@ -125,13 +125,13 @@ def _dealt(
     """Fold of each utterance, int [utterances], folds of like size and classes."""
     shares = np.full(folds, 1 / folds)
     if protocol == "random":
-        return deal_classes(corpus, classes, recording, shares, rng)
+        return assign_stratified(corpus, classes, recording, shares, rng)
 
     def trained(counts: np.ndarray) -> np.ndarray:
         out = counts + np.roll(counts, -1, axis=0)  # of each fold and the one that validates
         return np.all(counts.sum(axis=0) > out, axis=0)
 
-    return deal_apart(corpus, classes, recording, shares, rng, what=protocol, trained=trained)
+    return assign_groups(corpus, classes, recording, shares, rng, what=protocol, trained=trained)
 
 
 def _each(corpus: Corpus, what: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from serjax.data.corpus import Corpus
-from serjax.data.splits.groups import PARTS, SplitError
+from serjax.data.splits.groups import SPLIT_NAMES, SplitError
 
 
-def read_parts(path: str | Path, corpus: Corpus) -> np.ndarray:
+def read_split_file(path: str | Path, corpus: Corpus) -> np.ndarray:
     """Reads which part each utterance of a corpus is in.
 
     Args:
@@ -29,20 +29,20 @@ def read_parts(path: str | Path, corpus: Corpus) -> np.ndarray:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             columns = reader.fieldnames or []
-            if not {"path", "part"} <= set(columns):
+            if not {"path", "split"} <= set(columns):
                 raise SplitError(
-                    f"{path}: expected columns path and part, found {', '.join(columns) or 'none'}"
+                    f"{path}: expected columns path and split, found {', '.join(columns) or 'none'}"
                 )
-            rows = [(reader.line_num, row["path"], row["part"]) for row in reader]
+            rows = [(reader.line_num, row["path"], row["split"]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SplitError(f"{path}: expected a CSV file of path and part, found {error}") from None
     listed: dict[str, int] = {}
     for line, name, part in rows:
-        if part not in PARTS:
+        if part not in SPLIT_NAMES:
             raise SplitError(
-                f"{path}, line {line}: expected part {', '.join(PARTS)}, found {part!r}"
+                f"{path}, line {line}: expected split {', '.join(SPLIT_NAMES)}, found {part!r}"
             )
-        if listed.setdefault(name, PARTS.index(part)) != PARTS.index(part):
+        if listed.setdefault(name, SPLIT_NAMES.index(part)) != SPLIT_NAMES.index(part):
             raise SplitError(f"{path}, line {line}: {name} is listed in two parts")
     unlisted = [u.path for u in corpus.utterances if u.path not in listed]
     if unlisted:

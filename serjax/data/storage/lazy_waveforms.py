@@ -11,7 +11,7 @@ from serjax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Unread:
+class LazyWaveforms:
     """The waveforms of utterances, each read when it is asked for.
 
     Attributes:
@@ -27,7 +27,7 @@ class Unread:
     sample_rate: int
 
     @classmethod
-    def of(cls, corpora: Sequence[Corpus], sample_rate: int) -> "Unread":
+    def of(cls, corpora: Sequence[Corpus], sample_rate: int) -> "LazyWaveforms":
         """Those of corpora, one after the other; nothing is read.
 
         Raises:
@@ -55,7 +55,7 @@ class Unread:
         read, utterance = self.sources[index]
         return to_int16(read(utterance, self.sample_rate))
 
-    def select(self, indices: Sequence[int] | np.ndarray) -> "Unread":
+    def select(self, indices: Sequence[int] | np.ndarray) -> "LazyWaveforms":
         """The waveforms at `indices`, in that order."""
         kept = [int(i) for i in indices]
         return dataclasses.replace(

@@ -95,7 +95,7 @@ def batches(
             f"utterances, {epochs} epochs"
         )
     table = segments(stored.samples[records], sizes[-1])
-    table = table._replace(owners=records[table.owners].astype(np.int32))
+    table = table._replace(utterance_ids=records[table.utterance_ids].astype(np.int32))
 
     def read(batch: tuple[np.ndarray, int]) -> Batch:
         rows, size = batch
@@ -122,9 +122,9 @@ def read_batch(
     for entry in np.flatnonzero(real):
         row = rows[entry]
         first, length = table.starts[row], table.lengths[row]
-        samples[entry, :length] = read(int(table.owners[row]))[first : first + length]
+        samples[entry, :length] = read(int(table.utterance_ids[row]))[first : first + length]
     length = np.where(real, table.lengths[rows], 0)
-    return Batch(samples, length, np.where(real, table.owners[rows], -1))
+    return Batch(samples, length, np.where(real, table.utterance_ids[rows], -1))
 
 
 def to_examples(batch: Batch, labels: np.ndarray, room: int) -> tuple[Examples, np.ndarray]:

@@ -18,7 +18,7 @@ from serjax.models.pretrained.families import FAMILIES
 from serjax.training import freeze
 from serjax.training.config import build_front_end, build_model, input_shape
 from serjax.training.state import Variables, draw
-from serjax.training.trained_run import load_best
+from serjax.training.trained_run import load_run
 
 
 class _Source(NamedTuple):
@@ -136,7 +136,7 @@ def _from_torchvision(
 
 
 def _from_run(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
-    run = load_best(folder, name, **options)
+    run = load_run(folder, name, **options)
     shape = input_shape(build_front_end(run.config))
     _check_channels(folder, input_channels, shape[-1])
     return _Source(
@@ -156,7 +156,7 @@ def _takes_encoder(name: str, folder: Path) -> bool:
 
 
 def _from_rhemo(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
-    run = load_best(folder, dtype=jnp.float32)
+    run = load_run(folder, dtype=jnp.float32)
     shape = input_shape(models.front_end(name))
     _check_channels(folder, input_channels, shape[-1])
 

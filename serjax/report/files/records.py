@@ -39,7 +39,7 @@ HISTORY_COLUMNS = (
     "examples_per_second",
     "seconds",
 )
-_PREDICTION_COLUMNS = ("path", "part", "speaker", "true", "predicted")
+_PREDICTION_COLUMNS = ("path", "split", "speaker", "true", "predicted")
 _METRICS = ("wa", "ua", "f1_macro")
 _PER_CLASS = ("precision", "recall", "f1", "support")
 
@@ -55,7 +55,7 @@ class Predictions:
         true: Integers `[utterances]`, indices into `classes`.
         predicted: Integers `[utterances]`, indices into `classes`.
         probabilities: Floats `[utterances, classes]` in [0, 1].
-        parts: `[utterances]` of "test" or "validation"; all "test" by default.
+        splits: `[utterances]` of "test" or "validation"; all "test" by default.
 
     Raises:
         InputError: Lengths differ, a label is out of range, or class names repeat.
@@ -67,19 +67,19 @@ class Predictions:
     true: np.ndarray
     predicted: np.ndarray
     probabilities: np.ndarray
-    parts: Sequence[str] = ()
+    splits: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("true", "predicted", "probabilities"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
-        if not self.parts:
-            object.__setattr__(self, "parts", ["test"] * len(self.paths))
+        if not self.splits:
+            object.__setattr__(self, "splits", ["test"] * len(self.paths))
         if len(set(self.classes)) != len(self.classes):
             raise InputError(f"class names must differ, got {list(self.classes)}")
         size = len(self.paths)
         shapes = {
             "speakers": ((len(self.speakers),), (size,)),
-            "parts": ((len(self.parts),), (size,)),
+            "splits": ((len(self.splits),), (size,)),
             "true": (self.true.shape, (size,)),
             "predicted": (self.predicted.shape, (size,)),
             "probabilities": (self.probabilities.shape, (size, len(self.classes))),
@@ -98,9 +98,9 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def of_part(self, part: str) -> "Predictions":
+    def of_split(self, split: str) -> "Predictions":
         """The utterances of one part, "test" or "validation", in their order."""
-        kept = [i for i, each in enumerate(self.parts) if each == part]
+        kept = [i for i, each in enumerate(self.splits) if each == split]
         return Predictions(
             classes=self.classes,
             paths=[self.paths[i] for i in kept],
@@ -108,7 +108,7 @@ class Predictions:
             true=self.true[kept],
             predicted=self.predicted[kept],
             probabilities=self.probabilities[kept],
-            parts=[part] * len(kept),
+            splits=[split] * len(kept),
         )
 
 
@@ -178,7 +178,7 @@ def write_predictions(path: PathLike, predictions: Predictions) -> None:
     rows = (
         [
             predictions.paths[i],
-            predictions.parts[i],
+            predictions.splits[i],
             predictions.speakers[i],
             classes[predictions.true[i]],
             classes[predictions.predicted[i]],
@@ -233,7 +233,7 @@ def read_predictions(path: PathLike) -> Predictions:
     return Predictions(
         classes=classes,
         paths=[line[0] for _, line in lines],
-        parts=[line[1] for _, line in lines],
+        splits=[line[1] for _, line in lines],
         speakers=[line[2] for _, line in lines],
         true=np.array([index[line[3]] for _, line in lines], int),
         predicted=np.array([index[line[4]] for _, line in lines], int),

@@ -49,7 +49,7 @@ def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtt
     Returns:
         The hardest first; of equally hard ones, the first in the file.
     """
-    test = predictions.of_part("test")
+    test = predictions.of_split("test")
     hardness = losses.cross_entropy(test.probabilities, test.true)
     wrong = np.flatnonzero(test.true != test.predicted)
     return [

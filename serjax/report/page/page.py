@@ -21,7 +21,7 @@ from serjax.report.files.records import (
 from serjax.report.page import html
 from serjax.report.page.hardest import HardUtterance, hardest_utterances
 from serjax.report.plots.figures import plot_confusion, plot_curves, spectrogram_png
-from serjax.report.tables.summary import NAMES
+from serjax.report.tables.summary import METRIC_NAMES
 
 _METRICS = (
     ("ua", "UA", "mean recall of the classes"),
@@ -91,7 +91,7 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
             if (run_dir / name).exists()
         ),
         html.section("Classes", _per_class(metrics)),
-        _speakers(predictions.of_part("test")),
+        _speakers(predictions.of_split("test")),
         html.section("Hardest utterances", _hardest(hardest)),
         html.section("Configuration", _configuration(config)),
         _notes(config.get("notes", [])),
@@ -178,7 +178,7 @@ def _runs(summary: Mapping[str, Any]) -> str:
     ]
     for name, key in (("mean", "mean"), ("standard deviation", "standard_deviation")):
         rows.append((name, *(_percent(summary[key][column]) for column in columns), ""))
-    heads = [f"{NAMES[column]} %" for column in columns]
+    heads = [f"{METRIC_NAMES[column]} %" for column in columns]
     return html.section("Runs", html.table(("run", *heads, "utterances"), rows))
 
 

@@ -14,7 +14,7 @@ from serjax import metrics, significance
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.report.files.records import Predictions, read_predictions
-from serjax.report.tables.summary import NAMES, drawn_whole, resampled
+from serjax.report.tables.summary import METRIC_NAMES, drawn_whole, resampled
 
 
 def compare(
@@ -111,7 +111,7 @@ def print_comparison(
     table.add_column("")
     for name in ("A %", "B %", "A - B", "95 % interval", "p"):
         table.add_column(name, justify="right", no_wrap=True)
-    for key, name in NAMES.items():
+    for key, name in METRIC_NAMES.items():
         found = comparison["difference"][key]
         table.add_row(
             name,
@@ -135,7 +135,7 @@ def print_comparison(
 def _test(folder: PathLike) -> Predictions:
     """The test part of a run."""
     path = Path(folder) / "predictions.csv"
-    test = read_predictions(path).of_part("test")
+    test = read_predictions(path).of_split("test")
     if not len(test):
         raise InputError(f"{path}: expected utterances of part test, found none")
     return test

@@ -31,7 +31,7 @@ def write_ensemble(folder: PathLike, members: Sequence[str]) -> None:
     answers = [read_predictions(folder / name / "predictions.csv") for name in members]
     first = answers[0]
     for name, each in zip(members, answers, strict=True):
-        if (each.classes, each.paths, each.parts) != (first.classes, first.paths, first.parts):
+        if (each.classes, each.paths, each.splits) != (first.classes, first.paths, first.splits):
             raise InputError(
                 f"{folder / name}: expected the utterances of {members[0]}, found others"
             )

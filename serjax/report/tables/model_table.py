@@ -14,7 +14,7 @@ from serjax.report.files.records import read_config, read_summary
 _COLUMNS = ("model", "protocol", "WA %", "UA %", "macro F1 %", "UA of the runs %")
 
 
-def write_series_table(folder: PathLike, names: Sequence[str]) -> list[list[str]]:
+def write_model_table(folder: PathLike, names: Sequence[str]) -> list[list[str]]:
     """Writes `table.md` over series in sub-folders.
 
     Pooled WA, UA and macro F1 with their 95 % intervals, and mean and standard deviation of the
@@ -22,7 +22,7 @@ def write_series_table(folder: PathLike, names: Sequence[str]) -> list[list[str]
 
     Args:
         folder: Where the series lie.
-        names: Their folders, each with `summary.json` (see `write_series`) and `config.json`.
+        names: Their folders, each with `summary.json` (see `write_run_set`) and `config.json`.
 
     Returns:
         The rows, as text.
@@ -37,8 +37,8 @@ def write_series_table(folder: PathLike, names: Sequence[str]) -> list[list[str]
     return rows
 
 
-def print_series_table(console: Console, rows: Sequence[Sequence[str]]) -> None:
-    """Prints what `write_series_table` wrote."""
+def print_model_table(console: Console, rows: Sequence[Sequence[str]]) -> None:
+    """Prints what `write_model_table` wrote."""
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for number, name in enumerate(_COLUMNS):
         table.add_column(name, justify="right" if number > 1 else "left", no_wrap=True)

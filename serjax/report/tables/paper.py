@@ -10,7 +10,7 @@ import numpy as np
 from serjax.files import PathLike
 from serjax.report.files.records import read_history, read_metrics, read_summary, read_timing
 from serjax.report.plots.figures import plot_epochs
-from serjax.report.tables.summary import NAMES
+from serjax.report.tables.summary import METRIC_NAMES
 
 _ABSENT = "not in the text"
 _OVER_RUNS = {"mean_wa": "WA, mean of the folds", "mean_ua": "UA, mean of the folds"}
@@ -158,7 +158,7 @@ def read_outcome(folder: PathLike, title: str, *, published: bool = True) -> Out
     """Reads what a run, or a series of runs, left in its folder.
 
     Args:
-        folder: As `write_series`, or a run, leaves it.
+        folder: As `write_run_set`, or a run, leaves it.
         title: Of the row.
         published: See `Outcome`.
 
@@ -221,7 +221,7 @@ def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _figures(table: Figures, outcomes: Mapping[str, Sequence[Outcome]]) -> str:
-    order = (*NAMES, *_OVER_RUNS, *_OVER_EPOCHS, *_COSTS)
+    order = (*METRIC_NAMES, *_OVER_RUNS, *_OVER_EPOCHS, *_COSTS)
     known = dict.fromkeys(name for row in table.published.values() for name in row)
     shown = [*(n for n in order if n in known), *(n for n in known if n not in order)]
     header = ["", *(f"{_title(name)} {whose}" for name in shown for whose in ("paper", "here"))]
@@ -240,7 +240,7 @@ def _figures(table: Figures, outcomes: Mapping[str, Sequence[Outcome]]) -> str:
 def _title(name: str) -> str:
     if name in _COSTS or name in _RATE or name.endswith("_loss"):
         return {**_COSTS, **_RATE, **_OVER_EPOCHS}[name]
-    return f"{ {**NAMES, **_OVER_RUNS, **_OVER_EPOCHS}.get(name, f'recall of {name}') } %"
+    return f"{ {**METRIC_NAMES, **_OVER_RUNS, **_OVER_EPOCHS}.get(name, f'recall of {name}') } %"
 
 
 def _published(name: str, figures: Mapping[str, float | None]) -> str:
@@ -252,7 +252,7 @@ def _published(name: str, figures: Mapping[str, float | None]) -> str:
 
 def _here(name: str, outcome: Outcome) -> str:
     """A figure of ours, with its interval or deviation where it has one."""
-    if name in NAMES:
+    if name in METRIC_NAMES:
         value, low, high = (
             100 * outcome.metrics["test"][name][k] for k in ("value", "low", "high")
         )

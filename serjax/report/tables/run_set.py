@@ -22,10 +22,12 @@ from serjax.report.files.records import (
     write_predictions,
 )
 from serjax.report.page.page import write_page
-from serjax.report.tables.summary import NAMES, measure, resampled
+from serjax.report.tables.summary import METRIC_NAMES, measure, resampled
 
 
-def write_series(folder: PathLike, runs: Sequence[str], *, resamples: int = 2000) -> dict[str, Any]:
+def write_run_set(
+    folder: PathLike, runs: Sequence[str], *, resamples: int = 2000
+) -> dict[str, Any]:
     """Sums up finished runs in the folder that holds theirs and a `config.json`.
 
     Writes `folds.csv` (a row per run), `summary.json`, `table.md`, and, of the test utterances of
@@ -53,7 +55,7 @@ def write_series(folder: PathLike, runs: Sequence[str], *, resamples: int = 2000
     seconds = 0.0
     for name in runs:
         test = read_metrics(folder / name / "metrics.json")["test"]
-        tests.append(read_predictions(folder / name / "predictions.csv").of_part("test"))
+        tests.append(read_predictions(folder / name / "predictions.csv").of_split("test"))
         seconds += read_timing(folder / name / "timing.json").get("total", 0.0)
         values = {key: test[key]["value"] for key in MEASURES}
         rows.append({"run": name, "utterances": test["utterances"], **values})
@@ -78,12 +80,12 @@ def write_series(folder: PathLike, runs: Sequence[str], *, resamples: int = 2000
     return summary
 
 
-def print_series(console: Console, summary: Mapping[str, Any]) -> None:
+def print_run_set(console: Console, summary: Mapping[str, Any]) -> None:
     """Prints the table of `summary.json`: each run, mean, deviation, and the pooled interval.
 
     Args:
         console: Where to print.
-        summary: From `write_series`.
+        summary: From `write_run_set`.
     """
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     header, *rows = _cells(summary)
@@ -130,7 +132,7 @@ def _markdown(summary: Mapping[str, Any]) -> str:
 def _cells(summary: Mapping[str, Any]) -> list[list[str]]:
     """The table as text, its header first; shares in per cent."""
     level = f"{100 * summary['interval']['level']:g} %"
-    cells = [["run", "n", *(f"{NAMES[key]} %" for key in MEASURES)]]
+    cells = [["run", "n", *(f"{METRIC_NAMES[key]} %" for key in MEASURES)]]
     for row in summary["runs"]:
         cells.append([row["run"], f"{row['utterances']:,}", *_percents(row)])
     cells.append(["mean", "", *_percents(summary["mean"])])

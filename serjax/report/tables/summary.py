@@ -11,7 +11,7 @@ from rich.text import Text
 from serjax import losses, metrics
 from serjax.report.files.records import Predictions
 
-NAMES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
+METRIC_NAMES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
 """Of the measures, as people read them."""
 
 
@@ -38,13 +38,13 @@ def measure(
     """
     if over not in ("utterances", "speakers"):
         raise ValueError(f"over must be utterances or speakers, got {over!r}")
-    test = predictions.of_part("test")
+    test = predictions.of_split("test")
     if not len(test):
-        raise ValueError(f"expected utterances of part test, found parts {set(predictions.parts)}")
+        raise ValueError(f"expected utterances of part test, found parts {set(predictions.splits)}")
     classes = list(predictions.classes)
     measured: dict[str, Any] = {}
     for name in ("test", "validation"):
-        part = predictions.of_part(name)
+        part = predictions.of_split(name)
         if not len(part):
             continue
         intervals = metrics.bootstrap(
@@ -120,7 +120,7 @@ def print_summary(console: Console, metrics: dict[str, Any]) -> None:
     for part in shown:
         overall.add_column(f"{part} %", justify="right", no_wrap=True)
         overall.add_column(f"{100 * level:g} % interval", justify="right", no_wrap=True)
-    for key, name in NAMES.items():
+    for key, name in METRIC_NAMES.items():
         if any(key not in metrics[part] for part in shown):
             continue
         cells = []

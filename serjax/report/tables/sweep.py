@@ -106,7 +106,7 @@ def _best(
 
 def _interval(runs: Sequence[Mapping[str, Any]]) -> metrics.Interval:
     folders = [Path(run["folder"]) for run in runs]
-    tests = [read_predictions(each / "predictions.csv").of_part("test") for each in folders]
+    tests = [read_predictions(each / "predictions.csv").of_split("test") for each in folders]
     test = pool(tests, folders[0].parent)
     groups = drawn_whole(test, resampled(test))
     return metrics.bootstrap(test.true, test.predicted, len(test.classes), groups=groups)["wa"]

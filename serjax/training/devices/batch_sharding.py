@@ -56,7 +56,7 @@ def _over_devices(tree: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Division:
+class BatchSharding:
     """How a batch is divided.
 
     Attributes:
@@ -168,7 +168,7 @@ class Division:
                 f"{batch_size}; or use --parallel none and --accumulate 1"
             )
 
-    def sum_over_parts(
+    def sum_over_shards(
         self,
         of_part: Callable[[Any, jax.Array, Part], tuple[Any, Any]],
         stats: Any,
@@ -298,7 +298,7 @@ class Division:
         return whole
 
 
-UNDIVIDED = Division()
+SINGLE_DEVICE = BatchSharding()
 
 
 def divide(
@@ -308,7 +308,7 @@ def divide(
     sync_batch_norm: bool = True,
     *,
     streamed: bool = False,
-) -> Division:
+) -> BatchSharding:
     """The division of batches over the devices that are there, of all processes.
 
     Args:
@@ -316,9 +316,9 @@ def divide(
             batch evenly, as many of each process, "none" on one. Of several processes, only
             "shard_map".
         batch_size: Entries of a batch.
-        accumulate: See `Division`.
-        sync_batch_norm: See `Division`.
-        streamed: See `Division`.
+        accumulate: See `BatchSharding`.
+        sync_batch_norm: See `BatchSharding`.
+        streamed: See `BatchSharding`.
 
     Raises:
         InputError: The batch cannot be divided evenly.
@@ -333,6 +333,6 @@ def divide(
         devices = tuple(d for d in devices if d.id < first[d.process_index] + share)
         kind = "none" if len(devices) == 1 else "shard_map"
     devices = devices[:1] if kind == "none" else devices
-    division = Division(kind, devices, accumulate, sync_batch_norm, streamed)
+    division = BatchSharding(kind, devices, accumulate, sync_batch_norm, streamed)
     division.check(batch_size)
     return division

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from serjax.data.batches import Examples
-from serjax.training.devices.batch_sharding import Division
+from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.state import TrainState
 
 _STEPS = 16
 
 
-def steps_per_call(asked: int | None) -> int:
+def scan_steps(asked: int | None) -> int:
     """Steps of one call: as asked, or what suits the device.
 
     On a CPU it is one: there is no other device to wait, and steps take long. Elsewhere a call must
@@ -23,7 +23,7 @@ def steps_per_call(asked: int | None) -> int:
     return 1 if jax.default_backend() == "cpu" else _STEPS
 
 
-def in_blocks(step: Any, count: int, division: Division) -> Any:
+def in_blocks(step: Any, count: int, division: BatchSharding) -> Any:
     """Makes `steps(state, examples, indices, references) -> (state, results)` of a step.
 
     Args:

@@ -8,7 +8,7 @@ from rich.console import Console
 from serjax import classical
 from serjax.data import Corpus, batches, splits
 from serjax.data.batches import Examples
-from serjax.data.storage.lazy_waveforms import Unread
+from serjax.data.storage.lazy_waveforms import LazyWaveforms
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.training.config import RunConfig
@@ -16,7 +16,7 @@ from serjax.training.input.recordings import Recordings, divide, read, selected
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class RunDataset:
     """A corpus ready to train on: read, split, and laid out.
 
     Attributes:
@@ -36,12 +36,12 @@ class Task:
     split: splits.Split
     examples: Examples
     sample_rate: int
-    unread: Unread | None = None
+    unread: LazyWaveforms | None = None
 
     def waveform(self, utterance: int) -> np.ndarray:
         """An utterance's samples, int16."""
-        if self.unread is not None:
-            return self.unread.waveform(utterance)
+        if self.lazy_waveforms is not None:
+            return self.lazy_waveforms.waveform(utterance)
         segments = np.flatnonzero(self.examples.utterance == utterance)
         first, last = segments[0], segments[-1]
         end = self.examples.start[last] + self.examples.length[last]
@@ -49,7 +49,7 @@ class Task:
 
     def check_resident(self, what: str) -> None:
         """Raises InputError if the utterances are streamed, which `what` cannot do with."""
-        if self.unread is not None:
+        if self.lazy_waveforms is not None:
             raise InputError(
                 f"stream: expected --no-stream with {what}, which needs a corpus whole"
             )
@@ -57,7 +57,7 @@ class Task:
 
 def prepare(
     config: RunConfig, front_end: FrontEnd, console: Console, recordings: Recordings | None = None
-) -> Task:
+) -> RunDataset:
     """Reads, checks and splits the corpus.
 
     Args:
@@ -71,22 +71,24 @@ def prepare(
     """
     recordings = recordings or read(config, front_end, console)
     corpora, target = recordings.corpora, recordings.target
-    if config.model in classical.names() and isinstance(recordings.waveforms, Unread):
+    if config.model in classical.names() and isinstance(recordings.waveforms, LazyWaveforms):
         raise InputError(
             f"stream: expected --no-stream with {config.model}, which hears all at once"
         )
     crossing = divide(config, corpora, target, recordings.content)
-    corpus, waveforms = crossing.corpus, selected(recordings.waveforms, crossing.source)
+    corpus, waveforms = crossing.corpus, selected(recordings.waveforms, crossing.indices)
     classes = corpus.labels(target)
     if len(classes) < 2:
         raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
     numbers = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
-    if isinstance(waveforms, Unread):
+    if isinstance(waveforms, LazyWaveforms):
         start, length, owner = batches.segments(waveforms.lengths, longest)
         examples = Examples(np.zeros(0, np.int16), start, length, numbers[owner], owner)
         unread = waveforms
     else:
-        heard = front_end.heard(waveforms)
+        heard = front_end.select_voiced(waveforms)
         examples, unread = batches.pack(heard, numbers.tolist(), longest, room=longest), None
-    return Task(corpus, classes, numbers, crossing.split, examples, front_end.sample_rate, unread)
+    return RunDataset(
+        corpus, classes, numbers, crossing.split, examples, front_end.sample_rate, unread
+    )

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from serjax import classical, data
 from serjax.data import Corpus, splits
-from serjax.data.storage.lazy_waveforms import Unread
+from serjax.data.storage.lazy_waveforms import LazyWaveforms
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd
 
@@ -36,7 +36,7 @@ class Recordings:
 
     corpora: tuple[Corpus, ...]
     target: str
-    waveforms: list[np.ndarray] | Unread
+    waveforms: list[np.ndarray] | LazyWaveforms
     content: Sequence[str]
 
 
@@ -57,7 +57,7 @@ def tables(config: "RunConfig") -> tuple[tuple[Corpus, ...], str]:
     target = _target(config, corpora[0])
     corpora = [_labelled(corpus, target) for corpus in corpora]
     if len(corpora) == 2:
-        corpora = list(splits.common(corpora[0], corpora[1], target))
+        corpora = list(splits.shared_classes(corpora[0], corpora[1], target))
     return tuple(corpora), target
 
 
@@ -99,7 +99,7 @@ def _training_part(
     values = crossing.corpus.column(target)
     part = [int(i) for i in crossing.split.train if values[i] is not None]
     corpus = _labelled(crossing.corpus.select(crossing.split.train), target)
-    source = [crossing.source[i] for i in part]
+    source = [crossing.indices[i] for i in part]
     return Recordings(
         (corpus,),
         target,
@@ -108,7 +108,9 @@ def _training_part(
     )
 
 
-def _unread(config: "RunConfig", front_end: FrontEnd, corpora: Sequence[Corpus]) -> Unread | None:
+def _unread(
+    config: "RunConfig", front_end: FrontEnd, corpora: Sequence[Corpus]
+) -> LazyWaveforms | None:
     """What corpora are streamed from; None where they are read once and stay on the device."""
     if config.stream is False:
         return None
@@ -122,13 +124,13 @@ def _unread(config: "RunConfig", front_end: FrontEnd, corpora: Sequence[Corpus])
             "stream: expected silence to be kept or removed, found voiced, which looks for voiced "
             "speech before training"
         )
-    unread = Unread.of(corpora, front_end.sample_rate)
+    unread = LazyWaveforms.of(corpora, front_end.sample_rate)
     large = int(unread.lengths.sum()) > RESIDENT_SAMPLES
     return unread if config.stream or large else None
 
 
 def _streamed(
-    corpora: Sequence[Corpus], target: str, unread: Unread, front_end: FrontEnd, skip: bool
+    corpora: Sequence[Corpus], target: str, unread: LazyWaveforms, front_end: FrontEnd, skip: bool
 ) -> Recordings:
     """Corpora whose waveforms are read when they are heard."""
     checked: list[Corpus] = []
@@ -145,10 +147,10 @@ def _streamed(
 
 
 def selected(
-    waveforms: list[np.ndarray] | Unread, indices: Sequence[int] | np.ndarray
-) -> list[np.ndarray] | Unread:
+    waveforms: list[np.ndarray] | LazyWaveforms, indices: Sequence[int] | np.ndarray
+) -> list[np.ndarray] | LazyWaveforms:
     """The waveforms at `indices`, in that order."""
-    if isinstance(waveforms, Unread):
+    if isinstance(waveforms, LazyWaveforms):
         return waveforms.select(indices)
     return [waveforms[i] for i in indices]
 
@@ -158,7 +160,7 @@ def divide(
     corpora: Sequence[Corpus],
     target: str,
     content: Sequence[Hashable] | None = None,
-) -> splits.Crossing:
+) -> splits.CorpusSplit:
     """Divides the corpora as the run asks.
 
     Returns:
@@ -169,12 +171,12 @@ def divide(
     """
     if len(corpora) == 2:
         train, validation, _ = config.fractions
-        return splits.cross(
+        return splits.split_cross_corpus(
             *corpora,
             split=config.split,
             target=target,
             validation=validation / (train + validation),
-            seed=config.dividing_seed,
+            seed=config.effective_split_seed,
             content=content,
         )
     (corpus,) = corpora
@@ -184,18 +186,18 @@ def divide(
             config.split,
             target=target,
             fractions=config.fractions,
-            seed=config.dividing_seed,
+            seed=config.effective_split_seed,
             content=content,
-            parts_file=config.parts_file,
+            split_file=config.split_file,
         )
     else:
-        number, count = splits.fold_of(config.fold)
+        number, count = splits.parse_fold(config.fold)
         folds = splits.folds(
             corpus,
             config.split,
             target=target,
             folds=count,
-            seed=config.dividing_seed,
+            seed=config.effective_split_seed,
             content=content,
         )
         if len(folds) != count:
@@ -203,7 +205,7 @@ def divide(
                 f"fold {config.fold}: {config.split} of {corpus.name} has {len(folds)} folds"
             )
         split = folds[number - 1]
-    return splits.Crossing(corpus, split, np.arange(len(corpus)))
+    return splits.CorpusSplit(corpus, split, np.arange(len(corpus)))
 
 
 def check_division(config: "RunConfig") -> None:

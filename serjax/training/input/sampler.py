@@ -17,14 +17,14 @@ class Epochs:
     Attributes:
         members: `[n]` int32 indices of the examples of the training part.
         owners: `[examples]`, the utterance that each is a stretch of.
-        one_per_epoch: Whether an epoch takes one random example of each utterance, not all.
+        one_segment_per_epoch: Whether an epoch takes one random example of each utterance, not all.
         key: Of the orders.
         batch_size: Entries of a batch.
     """
 
     members: np.ndarray
     owners: np.ndarray
-    one_per_epoch: bool
+    one_segment_per_epoch: bool
     key: jax.Array
     batch_size: int
 
@@ -51,17 +51,23 @@ class Epochs:
         if front_end.variable_length:
             # An epoch takes one random chunk of each utterance, however long it is.
             members = members[np.unique(owners[members], return_index=True)[1]]
-        return cls(members, owners, front_end.one_per_epoch, key, batch_size)
+        return cls(members, owners, front_end.one_segment_per_epoch, key, batch_size)
 
     @property
     def steps(self) -> int:
         """Batches of an epoch."""
-        heard = np.unique(self.owners[self.members]) if self.one_per_epoch else self.members
+        heard = (
+            np.unique(self.utterance_ids[self.members])
+            if self.one_segment_per_epoch
+            else self.members
+        )
         return -(-len(heard) // self.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
         """Indices of an epoch's examples `[steps, batch_size]` int32, -1 where empty."""
         key, heard = jax.random.fold_in(self.key, epoch), self.members
-        if self.one_per_epoch:
-            heard = batches.one_of_each(jax.random.fold_in(key, 1), heard, self.owners)
+        if self.one_segment_per_epoch:
+            heard = batches.one_segment_per_utterance(
+                jax.random.fold_in(key, 1), heard, self.utterance_ids
+            )
         return batches.epoch_order(key, heard, self.batch_size)

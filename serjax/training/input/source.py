@@ -7,9 +7,9 @@ import flax.linen as nn
 import numpy as np
 
 from serjax.features.front_ends import FrontEnd
-from serjax.training.devices.batch_sharding import Division
+from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import Evaluator, evaluation_batch
-from serjax.training.input.dataset import Task
+from serjax.training.input.dataset import RunDataset
 from serjax.training.input.feed import Calls, resident
 from serjax.training.input.streaming import Streamed, StreamedEvaluator
 from serjax.training.state import Variables
@@ -32,12 +32,12 @@ class Source(NamedTuple):
 
 
 def source_of(
-    task: Task,
+    task: RunDataset,
     model: nn.Module,
     front_end: FrontEnd,
     batch_size: int,
     steps: int,
-    division: Division,
+    division: BatchSharding,
 ) -> Source:
     """The source of a task's examples.
 
@@ -49,7 +49,7 @@ def source_of(
         steps: Batches that a call takes.
         division: Of a batch; streamed if the task's waveforms are unread.
     """
-    if task.unread is not None:
+    if task.lazy_waveforms is not None:
         streamed = Streamed(task, front_end, division, steps)
         reader = StreamedEvaluator(model, streamed, evaluation_batch(batch_size))
         arguments = streamed.abstract_call(batch_size)

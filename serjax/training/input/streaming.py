@@ -18,9 +18,9 @@ import numpy as np
 from serjax.data.batches import Examples, Segments
 from serjax.data.storage import streaming
 from serjax.features.front_ends import FrontEnd
-from serjax.training.devices.batch_sharding import Division
+from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import EvaluationPrograms, input_sizes, utterance_means
-from serjax.training.input.dataset import Task
+from serjax.training.input.dataset import RunDataset
 from serjax.training.input.feed import Call, blocks
 from serjax.training.objective import class_probabilities
 from serjax.training.state import Variables
@@ -58,9 +58,9 @@ class Streamed:
         steps: Batches that a call takes.
     """
 
-    task: Task
+    task: RunDataset
     front_end: FrontEnd
-    division: Division
+    division: BatchSharding
     steps: int = 1
 
     @functools.cached_property
@@ -70,8 +70,8 @@ class Streamed:
 
     def read(self, rows: np.ndarray, size: int) -> streaming.Batch:
         """Reads examples, `[batch]` and -1 where empty, padded to a size."""
-        assert self.task.unread is not None
-        return streaming.read_batch(self.task.unread.waveform, self.segments, rows, size)
+        assert self.task.lazy_waveforms is not None
+        return streaming.read_batch(self.task.lazy_waveforms.waveform, self.segments, rows, size)
 
     def _call(self, indices: np.ndarray) -> tuple[Examples, np.ndarray]:
         """What the devices of this process need for one call, with a first axis of devices."""
