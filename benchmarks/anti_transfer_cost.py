@@ -33,7 +33,7 @@ from serjax import models, training
 from serjax.anti_transfer.loss import OF_TEACHERS, AntiTransferLoss, References
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.config import abstract_variables, input_shape
+from serjax.training.build import abstract_variables, input_shape
 
 TITLE = "A training step with anti-transfer"
 COLUMNS = {

@@ -21,7 +21,7 @@ import optax
 from serjax import models
 from serjax.cli.parser import Parser, run_command
 from serjax.data.batches import Examples
-from serjax.training.config import abstract_variables
+from serjax.training.build import abstract_variables
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.state import parameter_count, state_of
 from serjax.training.step import make_train_step

@@ -32,7 +32,7 @@ from serjax import models, training
 from serjax.data import batches
 from serjax.features.front_ends import FrontEnd
 from serjax.protocols.batched_runs import ENGINES, Together
-from serjax.training.config import input_shape
+from serjax.training.build import input_shape
 from serjax.training.state import TrainState
 from serjax.training.step import TrainStep
 

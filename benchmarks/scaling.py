@@ -35,7 +35,7 @@ from serjax import models, training
 from serjax.data import batches
 from serjax.features.front_ends import FrontEnd
 from serjax.report.plots.powers import Power, plot_powers
-from serjax.training.config import input_shape
+from serjax.training.build import input_shape
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding
 
 TITLE = "Growth of a training step"

@@ -107,7 +107,7 @@ class _Watched:
 
 def measured(**options: Any) -> dict[str, Any]:
     """Runs the main job with these fields of its configuration; figures of it for a row."""
-    config = RunConfig(**options)
+    config = RunConfig.make(**options)
     # The package's name `run` is the function; its module makes the step that is to be watched.
     job: Any = importlib.import_module("serjax.training.run")
     steps: list[_Watched] = []
@@ -123,7 +123,7 @@ def measured(**options: Any) -> dict[str, Any]:
         stages = json.loads((out / "timing.json").read_text())
         metrics = json.loads((out / "metrics.json").read_text())
     (step,) = steps
-    batch = config.resolved().batch_size
+    batch = resolve(config).batch_size
     assert batch is not None
     first = min(1, len(step.seconds) - 1)
     seconds, examples = np.array(step.seconds[first:]), np.array(step.examples[first:])

@@ -25,14 +25,8 @@ from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd
 from serjax.losses import gram
 from serjax.training import freeze
-from serjax.training.config import (
-    AntiTransfer,
-    RunConfig,
-    abstract_variables,
-    build_front_end,
-    build_model,
-    input_shape,
-)
+from serjax.training.build import abstract_variables, build_model, input_shape
+from serjax.training.config import AntiTransfer, RunConfig, front_end_of
 from serjax.training.state import Variables
 
 # More than this is computed anew in every step instead of kept.
@@ -289,7 +283,7 @@ def layers_of(spec: AntiTransfer, student: RunConfig) -> tuple[str, ...]:
     Raises:
         InputError: The network has no such layer.
     """
-    model, front_end = build_model(student, 2), build_front_end(student)
+    model, front_end = build_model(student, 2), front_end_of(student)
     return _resolve(spec, _features(model, abstract_variables(model, front_end), front_end))
 
 

@@ -14,8 +14,8 @@ from serjax import models, report
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.training.config import AntiTransfer
+from serjax.training.run_folder.trained_run import load_run
 from serjax.training.state import Variables
-from serjax.training.trained_run import load_run
 
 UNTRAINED = "untrained"
 """The teacher that is the network itself before training, from other weights: a control."""

@@ -33,8 +33,7 @@ def source_task_config(task: str, student: RunConfig) -> RunConfig:
     """
     if task not in TASKS:
         raise InputError(unknown_name("task", task, TASKS))
-    return dataclasses.replace(
-        student,
+    return student.replace(
         target=TASKS[task],
         labels=None,
         split="random",
@@ -45,15 +44,15 @@ def source_task_config(task: str, student: RunConfig) -> RunConfig:
         test_dir=None,
         test_dataset_options={},
         # The student takes its teacher's, which must not have heard what the student is tested on.
-        embedding=student.resolved().embedding,
-        training_part_of=RunConfig(
-            model=student.model,
+        embedding=resolve(student).embedding,
+        training_set_of=RunConfig.make(
+            model=student.model.name,
             seed=student.seed,
-            silence=student.silence,
-            skip_bad_files=student.skip_bad_files,
+            silence=student.model.silence,
+            skip_bad_files=student.data.skip_bad_files,
             **{name: getattr(student, name) for name in _DIVIDING},
         ),
-        initial=None,
+        init=None,
         freeze={},
         anti_transfer=(),
     ).resolved()
@@ -74,7 +73,7 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
     """
     config = source_task_config(task, student)
     wanted = json.loads(json.dumps(dataclasses.asdict(config)))
-    name = f"{task}-{config.dataset}-{config.model}-{student.split}-{student.seed}"
+    name = f"{task}-{config.data.dataset}-{config.model.name}-{student.data.split}-{student.seed}"
 
     def find() -> tuple[Path, bool, bool]:
         number = 1

@@ -11,10 +11,10 @@ from serjax.anti_transfer.loss import layers_of
 from serjax.anti_transfer.source_network import UNTRAINED
 from serjax.anti_transfer.source_tasks import TASKS, source_task_config
 from serjax.errors import InputError, unknown_name
-from serjax.training.config import AntiTransfer, RunConfig, build_front_end, for_models
+from serjax.training.config import AntiTransfer, RunConfig, for_models, front_end_of
 from serjax.training.input.recordings import Recordings, read
 from serjax.training.run import run
-from serjax.training.run_dir import is_finished
+from serjax.training.run_folder.run_dir import is_finished
 
 METHODS = {
     "none": (),
@@ -79,14 +79,14 @@ class Sweep:
         """Numbers of the convolutions of a model, which are found to exist."""
         layers = ("all",) if self.layers is None else tuple(map(str, self.layers))
         term = AntiTransfer(UNTRAINED, layers)
-        names = layers_of(term, dataclasses.replace(self.base, model=model))
+        names = layers_of(term, self.base.replace(model=model))
         return tuple(sorted(int(name.removeprefix("conv")) for name in names))
 
     def _students(self) -> Iterator[RunConfig]:
         for config in for_models(self.base, self.models)[0].values():
             for split in self.splits:
                 for seed in self.seeds:
-                    yield dataclasses.replace(config, split=split, seed=seed)
+                    yield config.replace(split=split, seed=seed)
 
     def run(self, folder: Path, console: Console, command: list[str]) -> list[dict[str, object]]:
         """Runs what is not finished, below a folder.
@@ -104,16 +104,16 @@ class Sweep:
         rows: list[dict[str, object]] = []
         layers = {model: self._layers_of(model) for model in self.models if self._unlearns()}
         for student in self._students():
-            recordings = read(student, build_front_end(student), console)
+            recordings = read(student, front_end_of(student), console)
             for method in self.methods:
-                for layer in layers[student.model] if METHODS[method] else (None,):
+                for layer in layers[student.model.name] if METHODS[method] else (None,):
                     last = self._method(
                         student, method, layer, folder, console, command, recordings
                     )
                     rows.append(
                         {
-                            "model": student.model,
-                            "split": student.split,
+                            "model": student.model.name,
+                            "split": student.data.split,
                             "seed": student.seed,
                             "method": method,
                             "layer": layer,
@@ -133,7 +133,7 @@ class Sweep:
         recordings: Recordings,
     ) -> Path:
         """The runs of a method at a layer, each from the one before; returns the last."""
-        name = f"{student.model}-{student.split}-{student.seed}"
+        name = f"{student.model.name}-{student.data.split}-{student.seed}"
         if layer is None:
             return _finished(student, folder / f"{name}-none", console, command, recordings)
         before: Path | None = None
@@ -141,10 +141,9 @@ class Sweep:
         for tasks in _beginnings(METHODS[method]):
             teacher = self._teacher(student, tasks[-1], folder, console, command)
             term = AntiTransfer(str(teacher), (str(layer),))
-            config = dataclasses.replace(
-                student,
+            config = student.replace(
                 anti_transfer=(term,),
-                initial=student.initial if before is None else str(before),
+                init=student.model.init if before is None else str(before),
             )
             # A dual method's first half is the single method.
             place = folder / f"{name}-{'-'.join(tasks)}-conv{layer}"
@@ -157,20 +156,20 @@ class Sweep:
         if task == UNTRAINED:
             return Path(UNTRAINED)
         if self.teachers is None:
-            place = f"{student.model}-{student.split}-{student.seed}-{task}"
+            place = f"{student.model.name}-{student.data.split}-{student.seed}-{task}"
             config = source_task_config(task, student)
         else:
-            place = f"{student.model}-{task}"
+            place = f"{student.model.name}-{task}"
             config = dataclasses.replace(
                 self.teachers,
-                model=student.model,
+                model=student.model.name,
                 target=TASKS[task],
                 split="random",
                 # The student takes it over, see `source_task_config`.
-                embedding=student.resolved().embedding,
+                embedding=resolve(student).embedding,
             )
         # As the network that it teaches, it starts from the weights that are given.
-        config = dataclasses.replace(config, initial=student.initial)
+        config = config.replace(init=student.model.init)
         return _finished(config, folder / "teachers" / place, console, command)
 
 

@@ -63,8 +63,7 @@ def _sweep(given: argparse.Namespace) -> sweep.Sweep:
     )
     teachers = None
     if given.teacher_dataset is not None:
-        teachers = dataclasses.replace(
-            base,
+        teachers = base.replace(
             dataset=given.teacher_dataset,
             data_dir=given.teacher_dir,
             dataset_options={},

@@ -328,7 +328,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         raise InputError(
             f"--step_decay: expected with --schedule step_decay, found with {arguments.schedule}"
         )
-    return RunConfig(
+    return RunConfig.make(
         model=arguments.model,
         target=arguments.target,
         labels=arguments.labels,
@@ -343,7 +343,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         patience=arguments.patience,
         monitor=arguments.monitor,
         augmentation=arguments.augmentation,
-        front_end_of=arguments.front_end_of,
+        front_end=arguments.front_end_of,
         silence=arguments.silence,
         colormap=arguments.colormap,
         image_size=arguments.image_size and tuple(arguments.image_size),
@@ -354,7 +354,7 @@ def config_of(arguments: argparse.Namespace, **others: Any) -> RunConfig:
         remat=arguments.remat,
         scan_steps=arguments.scan_steps,
         stream=arguments.stream,
-        initial=arguments.initial,
+        init=arguments.initial,
         embedding=arguments.embedding,
         freeze=dict(arguments.freeze),
         model_options=dict(arguments.model_options),

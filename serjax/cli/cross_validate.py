@@ -54,12 +54,12 @@ def _run(given: argparse.Namespace) -> int:
     )
     configs, notes = training.for_models(config, given.model.split(","))
     series = {
-        f"{model}-{protocol}": dataclasses.replace(each, split=protocol)
+        f"{model}-{protocol}": each.replace(split=protocol)
         for protocol in given.protocol.split(",")
         for model, each in configs.items()
     }
     for each in series.values():
-        dataclasses.replace(each, fold="1/5").check()
+        each.replace(fold="1/5").check()
 
     def cross_validate(
         each: training.RunConfig, out: Path | None, console: Console, command: list[str]

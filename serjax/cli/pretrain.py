@@ -74,9 +74,9 @@ def _pretrain(given: argparse.Namespace) -> int:
     if given.target is not None:
         raise InputError(f"--target: expected without --task, found {given.target!r}")
     config = arguments.config_of(given, **arguments.split_of(given))
-    if config.model in classical.names():
+    if config.model.name in classical.names():
         raise InputError(
-            f"model: expected a network, for it keeps weights to start from, found {config.model!r}"
+            f"model: expected a network, for it keeps weights to start from, found {config.model.name!r}"
         )
 
     def run(command: list[str]) -> None:
@@ -92,7 +92,7 @@ def _pretrain(given: argparse.Namespace) -> int:
             )
             rhemo.pretrain(settings, **where)
         else:
-            config_of_task = dataclasses.replace(config, target=source_tasks.TASKS[given.task])
+            config_of_task = config.replace(target=source_tasks.TASKS[given.task])
             training.run(config_of_task, **where)
 
     return arguments.run(run)

@@ -26,7 +26,7 @@ from serjax.cli.parser import Parser
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 from serjax.recipes import Recipe, Row, plan
-from serjax.training.run_dir import is_finished
+from serjax.training.run_folder.run_dir import is_finished
 
 RECIPES = ("deepika2025", "guizzo2023", "kapoor", "padi2021", "tiwari")
 _SCALES = ("paper", "small")
@@ -96,10 +96,10 @@ def _run(
         method, layer = row.anti_transfer
         swept = Sweep(
             config,
-            models=(config.model,),
+            models=(config.model.name,),
             methods=(method,),
             layers=(layer or 1,),
-            splits=(config.split,),
+            splits=(config.data.split,),
             seeds=(config.seed,),
             teachers=teachers,
         )
@@ -107,7 +107,7 @@ def _run(
     if (place / "summary.json").exists():
         return place
     options = {**options, "out": place, "resume": place.exists(), "members": members}
-    if config.test_dataset is not None:
+    if config.data.test_dataset is not None:
         return protocols.cross_corpus(config, **options)
     return protocols.cross_validate(config, folds=folds, **options)
 
@@ -165,7 +165,7 @@ def main() -> int:
     planned = [(row, tuned) for row in rows for tuned in kinds if plan.is_network(row) or not tuned]
     configs = [
         plan.configured(
-            recipe, row, folders, seed=given.seed, initial=initial, small=small, tuned=tuned
+            recipe, row, folders, seed=given.seed, init=initial, small=small, tuned=tuned
         )
         for row, tuned in planned
     ]
@@ -189,8 +189,7 @@ def main() -> int:
             console.rule(title)
             teachers = None
             if folders is not None and recipe.teachers in folders:
-                teachers = dataclasses.replace(
-                    config,
+                teachers = config.replace(
                     dataset=recipe.teachers,
                     data_dir=folders[recipe.teachers],
                     dataset_options=dict(recipe.teacher_options),

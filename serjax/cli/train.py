@@ -61,7 +61,7 @@ def _train(given: argparse.Namespace) -> int:
             source_tasks.with_source_network(term, config, console, command) for term in terms
         )
         training.run(
-            dataclasses.replace(config, anti_transfer=taught),
+            config.replace(anti_transfer=taught),
             out=given.out,
             resume=given.resume,
             console=console,

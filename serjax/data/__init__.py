@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from serjax.data import labels, splits
 from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, waveforms
+from serjax.data.origin import corpora_of
 from serjax.data.storage.store import Stored, open_stored
 from serjax.errors import unknown_name
 
@@ -22,6 +23,7 @@ __all__ = [
     "Stored",
     "Utterance",
     "build",
+    "corpora_of",
     "labels",
     "load",
     "names",

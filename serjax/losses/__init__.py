@@ -7,6 +7,7 @@ from serjax.losses.per_example import (
     cross_entropy,
     emotion_loss,
 )
+from serjax.losses.registry import get, names, register
 
 __all__ = [
     "AGGREGATIONS",
@@ -14,4 +15,7 @@ __all__ = [
     "binary_cross_entropy",
     "cross_entropy",
     "emotion_loss",
+    "get",
+    "names",
+    "register",
 ]

@@ -21,9 +21,9 @@ from serjax.protocols.batched_evaluation import EvaluatorTogether
 from serjax.protocols.batched_loop import RunsState, first_state, train_together
 from serjax.protocols.batched_runs import Together
 from serjax.protocols.batching import CHECKPOINTS
-from serjax.training import freeze, results
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.config import RunConfig, abstract_variables, build_front_end, build_model
+from serjax.training import freeze
+from serjax.training.build import abstract_variables, build_model
+from serjax.training.config import RunConfig, front_end_of
 from serjax.training.devices import memory, multi_step
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import evaluation_batch, scores
@@ -33,11 +33,13 @@ from serjax.training.input.sampler import Epochs
 from serjax.training.job import Job, finish_network_run, open_network_run
 from serjax.training.loop import LoopState, StopRequest
 from serjax.training.optimizer import learning_rate, make_optimizer
-from serjax.training.progress import Clock, ProgressDisplay
 from serjax.training.run import initial_state
-from serjax.training.run_dir import is_finished
+from serjax.training.run_folder import results
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.run_dir import is_finished
 from serjax.training.state import TrainState, Variables, parameter_count
 from serjax.training.step import TrainStep, training_step
+from serjax.training.trackers.progress import Clock, ProgressDisplay
 
 
 def _shared(tasks: Sequence[RunDataset]) -> list[RunDataset]:
@@ -147,9 +149,9 @@ def run_together(
     with contextlib.ExitStack() as stack:
         clocks = {name: Clock() for name in runs}
         shared = _Clocks(list(clocks.values()))
-        configs = [config.resolved() for config in runs.values()]
+        configs = [resolve(config) for config in runs.values()]
         first = configs[0]
-        front_end = build_front_end(first)
+        front_end = front_end_of(first)
         with shared.timed("data"):
             tasks = [prepare(each, front_end, console, recordings) for each in configs]
             tasks[0].check_resident("--together")
@@ -157,7 +159,7 @@ def run_together(
         model = build_model(first, len(tasks[0].classes))
         abstract = abstract_variables(model, front_end)
         parameters = parameter_count(abstract["params"])
-        freeze.check_patterns(first.freeze, abstract["params"])
+        freeze.check_patterns(first.model.freeze, abstract["params"])
         jobs = {
             name: Job(
                 config=config,
@@ -202,14 +204,14 @@ class _Group:
     @functools.cached_property
     def heard(self) -> list[Epochs]:
         """What each hears in an epoch."""
-        assert self.config.batch_size is not None
+        assert self.config.optimizer.batch_size is not None
         return [
             Epochs.of(
                 job.task.examples,
                 job.task.split.train,
-                build_front_end(job.config),
+                front_end_of(job.config),
                 jax.random.split(jax.random.key(job.config.seed), 3)[1],
-                self.config.batch_size,
+                self.config.optimizer.batch_size,
             )
             for job in self.jobs.values()
         ]
@@ -228,17 +230,17 @@ def _trained(
 ) -> tuple[RunsState, dict[str, LoopState], EvaluatorTogether]:
     """Compiles and trains; the last state, where the loops came to, and what evaluates."""
     config, together, model = group.config, group.together, group.model
-    epochs, batch_size = config.epochs, config.batch_size
+    epochs, batch_size = config.optimizer.epochs, config.optimizer.batch_size
     assert epochs is not None
     assert batch_size is not None
-    front_end = build_front_end(config)
+    front_end = front_end_of(config)
     jobs, names = list(group.jobs.values()), list(group.jobs)
     keys = [jax.random.split(jax.random.key(job.config.seed), 3) for job in jobs]
     rates = _rates(config, [each.steps for each in group.heard], epochs)
 
     def optimizer(number: Any) -> optax.GradientTransformation:
         made = make_optimizer(config, rates(number))
-        return freeze.optimizer(made, config.freeze) if config.freeze else made
+        return freeze.optimizer(made, config.model.freeze) if config.model.freeze else made
 
     def make_step(number: jax.Array, key: jax.Array) -> TrainStep:
         return training_step(
@@ -247,10 +249,10 @@ def _trained(
             optimizer(number),
             key,
             len(jobs[0].task.classes),
-            config.augmentation,
-            frozen=config.freeze,
-            division=BatchSharding(accumulate=config.accumulate),
-            remat=config.remat,
+            config.augmentation.preset,
+            frozen=config.model.freeze,
+            division=BatchSharding(accumulate=config.optimizer.accumulate),
+            remat=config.system.remat,
         )
 
     @functools.cache
@@ -258,10 +260,15 @@ def _trained(
         key = jax.random.split(jax.random.key(seed), 3)[0]
         return initial_state(config, model, optimizer(0), key, front_end, jobs[0].task, None)
 
-    steps = multi_step.scan_steps(config.scan_steps)
+    steps = multi_step.scan_steps(config.system.scan_steps)
     evaluator = EvaluatorTogether(model, front_end, evaluation_batch(batch_size), together)
     explained = functools.partial(
-        memory.explained, batch_size, 1, config.accumulate, config.remat, ["--together off"]
+        memory.explained,
+        batch_size,
+        1,
+        config.optimizer.accumulate,
+        config.system.remat,
+        ["--together off"],
     )
     with explained(), console.status("compiling"), group.clocks.timed("compile"):
         state = first_state(together.stack([start(job.config.seed) for job in jobs]))
@@ -286,7 +293,7 @@ def _trained(
             return {n: scores(found[n], labels[n][parts[n]]) for n in active}
 
     checkpoints = Checkpoints(directory)
-    loops = {name: LoopState(monitor=config.monitor) for name in names}
+    loops = {name: LoopState(monitor=config.optimizer.monitor) for name in names}
     saved = _restored(checkpoints, state, together, names)
     if saved is not None:
         state, loops = saved
@@ -308,7 +315,7 @@ def _trained(
             evaluate=evaluate,
             checkpoints=checkpoints,
             epochs=epochs,
-            patience=config.patience,
+            patience=config.optimizer.patience,
             display=display,
             stop=stop,
             scan_steps=steps,
@@ -357,7 +364,7 @@ def _finish(
             return found[n][np.searchsorted(heard[n], part)]
 
         predictions = results.predict_parts(probabilities, job.task)
-        steps, epochs = group.heard[number].steps, group.config.epochs
+        steps, epochs = group.heard[number].steps, group.config.optimizer.epochs
         assert epochs is not None
         rate = learning_rate(group.config, steps, epochs)
         finish_network_run(job, job.out, loop, rate, steps, group.parameters, predictions)

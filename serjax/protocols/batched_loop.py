@@ -17,8 +17,6 @@ import numpy as np
 
 from serjax.data.batches import Examples
 from serjax.protocols.batched_runs import Together
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.checkpoint_schedule import CheckpointSchedule
 from serjax.training.loop import (
     DivergedError,
     InterruptedRunError,
@@ -27,9 +25,11 @@ from serjax.training.loop import (
     diverged,
     is_finite,
 )
-from serjax.training.progress import ProgressDisplay
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.checkpoint_schedule import CheckpointSchedule
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import TrainStep
+from serjax.training.trackers.progress import ProgressDisplay
 
 
 @flax.struct.dataclass

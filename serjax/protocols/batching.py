@@ -9,7 +9,7 @@ from serjax import models
 from serjax.errors import InputError
 from serjax.protocols.batched_runs import ENGINES
 from serjax.training.config import RunConfig
-from serjax.training.run_dir import is_finished
+from serjax.training.run_folder.run_dir import is_finished
 
 CHOICES = ("auto", "off", *ENGINES)
 """What `--together` may be."""
@@ -62,14 +62,14 @@ def _why_not(runs: Mapping[str, RunConfig], folder: Path) -> str | None:
     config = next(iter(runs.values()))
     if len(runs) == 1:
         return "there is one run only"
-    if config.model not in models.names():
-        return f"{config.model} is not trained in steps"
+    if config.model.name not in models.names():
+        return f"{config.model.name} is not trained in steps"
     if config.anti_transfer:
         return "anti-transfer compares each run with teachers of its own"
     if jax.process_count() > 1:
         return "processes divide the batches of a run"
-    if config.parallel not in (None, "none"):
-        return f"{config.parallel} divides the batches of a run over the devices"
+    if config.system.parallel not in (None, "none"):
+        return f"{config.system.parallel} divides the batches of a run over the devices"
     for name in runs:
         last = folder / name / "checkpoints" / "last"
         if is_finished(folder / name) or any(last.glob("[0-9]*")):

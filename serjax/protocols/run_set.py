@@ -14,12 +14,12 @@ from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
 from serjax.protocols.batched_driver import run_together
 from serjax.protocols.batching import CHOICES, choose
-from serjax.training.config import RunConfig, build_front_end
+from serjax.training.config import RunConfig, front_end_of
 from serjax.training.devices import processes
 from serjax.training.input.recordings import Recordings, divide, read, tables
-from serjax.training.metadata import device, versions
 from serjax.training.run import run
-from serjax.training.run_dir import is_finished, open_folder
+from serjax.training.run_folder.metadata import device, versions
+from serjax.training.run_folder.run_dir import is_finished, open_folder
 
 
 def cross_validate(
@@ -58,28 +58,26 @@ def cross_validate(
         InputError: Something that the user can mend, found before anything is run.
         DivergedError, InterruptedRunError: As `run`.
     """
-    if config.split not in splits.protocols():
-        raise splits.SplitError(f"{config.split}: expected {', '.join(splits.protocols())}")
+    if config.data.split not in splits.protocols():
+        raise splits.SplitError(f"{config.data.split}: expected {', '.join(splits.protocols())}")
     if folds is not None and folds < 3:
         raise InputError(f"folds: expected at least 3, found {folds}")
     if together not in CHOICES:
         raise InputError(unknown_name("together", together, CHOICES))
-    if config.split.startswith("leave_one_"):
+    if config.data.split.startswith("leave_one_"):
         if folds is not None:
-            raise InputError(f"folds: expected none with {config.split}, found {folds}")
-        (corpus,), target = tables(dataclasses.replace(config, test_dataset=None))
-        folds = len(
-            splits.folds(corpus, config.split, target=target, seed=config.effective_split_seed)
-        )
+            raise InputError(f"folds: expected none with {config.data.split}, found {folds}")
+        (corpus,), target = tables(config.replace(test_dataset=None))
+        folds = len(splits.folds(corpus, config.data.split, target=target, seed=config.split_seed))
     folds = folds or 5
     runs = {
-        f"seed-{seed}-fold-{number}" if seeds > 1 else f"fold-{number}": dataclasses.replace(
-            config, seed=seed, fold=f"{number}/{folds}"
+        f"seed-{seed}-fold-{number}" if seeds > 1 else f"fold-{number}": config.replace(
+            seed=seed, fold=f"{number}/{folds}"
         )
         for seed in _seeds(config, seeds)
         for number in range(1, folds + 1)
     }
-    title = f"{config.split}-folds"
+    title = f"{config.data.split}-folds"
     return _run_all(
         runs, members, title, out, resume, console or Console(), command or [], together
     )
@@ -115,10 +113,8 @@ def cross_corpus(
     Raises:
         InputError, DivergedError, InterruptedRunError: As `cross_validate`.
     """
-    runs = {
-        f"seed-{seed}": dataclasses.replace(config, seed=seed) for seed in _seeds(config, seeds)
-    }
-    title = f"{config.split}-to-{config.test_dataset}"
+    runs = {f"seed-{seed}": config.replace(seed=seed) for seed in _seeds(config, seeds)}
+    title = f"{config.data.split}-to-{config.data.test_dataset}"
     return _run_all(runs, members, title, out, resume, console or Console(), command or [])
 
 
@@ -134,9 +130,7 @@ def check_folds(config: RunConfig, *, folds: int | None = None) -> None:
     """
     (corpus,), target = tables(config)
     # A protocol that leaves one out has as many folds as there are, whatever is asked for.
-    splits.folds(
-        corpus, config.split, target=target, folds=folds or 5, seed=config.effective_split_seed
-    )
+    splits.folds(corpus, config.data.split, target=target, folds=folds or 5, seed=config.split_seed)
 
 
 def _seeds(config: RunConfig, count: int) -> range:
@@ -149,11 +143,11 @@ def _members(name: str, config: RunConfig, count: int) -> dict[str, RunConfig]:
     """The runs that a run consists of: itself, or the members of an ensemble."""
     if count < 1:
         raise InputError(f"members: expected at least 1, found {count}")
-    if count == 1 or config.model in classical.names():  # chance does not change these
+    if count == 1 or config.model.name in classical.names():  # chance does not change these
         return {name: config}
     return {
-        f"{name}/member-{number}": dataclasses.replace(
-            config, seed=config.seed + number - 1, split_seed=config.effective_split_seed
+        f"{name}/member-{number}": config.replace(
+            seed=config.seed + number - 1, split_seed=config.split_seed
         )
         for number in range(1, count + 1)
     }
@@ -175,12 +169,12 @@ def _run_all(
     for config in runs.values():
         config.check()
     first = next(iter(runs.values()))
-    recordings = processes.by_all(lambda: read(first, build_front_end(first), console))
+    recordings = processes.by_all(lambda: read(first, front_end_of(first), console))
     for config in runs.values():  # before hours are spent on those that can be made
         divide(config, recordings.corpora, recordings.target, recordings.content)
     corpora = recordings.corpora
     described = {
-        **dataclasses.asdict(first.resolved()),
+        **dataclasses.asdict(resolve(first)),
         "split": title,
         "fold": None,
         "runs": list(runs),

@@ -58,7 +58,7 @@ def configured(
             fields |= recipe.tuned.config
         if small:
             fields = _reduced(fields, recipe.small)
-    return training.RunConfig(**_placed(fields, row.corpora, folders, small))
+    return training.RunConfig.make(**_placed(fields, row.corpora, folders, small))
 
 
 def _reduced(fields: Mapping[str, Any], small: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def pretrainings(
         config = _placed(config, (fields["dataset"],), folders, small)
         if folders is None:  # not the voices that are tested
             config["dataset_options"] = {**config["dataset_options"], **_OTHERS}
-        found[network] = training.RunConfig(**config)
+        found[network] = training.RunConfig.make(**config)
     return found
 
 
@@ -180,10 +180,10 @@ def check_divisions(
     """Refuses what the last row cannot be divided into before the first is trained."""
     known = set()
     for row, config in zip(rows, configs, strict=True):
-        one = row.anti_transfer is not None or config.test_dataset is not None
+        one = row.anti_transfer is not None or config.data.test_dataset is not None
         folds = folds_of(row, small)
-        of = (config.dataset, config.test_dataset, config.labels, config.split)
-        if (key := (of, one, folds, str(config.dataset_options))) in known:
+        of = (config.data.dataset, config.data.test_dataset, config.data.labels, config.data.split)
+        if (key := (of, one, folds, str(config.data.dataset_options))) in known:
             continue
         known.add(key)
         try:

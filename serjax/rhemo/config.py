@@ -70,7 +70,7 @@ class RHEmoConfig:
         emotions: Of the second.
     """
 
-    run: RunConfig = dataclasses.field(default_factory=lambda: RunConfig(model="rhemo"))
+    run: RunConfig = dataclasses.field(default_factory=lambda: RunConfig.make(model="rhemo"))
     dimensions: str = "mapped"
     reconstruction: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     emotions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -79,7 +79,7 @@ class RHEmoConfig:
         """Raises InputError for values that no pretraining can have, before anything is read."""
         self.run.check()
         if not self.run.model.endswith("rhemo"):
-            raise InputError(f"model: expected rhemo to be pretrained, found {self.run.model}")
+            raise InputError(f"model: expected rhemo to be pretrained, found {self.run.model.name}")
         if self.dimensions not in ("mapped", "none"):
             raise InputError(unknown_name("dimensions", self.dimensions, ("mapped", "none")))
         default = RunConfig()
@@ -98,7 +98,7 @@ class RHEmoConfig:
         Raises:
             InputError: A setting does not exist.
         """
-        suited = _EMBEDDED if self.run.dataset == "synthetic" else _PUBLISHED
+        suited = _EMBEDDED if self.run.data.dataset == "synthetic" else _PUBLISHED
         known = [field.name for field in dataclasses.fields(Stage)]
         for name, given in zip(STAGES, (self.reconstruction, self.emotions), strict=True):
             for setting in given:
@@ -112,10 +112,10 @@ class RHEmoConfig:
     def resolved(self) -> RunConfig:
         """The run with the options of its model filled in."""
         options: dict[str, Any] = {"dimensions": self.dimensions == "mapped"}
-        if self.run.dataset == "synthetic":
+        if self.run.data.dataset == "synthetic":
             options |= _EMBEDDED_OPTIONS
-        options |= self.run.model_options
-        return dataclasses.replace(self.run, target="emotion", model_options=options)
+        options |= self.run.model.options
+        return self.run.replace(target="emotion", model_options=options)
 
 
 # Fields of a `RunConfig` that say how one training goes.

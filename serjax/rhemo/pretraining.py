@@ -22,24 +22,20 @@ from serjax.files import PathLike
 from serjax.models import pretrained
 from serjax.rhemo.config import OF_STAGES, STAGES, RHEmoConfig, Stage
 from serjax.rhemo.objective import outputs, reconstruction, scores, with_emotions
-from serjax.training import freeze, results
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.config import (
-    RunConfig,
-    abstract_variables,
-    build_front_end,
-    build_model,
-    input_shape,
-)
+from serjax.training import freeze
+from serjax.training.build import abstract_variables, build_model, input_shape
+from serjax.training.config import RunConfig, front_end_of
 from serjax.training.evaluate import Evaluator, evaluation_batch
 from serjax.training.input.dataset import RunDataset, prepare
 from serjax.training.input.feed import resident
 from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.metadata import described
-from serjax.training.progress import Clock, ProgressDisplay
-from serjax.training.run_dir import open_folder
+from serjax.training.run_folder import results
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.metadata import described
+from serjax.training.run_folder.run_dir import open_folder
 from serjax.training.state import Variables, create_state, parameter_count, state_of
 from serjax.training.step import make_train_step
+from serjax.training.trackers.progress import Clock, ProgressDisplay
 
 # The classifiers, which the first stage does not train.
 _HEADS: freeze.Frozen = {"discrete|valence|arousal|dominance": None}
@@ -76,12 +72,12 @@ class _Pretraining:
     console: Console
 
     def evaluator(self, batch_size: int) -> Evaluator:
-        front_end = build_front_end(self.run)
+        front_end = front_end_of(self.run)
         return Evaluator(self.model, front_end, evaluation_batch(batch_size), outputs)
 
     def initial(self, key: jax.Array) -> Variables:
         """Variables from chance."""
-        shape = input_shape(build_front_end(self.run))
+        shape = input_shape(front_end_of(self.run))
         return create_state(self.model, optax.identity(), key, shape).variables
 
     def train(
@@ -121,7 +117,7 @@ class _Pretraining:
             with self.console.status("compiling"), self.clock.timed("compile"):
                 step = make_train_step(
                     self.model,
-                    build_front_end(self.run),
+                    front_end_of(self.run),
                     optimizer,
                     step_key,
                     len(self.task.classes),
@@ -219,8 +215,8 @@ def pretrain(
     console = console or Console()
     clock = Clock()
     config.check()
-    run, stages = config.resolved(), config.stages()
-    front_end = build_front_end(run)
+    run, stages = resolve(config), config.stages()
+    front_end = front_end_of(run)
     with clock.timed("data"):
         task = prepare(run, front_end, console)
         task.check_resident("rhemo")
@@ -291,7 +287,7 @@ def pretrain(
 
 def _draw(folder: Path, shared: _Pretraining, variables: Variables) -> None:
     """Draws the first segments of one test utterance of each class, and what became of them."""
-    task, front_end = shared.task, build_front_end(shared.run)
+    task, front_end = shared.task, front_end_of(shared.run)
     first: dict[int, int] = {}
     for utterance in task.split.test:
         first.setdefault(int(task.labels[utterance]), int(utterance))

@@ -1,7 +1,6 @@
 """Training: the main job as functions, from a corpus to a folder of results."""
 
 from serjax.training import freeze
-from serjax.training.checkpoint import Checkpoints
 from serjax.training.config import AntiTransfer, RunConfig, for_models
 from serjax.training.devices import batch_sharding, memory, processes
 from serjax.training.evaluate import Evaluator
@@ -10,6 +9,7 @@ from serjax.training.input.recordings import Recordings, check_division, read
 from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
 from serjax.training.recognizer import Recognizer
 from serjax.training.run import run
+from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.state import TrainState, create_state
 from serjax.training.step import make_evaluation_step, make_train_step, training_step
 

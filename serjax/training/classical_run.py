@@ -7,7 +7,7 @@ import numpy as np
 from serjax import classical
 from serjax.training.config import RunConfig
 from serjax.training.input.dataset import RunDataset
-from serjax.training.progress import Clock
+from serjax.training.trackers.progress import Clock
 
 
 def fit(
@@ -43,12 +43,12 @@ def fit(
     trained = np.isin(owners, task.split.train)
     with clock.timed("train"):
         classifier = classical.choose(
-            config.model,
+            config.model.name,
             x[trained],
             np.asarray(task.examples.label)[trained],
             lambda model: mean(model, task.split.validation),
             task.labels[task.split.validation],
             len(task.classes),
-            **config.model_options,
+            **config.model.options,
         )
     return classifier, lambda utterances: mean(classifier.probabilities, utterances)

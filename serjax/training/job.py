@@ -11,15 +11,15 @@ from rich.console import Console
 
 from serjax import report
 from serjax.anti_transfer.source_network import chance_level_note
-from serjax.training import results
 from serjax.training.config import RunConfig
 from serjax.training.embedding import ENCODER_CORPUS
 from serjax.training.input.dataset import RunDataset
 from serjax.training.loop import LoopState
-from serjax.training.metadata import described, device
 from serjax.training.optimizer import rate_after
-from serjax.training.progress import Clock
-from serjax.training.run_dir import open_folder
+from serjax.training.run_folder import results
+from serjax.training.run_folder.metadata import described, device
+from serjax.training.run_folder.run_dir import open_folder
+from serjax.training.trackers.progress import Clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +62,15 @@ def open_network_run(job: Job, parameters: int) -> Path:
     config = job.config
     # These leave the numbers, but for rounding.
     free = {"patience", "parallel", "remat", "scan_steps", "stream"}
-    if config.schedule != "cosine":
+    if config.optimizer.schedule != "cosine":
         free.add("epochs")
     fixed = [f.name for f in dataclasses.fields(config) if f.name not in free]
     about = described(config, job.task, job.command, parameters)
     size = f", {parameters:,} parameters,"
-    if config.initial is None and config.embedding is not None:
+    if config.model.init is None and config.model.embedding is not None:
         if not config.anti_transfer:  # else it is a teacher's, which started as this one would
-            size += f" {config.embedding} embedding,"
-        if config.embedding == "pretrained" and config.heard_by_encoder():
+            size += f" {config.model.embedding} embedding,"
+        if config.model.embedding == "pretrained" and config.heard_by_encoder():
             about["notes"].append(
                 f"the pretrained embedding has heard speakers of {ENCODER_CORPUS}, so that figures "
                 "on it may be too high; --embedding random has heard none"

@@ -13,11 +13,11 @@ import jax
 import numpy as np
 
 from serjax import metrics
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.checkpoint_schedule import CheckpointSchedule
 from serjax.training.devices import processes
 from serjax.training.input.feed import Calls
 from serjax.training.monitor import MONITORS
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.checkpoint_schedule import CheckpointSchedule
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
 

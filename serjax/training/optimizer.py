@@ -43,14 +43,14 @@ def learning_rate(config: "RunConfig", steps_per_epoch: int, epochs: int) -> opt
         steps_per_epoch: Steps of an epoch.
         epochs: Most epochs, at the end of which the cosine reaches zero.
     """
-    assert config.learning_rate is not None
-    rate, steps = config.learning_rate, epochs * steps_per_epoch
-    if config.schedule == "cosine" and steps > 1:  # a single step neither rises nor falls
+    assert config.optimizer.learning_rate is not None
+    rate, steps = config.optimizer.learning_rate, epochs * steps_per_epoch
+    if config.optimizer.schedule == "cosine" and steps > 1:  # a single step neither rises nor falls
         # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
         # throwing wide layers off their initial scale.
         return optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
-    if config.schedule == "step_decay":
-        hold, every, factor = config.step_decay
+    if config.optimizer.schedule == "step_decay":
+        hold, every, factor = config.optimizer.step_decay
         return step_decay(rate, steps_per_epoch, hold=int(hold), every=int(every), factor=factor)
     return rate
 
@@ -78,14 +78,14 @@ def make_optimizer(
         config: Of the run.
         rate: From `learning_rate`.
     """
-    if config.optimizer == "adam":
-        if config.weight_decay:
-            return optax.adamw(rate, weight_decay=config.weight_decay)
+    if config.optimizer.name == "adam":
+        if config.optimizer.weight_decay:
+            return optax.adamw(rate, weight_decay=config.optimizer.weight_decay)
         return optax.adam(rate)
-    if config.optimizer == "sgd":
+    if config.optimizer.name == "sgd":
         optimizer = optax.sgd(rate, momentum=0.9)
     else:
         optimizer = optax.adadelta(rate, rho=0.95, eps=1e-8)
-    if config.weight_decay:
-        return optax.chain(optax.add_decayed_weights(config.weight_decay), optimizer)
+    if config.optimizer.weight_decay:
+        return optax.chain(optax.add_decayed_weights(config.optimizer.weight_decay), optimizer)
     return optimizer

@@ -8,9 +8,9 @@ import numpy as np
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.training.config import build_front_end
+from serjax.training.config import front_end_of
 from serjax.training.evaluate import Evaluator
-from serjax.training.trained_run import load_run
+from serjax.training.run_folder.trained_run import load_run
 
 
 class Recognizer:
@@ -32,7 +32,7 @@ class Recognizer:
     def __init__(self, folder: PathLike, batch_size: int = 20) -> None:
         run = load_run(folder)
         self.classes: list[str] = run.classes
-        self._front_end = build_front_end(run.config)
+        self._front_end = front_end_of(run.config)
         self.sample_rate = self._front_end.sample_rate
         self.shortest = self._front_end.window_samples
         self._variables = run.variables

@@ -21,15 +21,9 @@ from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.files import PathLike
 from serjax.models import pretrained
-from serjax.training import classical_run, freeze, profiling, results, tensorboard
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.config import (
-    RunConfig,
-    abstract_variables,
-    build_front_end,
-    build_model,
-    input_shape,
-)
+from serjax.training import classical_run, freeze
+from serjax.training.build import abstract_variables, build_model, input_shape
+from serjax.training.config import RunConfig, front_end_of
 from serjax.training.devices import batch_sharding, memory, multi_step, processes
 from serjax.training.evaluate import scores
 from serjax.training.input.dataset import RunDataset, prepare
@@ -38,12 +32,15 @@ from serjax.training.input.sampler import Epochs
 from serjax.training.input.source import source_of
 from serjax.training.job import Job, finish_network_run, open_network_run, open_run
 from serjax.training.loop import Display, LoopState, StopRequest, train
-from serjax.training.metadata import described
 from serjax.training.optimizer import learning_rate, make_optimizer, rate_after
-from serjax.training.progress import Clock, ProgressDisplay
-from serjax.training.run_dir import check_free
+from serjax.training.run_folder import results
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.metadata import described
+from serjax.training.run_folder.run_dir import check_free
 from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
+from serjax.training.trackers import profiling, tensorboard
+from serjax.training.trackers.progress import Clock, ProgressDisplay
 
 
 def initial_state(
@@ -59,11 +56,11 @@ def initial_state(
 
     An embedding is the first teacher's, or the one that ships with the library.
     """
-    if config.initial is not None:
-        options = dict(config.model_options)
+    if config.model.init is not None:
+        options = dict(config.model.options)
         _, variables = pretrained.load(
-            config.model,
-            config.initial,
+            config.model.name,
+            config.model.init,
             len(task.classes),
             input_channels=front_end.input_shape[-1],
             key=key,
@@ -74,7 +71,11 @@ def initial_state(
     embedding: Variables = {}
     if teachers is not None:
         embedding = teachers.embedding
-    if not embedding and isinstance(model, models.Embedded) and config.embedding == "pretrained":
+    if (
+        not embedding
+        and isinstance(model, models.Embedded)
+        and config.model.embedding == "pretrained"
+    ):
         embedding = pretrained.encoder()
     own = pretrained.with_embedding(state.variables, jax.device_put(embedding))
     return dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
@@ -99,13 +100,13 @@ def _references(
     `examples` are those on the device, None if they are streamed.
     """
     console.print(f"anti-transfer: {teachers.describe()}", highlight=False, soft_wrap=True)
-    reason = teachers.why_not_kept(len(members), config.augmentation, config.freeze)
+    reason = teachers.why_not_kept(len(members), config.augmentation.preset, config.model.freeze)
     if examples is None:
         reason = "the corpus is streamed"
     if examples is None or reason is not None:
         console.print(f"its teachers run in every step: {reason}", highlight=False, soft_wrap=True)
         return teachers.references()
-    kept = teachers.keep(state.variables, examples, members, config.batch_size or 1)
+    kept = teachers.keep(state.variables, examples, members, config.optimizer.batch_size or 1)
     size = teachers.kept_bytes(len(members)) / 2**20
     console.print(
         f"its teachers' Gram matrices are kept: {size:.1f} MiB", highlight=False, soft_wrap=True
@@ -161,26 +162,28 @@ def run(
     console = console or Console(quiet=not processes.is_first())
     clock = Clock()
     config.check()
-    if config.initial is not None and not Path(config.initial).exists():
-        raise InputError(f"initial: expected the folder of a run, or a file: no {config.initial}")
+    if config.model.init is not None and not Path(config.model.init).exists():
+        raise InputError(
+            f"initial: expected the folder of a run, or a file: no {config.model.init}"
+        )
     out = None if out is None else Path(out)
     if out is not None:
         processes.by_first(functools.partial(check_free, out, resume))
     for name, given in (("profile", profile), ("tensorboard", events)):
-        if given and config.model not in models.names():
-            raise InputError(f"{name}: expected none with {config.model}, which takes no steps")
+        if given and config.model.name not in models.names():
+            raise InputError(
+                f"{name}: expected none with {config.model.name}, which takes no steps"
+            )
     if profile is not None:
         profiling.check(profile)
     if events:
         tensorboard.check()
-    config = config.resolved()
+    config = resolve(config)
     with clock.timed("data"):
         processes.check_same("configuration", repr(config))
-        task = processes.by_all(
-            lambda: prepare(config, build_front_end(config), console, recordings)
-        )
+        task = processes.by_all(lambda: prepare(config, front_end_of(config), console, recordings))
         processes.check_same("corpus", *jax.tree.leaves(task.examples))
-    finish = _network if config.model in models.names() else _classical
+    finish = _network if config.model.name in models.names() else _classical
     with contextlib.ExitStack() as stack:
         job = Job(config, task, out, resume, console, command or [], clock, stack, profile, events)
         return finish(job)
@@ -235,26 +238,26 @@ def _classical(job: Job) -> Path:
 def _network(job: Job) -> Path:
     """The run of a network."""
     config, task, console, clock = job.config, job.task, job.console, job.clock
-    epochs, batch_size = config.epochs, config.batch_size
+    epochs, batch_size = config.optimizer.epochs, config.optimizer.batch_size
     assert epochs is not None
     assert batch_size is not None
-    front_end = build_front_end(config)
+    front_end = front_end_of(config)
     division = batch_sharding.divide(
-        config.parallel,
+        config.system.parallel,
         batch_size,
-        config.accumulate,
-        config.sync_batch_norm,
+        config.optimizer.accumulate,
+        config.optimizer.sync_batch_norm,
         streamed=task.lazy_waveforms is not None,
     )
     model = build_model(config, len(task.classes))
     abstract = abstract_variables(model, front_end)
     parameters = parameter_count(abstract["params"])
-    freeze.check_patterns(config.freeze, abstract["params"])
+    freeze.check_patterns(config.model.freeze, abstract["params"])
     teachers = None
     if config.anti_transfer:
         loaded = load_source_networks(
             config.anti_transfer,
-            config.model,
+            config.model.name,
             front_end,
             untrained=lambda: (model, _untrained(model, front_end, config.seed)),
         )
@@ -263,16 +266,20 @@ def _network(job: Job) -> Path:
     init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
     checkpoints = Checkpoints(folder / "checkpoints")
     # A profile tells of each step by itself.
-    steps = 1 if job.profile is not None else multi_step.scan_steps(config.scan_steps)
+    steps = 1 if job.profile is not None else multi_step.scan_steps(config.system.scan_steps)
     source = source_of(task, model, front_end, batch_size, steps, division)
     heard = Epochs.of(task.examples, task.split.train, front_end, order_key, batch_size)
     rate = learning_rate(config, heard.steps, epochs)
     optimizer = make_optimizer(config, rate)
-    if config.freeze:
-        optimizer = freeze.optimizer(optimizer, config.freeze)
+    if config.model.freeze:
+        optimizer = freeze.optimizer(optimizer, config.model.freeze)
 
     explained = functools.partial(
-        memory.explained, batch_size, division.device_count, config.accumulate, config.remat
+        memory.explained,
+        batch_size,
+        division.device_count,
+        config.optimizer.accumulate,
+        config.system.remat,
     )
     with explained(), console.status("compiling"), clock.timed("compile"):
         state = initial_state(config, model, optimizer, init_key, front_end, task, teachers)
@@ -288,11 +295,11 @@ def _network(job: Job) -> Path:
             optimizer,
             step_key,
             len(task.classes),
-            config.augmentation,
-            frozen=config.freeze,
+            config.augmentation.preset,
+            frozen=config.model.freeze,
             anti_transfer=teachers,
             division=division,
-            remat=config.remat,
+            remat=config.system.remat,
             scan_steps=steps,
         )
         compiled = step.lower(state, *source.arguments, references).compile()
@@ -309,7 +316,7 @@ def _network(job: Job) -> Path:
             probabilities = source.evaluate(variables, task.split.validation)
             return scores(probabilities, task.labels[task.split.validation])
 
-    loop = LoopState(monitor=config.monitor)
+    loop = LoopState(monitor=config.optimizer.monitor)
     saved = checkpoints.restore_last(state) if job.resume else None
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])
@@ -330,7 +337,7 @@ def _network(job: Job) -> Path:
             evaluate=evaluate,
             checkpoints=checkpoints,
             epochs=epochs,
-            patience=config.patience,
+            patience=config.optimizer.patience,
             display=display,
             stop=stop,
         )

@@ -17,7 +17,7 @@ from serjax.anti_transfer.loss import AntiTransferLoss
 from serjax.anti_transfer.source_network import UNTRAINED, chance_level_note, load_source_networks
 from serjax.data import batches
 from serjax.errors import InputError
-from serjax.training.config import abstract_variables, build_model, input_shape
+from serjax.training.build import abstract_variables, build_model, input_shape
 from serjax.training.state import state_of
 from tests.helpers.networks import random_variables
 from tests.helpers.run_folders import run_folder
@@ -25,7 +25,7 @@ from tests.helpers.run_folders import run_folder
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 STAGES = {"stages": ((8, 8), (16,)), "hidden": 16}
-CONFIG = training.RunConfig(
+CONFIG = training.RunConfig.make(
     model="quat_vgg16",
     model_options=STAGES,
     dataset_options={"speakers": 6, "words": 2, "takes": 1},
@@ -212,7 +212,7 @@ def test_a_run_with_a_fixed_embedding_keeps_and_holds_it(speakers, tmp_path):
     ]
 
     # The second of a dual anti-transfer starts from the first.
-    second = dataclasses.replace(config, initial=str(folder))
+    second = config.replace(init=str(folder))
     folder = training.run(second, out=tmp_path / "second")
     assert training.finished.load_run(folder).config.model == "quat_vgg16"
 
@@ -230,7 +230,7 @@ def test_a_task_finds_or_trains_its_teacher_on_the_training_part(tmp_path, monke
     # Found the second time, and only by the same student.
     assert source_tasks.find_or_train("speaker", student, console, []) == folder
     assert console.export_text().count("training a teacher") == 1
-    other = dataclasses.replace(student, model_options={**STAGES, "hidden": 12})
+    other = student.replace(model_options={**STAGES, "hidden": 12})
     assert source_tasks.source_task_config("speaker", other).model_options["hidden"] == 12
 
 
@@ -282,14 +282,14 @@ def test_a_teacher_that_learnt_nothing_is_told_of(right, told, tmp_path):
 def test_a_teacher_hears_what_its_student_does(speakers, tmp_path):
     config = dataclasses.replace(CONFIG, model="vgg16", image_size=(32, 32))
     teacher = training.run(
-        dataclasses.replace(config, target="speaker", split="random"), out=tmp_path / "teacher"
+        config.replace(target="speaker", split="random"), out=tmp_path / "teacher"
     )
     term = training.AntiTransfer(str(teacher))
-    folder = training.run(dataclasses.replace(config, anti_transfer=(term,)), out=tmp_path / "run")
+    folder = training.run(config.replace(anti_transfer=(term,)), out=tmp_path / "run")
     assert report.read_history(folder / "history.csv")[0]["train_anti_transfer"] > 0
     # Of one epoch, it knows little, which the run and its page say.
     notes = json.loads((folder / "config.json").read_text())["notes"]
     assert notes == [chance_level_note(str(teacher))]
     other = training.AntiTransfer(str(speakers["vgg16"]))
     with pytest.raises(InputError, match=r"hears what vgg16 does: image_size \[32, 32\] not None"):
-        training.run(dataclasses.replace(config, anti_transfer=(other,)), out=tmp_path / "other")
+        training.run(config.replace(anti_transfer=(other,)), out=tmp_path / "other")

@@ -18,7 +18,7 @@ from serjax.errors import InputError
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
-BASE = training.RunConfig(
+BASE = training.RunConfig.make(
     model="dscnn",
     model_options={"hidden": 16},
     dataset_options={"speakers": 6, "words": 2},

@@ -48,7 +48,7 @@ def predict(monkeypatch, capfd):
 def finished(tmp_path_factory, standard_promotion):
     """A finished run of a small model on a small corpus, with none of its usual preprocessing."""
     folder = tmp_path_factory.mktemp("run") / "small"
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         model="dscnn",
         model_options={"hidden": 16},
         dataset_options={"speakers": 5, "words": 2},

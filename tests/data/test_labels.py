@@ -120,7 +120,7 @@ def test_of_a_run(tmp_path):
         for take in "abc":
             hz = 100 + 10 * ord(letter) + ord(take)
             write_tone(tmp_path / f"wav/03a01{letter}{take}.wav", 0.5, hz=hz)
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         dataset="emodb",
         data_dir=str(tmp_path),
         labels="iemocap_exp1",

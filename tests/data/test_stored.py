@@ -84,7 +84,7 @@ def test_run_is_that_on_the_files_themselves(tmp_path):
             soundfile.write(tmp_path / f"in/{emotion}/{i}.wav", noise, 16000, subtype="PCM_16")
     data.build("folder", tmp_path / "in", tmp_path / "stored")
     for dataset, folder in (("folder", "in"), ("tfds", "stored")):
-        config = training.RunConfig(
+        config = training.RunConfig.make(
             model="lda", dataset=dataset, data_dir=str(tmp_path / folder), split="random"
         )
         training.run(config, out=tmp_path / dataset, console=Console(quiet=True))

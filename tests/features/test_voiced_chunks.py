@@ -13,7 +13,7 @@ from serjax import data, report, training
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends, voice_activity
-from serjax.training.config import build_front_end
+from serjax.training.config import front_end_of
 from tests.helpers.networks import torch_state
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -66,25 +66,25 @@ def test_an_epoch_draws_one_example_of_each_utterance():
 
 
 def test_front_ends_go_by_name():
-    config = training.RunConfig(model="squeezenet", front_end_of="kapoor")
-    assert build_front_end(config) == front_ends.KAPOOR
-    config = dataclasses.replace(config, image_size=(64, 64), silence="keep")
-    front_end = build_front_end(config)
+    config = training.RunConfig.make(model="squeezenet", front_end="kapoor")
+    assert front_end_of(config) == front_ends.KAPOOR
+    config = config.replace(image_size=(64, 64), silence="keep")
+    front_end = front_end_of(config)
     assert front_end.input_shape == (64, 64, 3)
     assert front_end.silence == "keep"
     with pytest.raises(InputError, match="unknown front end 'kapor': did you mean 'kapoor'"):
-        dataclasses.replace(config, front_end_of="kapor").check()
+        config.replace(front_end="kapor").check()
 
 
 def test_a_network_trains_on_them_from_published_weights(tmp_path):
     save_file(torch_state(), tmp_path / "resnet.safetensors")
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         model="resnet18",
         model_options={"blocks": (1, 1), "channels": 8, "pooling": "max", "hidden": 4},
         dataset_options={"speakers": 3, "words": 1},
-        front_end_of="kapoor",
+        front_end="kapoor",
         image_size=(32, 32),
-        initial=str(tmp_path / "resnet.safetensors"),
+        init=str(tmp_path / "resnet.safetensors"),
         optimizer="adadelta",
         learning_rate=1e-4,
         schedule="constant",

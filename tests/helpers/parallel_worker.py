@@ -181,7 +181,7 @@ def resume(folder):
 
 
 def run(folder, epochs, kind):
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         model="dscnn",
         dataset_options={"speakers": 6, "words": 2},
         model_options={"hidden": 8},
@@ -196,7 +196,7 @@ def run(folder, epochs, kind):
 def stream(folder, stored):
     """One run on a resident corpus, and the same on a streamed one, over all devices."""
     for name, kind in (("resident", "none"), ("shard_map", "shard_map"), ("pmap", "pmap")):
-        config = training.RunConfig(
+        config = training.RunConfig.make(
             model="dscnn",
             dataset="tfds",
             data_dir=stored,

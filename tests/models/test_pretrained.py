@@ -276,7 +276,7 @@ CORPUS = {"speakers": 5, "words": 2}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, standard_promotion):
     """A finished run that recognizes five speakers."""
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         model="dscnn",
         model_options={"hidden": 16},
         dataset_options=CORPUS,

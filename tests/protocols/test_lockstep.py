@@ -19,9 +19,9 @@ from serjax.protocols.batched_runs import Together
 from serjax.training import Checkpoints
 from serjax.training.input.feed import resident
 from serjax.training.loop import DivergedError, InterruptedRunError, LoopState, StopRequest, train
-from serjax.training.progress import ProgressDisplay
 from serjax.training.state import TrainState
 from serjax.training.step import StepResult
+from serjax.training.trackers.progress import ProgressDisplay
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 4

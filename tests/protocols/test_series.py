@@ -37,7 +37,7 @@ def command(monkeypatch, capfd, tmp_path):
 @pytest.fixture(scope="module")
 def validated(tmp_path_factory):
     """A finished cross-validation."""
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         model="lda",
         model_options={"shrinkage": 0.1},
         dataset_options={"speakers": 6, "words": 2},
@@ -84,7 +84,7 @@ class TestEnsembles:
         return found
 
     def test_members_share_a_division_and_answer_together(self, ran, tmp_path):
-        config = training.RunConfig(
+        config = training.RunConfig.make(
             model="dscnn", dataset_options={"speakers": 6, "words": 1}, split="random", seed=3
         )
         folder = protocols.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
@@ -98,7 +98,7 @@ class TestEnsembles:
         assert [row["run"] for row in summary["runs"]] == ["fold-1", "fold-2", "fold-3"]
 
     def test_chance_does_not_change_a_classical_model(self, ran, tmp_path):
-        config = training.RunConfig(
+        config = training.RunConfig.make(
             model="knn", dataset_options={"speakers": 6, "words": 1}, split="random"
         )
         folder = protocols.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
@@ -107,16 +107,16 @@ class TestEnsembles:
 
     def test_none_is_too_few(self):
         with pytest.raises(InputError, match="members: expected at least 1, found 0"):
-            protocols.cross_validate(training.RunConfig(split="random"), members=0)
+            protocols.cross_validate(training.RunConfig.make(split="random"), members=0)
 
     def test_the_split_has_a_seed_of_its_own(self):
-        config = training.RunConfig(
+        config = training.RunConfig.make(
             model="knn", dataset_options={"speakers": 6, "words": 1}, split="random", seed=1
         )
         corpora, target = tables(config)
         divided = {
             seeds: divide(
-                dataclasses.replace(config, seed=seeds[0], split_seed=seeds[1]), corpora, target
+                config.replace(seed=seeds[0], split_seed=seeds[1]), corpora, target
             ).split.test.tolist()
             for seeds in ((1, None), (2, None), (2, 1))
         }

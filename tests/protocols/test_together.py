@@ -19,8 +19,8 @@ from serjax.protocols.batched_runs import Together
 from serjax.protocols.batching import choose
 from serjax.training import training_step
 from serjax.training.evaluate import Evaluator
+from serjax.training.run_folder.trained_run import load_run
 from serjax.training.state import state_of
-from serjax.training.trained_run import load_run
 from tests.helpers import parallel_worker as worker
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -128,7 +128,7 @@ def test_another_engine():
 
 # --- Cross-validation ----------------------------------------------------------------------------
 
-CONFIG = training.RunConfig(
+CONFIG = training.RunConfig.make(
     model="dscnn",
     model_options={"hidden": 8},
     dataset_options={"speakers": 5, "words": 2},
@@ -212,7 +212,7 @@ def test_folds_together_leave_what_separate_folds_leave(tmp_path, monkeypatch, e
     ],
 )
 def test_what_is_chosen_and_why(tmp_path, asked, changed, expected):
-    runs = {name: dataclasses.replace(config, **changed) for name, config in FOLDS.items()}
+    runs = {name: config.replace(**changed) for name, config in FOLDS.items()}
     engine, why = choose(asked, runs, tmp_path)
     assert engine == expected[0]
     assert why == expected[1] or expected[1] in why

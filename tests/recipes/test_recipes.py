@@ -66,7 +66,7 @@ def test_every_row_is_a_configuration_of_a_corpus_that_the_recipe_names(recipes,
                     continue
                 config = configured(recipe, row, there, small=small, tuned=tuned)
                 one = config.test_dataset is not None or row.anti_transfer is not None
-                dataclasses.replace(config, fold=None if one else "1/5").check()
+                config.replace(fold=None if one else "1/5").check()
                 assert (config.dataset == "synthetic") is (there is None)
                 changed = set(recipe.tuned.config) - (set(recipe.small) if small else set())
                 paper = configured(recipe, row, there, small=small)
@@ -306,17 +306,17 @@ def test_padis_parts_are_with_and_without(recipes, configured):
     rows = {row.name: row for row in recipe.rows if "-" in row.name}
     assert len(rows) == 3 * 2**3  # Figure 4
     folders = {"iemocap": "X"}
-    all_parts = configured(recipe, rows["exp2-tl-aug-sp"], folders, initial={"resnet34_stats": "R"})
+    all_parts = configured(recipe, rows["exp2-tl-aug-sp"], folders, init={"resnet34_stats": "R"})
     assert all_parts.labels == "iemocap_exp2"
     assert all_parts.initial == "R"
     assert all_parts.augmentation == "conservative"
     assert all_parts.model_options == {"pooling": "statistics"}
-    none = configured(recipe, rows["exp2-plain"], folders, initial={"resnet34_mean": "R"})
+    none = configured(recipe, rows["exp2-plain"], folders, init={"resnet34_mean": "R"})
     assert none.initial is None
     assert none.augmentation == "none"
     assert none.model_options == {"pooling": "mean"}
     # Weights fit only where they were pooled alike.
-    other = configured(recipe, rows["exp2-tl"], folders, initial={"resnet34_stats": "R"})
+    other = configured(recipe, rows["exp2-tl"], folders, init={"resnet34_stats": "R"})
     assert other.initial is None
 
 

@@ -22,17 +22,17 @@ from serjax.errors import InputError
 from serjax.models import pretrained
 from serjax.rhemo import objective, pretraining
 from serjax.rhemo.config import Stage
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.config import abstract_variables, build_model
+from serjax.training.build import abstract_variables, build_model
 from serjax.training.objective import Batch
 from serjax.training.run import initial_state
+from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.state import draw
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 SMALL = {"epochs": 2, "batch_size": 12}
 CONFIG = rhemo.RHEmoConfig(
-    training.RunConfig(
+    training.RunConfig.make(
         model="rhemo",
         dataset_options={"speakers": 5, "words": 2, "takes": 1},
         model_options={"hidden": 4},
@@ -319,7 +319,7 @@ def test_without_dimensions_their_classifiers_are_left_out():
 
 
 def test_defaults_are_the_papers_but_on_the_embedded_corpus():
-    published = rhemo.RHEmoConfig(training.RunConfig(model="rhemo", dataset="emodb"))
+    published = rhemo.RHEmoConfig(training.RunConfig.make(model="rhemo", dataset="emodb"))
     first, second = published.stages()
     assert (first.learning_rate, first.batch_size, first.patience) == (1e-3, 50, 100)
     assert (second.learning_rate, second.batch_size, second.patience) == (1e-6, 20, 30)
@@ -338,9 +338,12 @@ def test_defaults_are_the_papers_but_on_the_embedded_corpus():
         ({"emotions": {"epochs": 0}}, "emotions, epochs: expected at least 1, found 0"),
         ({"emotions": {"warmup_epochs": -1}}, "warmup_epochs: expected at least 0, found -1"),
         ({"reconstruction": {"learning_rate": 0}}, "learning_rate: expected more than 0, found 0"),
-        ({"run": training.RunConfig(model="vgg16")}, "expected rhemo.*found vgg16"),
-        ({"run": training.RunConfig(model="rhemo", epochs=3)}, "epochs: .* stages .*found 3"),
-        ({"run": training.RunConfig(model="rhemo", initial="a")}, "initial: .* stages .*found 'a'"),
+        ({"run": training.RunConfig.make(model="vgg16")}, "expected rhemo.*found vgg16"),
+        ({"run": training.RunConfig.make(model="rhemo", epochs=3)}, "epochs: .* stages .*found 3"),
+        (
+            {"run": training.RunConfig.make(model="rhemo", init="a")},
+            "initial: .* stages .*found 'a'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, change, message):
@@ -406,7 +409,7 @@ def test_the_shipped_encoder_is_of_the_networks_shapes():
     ("asked", "shipped"), [(None, True), ("pretrained", True), ("random", False)]
 )
 def test_runs_start_from_the_shipped_encoder(asked, shipped):
-    config = training.RunConfig(model="quat_dscnn", embedding=asked).resolved()
+    config = training.RunConfig.make(model="quat_dscnn", embedding=asked).resolved()
     model = build_model(config, 4)
     front_end = models.front_end(config.model)
     task = SimpleNamespace(classes=list("abcd"))
@@ -434,8 +437,8 @@ TWO = {"corpora": {"tess": "TESS", "emodb": "EMODB"}}
     ],
 )
 def test_the_encoder_is_not_given_speakers_that_it_has_heard(settings, expected):
-    config = training.RunConfig(**{"model": "quat_dscnn", **settings})
-    assert config.resolved().embedding == expected
+    config = training.RunConfig.make(**{"model": "quat_dscnn", **settings})
+    assert resolve(config).embedding == expected
     # A student starts from its teacher's, so that must not have heard them either.
     assert source_task_config("speaker", config).embedding == expected
 
@@ -446,15 +449,15 @@ def test_a_stored_corpus_is_known_by_what_it_was_written_from(tmp_path):
     for name, expected in (("emodb", "random"), ("ravdess", "pretrained")):
         corpus = Corpus(name, utterances, lambda *_: rng.normal(size=800).astype(np.float32))
         builder.write(corpus, tmp_path / name, sample_rate=16_000)
-        config = training.RunConfig(
+        config = training.RunConfig.make(
             model="quat_dscnn", dataset="tfds", data_dir=str(tmp_path / name)
         )
-        assert config.resolved().embedding == expected
+        assert resolve(config).embedding == expected
 
 
 def test_an_unknown_start_is_refused():
     with pytest.raises(InputError, match="unknown embedding 'pretraind': did you mean 'pretrained"):
-        training.RunConfig(embedding="pretraind").check()
+        training.RunConfig.make(embedding="pretraind").check()
 
 
 # --- Pictures ------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends
 from serjax.training import create_state, make_train_step
-from serjax.training.config import abstract_variables, build_front_end, build_model
+from serjax.training.build import abstract_variables, build_model
+from serjax.training.config import front_end_of
 from serjax.training.step import make_evaluation_step
 
 FRONT_END = dataclasses.replace(
@@ -164,17 +165,17 @@ def test_without_augmentation_training_hears_what_evaluation_hears():
 
 def test_silence_is_kept_unless_told():
     heard = [
-        training.RunConfig(model="dscnn", silence=told).resolved().silence
+        training.RunConfig.make(model="dscnn", silence=told).resolved().silence
         for told in (None, "keep", "remove")
     ]
     assert heard == ["keep", "keep", "remove"]
 
 
 def test_the_input_follows_the_configuration():
-    config = training.RunConfig(model="resnet50", colormap="jet", image_size=(224, 224))
-    assert build_front_end(config).input_shape == (224, 224, 3)
+    config = training.RunConfig.make(model="resnet50", colormap="jet", image_size=(224, 224))
+    assert front_end_of(config).input_shape == (224, 224, 3)
     model = build_model(config, 4)
-    like = abstract_variables(model, build_front_end(config))
+    like = abstract_variables(model, front_end_of(config))
     assert like["params"]["stem_conv"]["kernel"].shape == (7, 7, 3, 64)
 
 
@@ -189,4 +190,4 @@ def test_the_input_follows_the_configuration():
 )
 def test_bad_configuration(fields, message):
     with pytest.raises(InputError, match=message):
-        training.RunConfig(**fields).check()
+        training.RunConfig.make(**fields).check()

@@ -17,7 +17,7 @@ from tests.helpers import parallel_worker as worker
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 DIVISION = BatchSharding()
-CONFIG = training.RunConfig(
+CONFIG = training.RunConfig.make(
     model="dscnn",
     model_options={"hidden": 16},
     dataset_options={"speakers": 5, "words": 3},

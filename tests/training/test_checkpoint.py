@@ -15,8 +15,8 @@ import pytest
 from serjax.cli import arguments
 from serjax.errors import InputError
 from serjax.files import write_bytes_atomic
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.run_dir import check_free, open_folder
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.run_dir import check_free, open_folder
 from serjax.training.state import state_of
 
 # Orbax leaves the reads of a damaged checkpoint's other files unfinished.

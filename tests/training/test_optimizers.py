@@ -10,7 +10,7 @@ from serjax.training.optimizer import OPTIMIZERS, learning_rate, make_optimizer,
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-CONFIG = training.RunConfig(learning_rate=0.1, schedule="constant")
+CONFIG = training.RunConfig.make(learning_rate=0.1, schedule="constant")
 
 
 def path(steps=6, steps_per_epoch=2, epochs=3, **options):

@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from serjax.training import checkpoint_schedule
-from serjax.training.checkpoint import Checkpoints
 from serjax.training.input.feed import resident
 from serjax.training.loop import LoopState, StopRequest, train
+from serjax.training.run_folder import checkpoint_schedule
+from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.state import state_of
 from serjax.training.step import StepResult
 

@@ -248,4 +248,4 @@ def test_batches_are_divided_evenly():
 )
 def test_bad_configuration(fields, message):
     with pytest.raises(InputError, match=message):
-        training.RunConfig(**fields).check()
+        training.RunConfig.make(**fields).check()

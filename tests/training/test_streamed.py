@@ -18,7 +18,7 @@ from serjax.data.corpus import Corpus, Utterance
 from serjax.data.storage import builder
 from serjax.errors import InputError
 from serjax.training import loop
-from serjax.training.config import build_front_end
+from serjax.training.config import front_end_of
 from serjax.training.input import recordings
 from serjax.training.input.dataset import prepare
 from tests.helpers.processes import start
@@ -26,7 +26,7 @@ from tests.helpers.trees import touch
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("history.csv", "metrics.json", "predictions.csv")
-CONFIG = training.RunConfig(
+CONFIG = training.RunConfig.make(
     model="dscnn",
     dataset="tfds",
     model_options={"hidden": 8},
@@ -122,7 +122,7 @@ def test_devices_read_their_own_part(stored, tmp_path):
 
 def task(stored, **changes):
     config = dataclasses.replace(CONFIG, data_dir=str(stored), **changes).resolved()
-    return prepare(config, build_front_end(config), Console(quiet=True))
+    return prepare(config, front_end_of(config), Console(quiet=True))
 
 
 def test_large_stored_corpora_are_streamed(stored, monkeypatch):
@@ -139,9 +139,7 @@ def test_large_stored_corpora_are_streamed(stored, monkeypatch):
         is None
     )
     generated = dataclasses.replace(CONFIG, dataset="synthetic", dataset_options={"words": 1})
-    assert (
-        prepare(generated, build_front_end(generated), Console(quiet=True)).lazy_waveforms is None
-    )
+    assert prepare(generated, front_end_of(generated), Console(quiet=True)).lazy_waveforms is None
 
 
 def test_waveforms_are_those_of_the_corpus(stored):

@@ -14,7 +14,11 @@ import numpy as np
 from flax import traverse_util
 
 from serjax.files import PathLike, write_bytes_atomic
-from serjax.training.state import Variables
+
+Variables = dict[str, Any]
+
+ENCODER_CORPUS = "emodb"
+"""Name of the corpus that the shipped encoder was trained on, see `rhemo_encoder.md`."""
 
 
 def write_encoder(path: PathLike, variables: Mapping[str, Any]) -> None:
@@ -33,7 +37,7 @@ def write_encoder(path: PathLike, variables: Mapping[str, Any]) -> None:
 
 def encoder() -> Variables:
     """The shipped encoder's variables: `params` and `batch_stats`, float32."""
-    content = importlib.resources.files("serjax.pretrained").joinpath("rhemo_encoder.npz")
+    content = importlib.resources.files("serjax.models.pretrained").joinpath("rhemo_encoder.npz")
     with np.load(io.BytesIO(content.read_bytes())) as arrays:
         flat = {name: jnp.asarray(array) for name, array in arrays.items()}
     return traverse_util.unflatten_dict(flat, sep="/")

@@ -16,9 +16,10 @@ from serjax.models.pretrained.convert import convert
 from serjax.models.pretrained.encoder import with_embedding
 from serjax.models.pretrained.families import FAMILIES
 from serjax.training import freeze
-from serjax.training.config import build_front_end, build_model, input_shape
+from serjax.training.build import build_model, input_shape
+from serjax.training.config import front_end_of
+from serjax.training.run_folder.trained_run import load_run
 from serjax.training.state import Variables, draw
-from serjax.training.trained_run import load_run
 
 
 class _Source(NamedTuple):
@@ -137,7 +138,7 @@ def _from_torchvision(
 
 def _from_run(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
     run = load_run(folder, name, **options)
-    shape = input_shape(build_front_end(run.config))
+    shape = input_shape(front_end_of(run.config))
     _check_channels(folder, input_channels, shape[-1])
     return _Source(
         run.variables,

@@ -71,15 +71,17 @@ def prepare(
     """
     recordings = recordings or read(config, front_end, console)
     corpora, target = recordings.corpora, recordings.target
-    if config.model in classical.names() and isinstance(recordings.waveforms, LazyWaveforms):
+    if config.model.name in classical.names() and isinstance(recordings.waveforms, LazyWaveforms):
         raise InputError(
-            f"stream: expected --no-stream with {config.model}, which hears all at once"
+            f"stream: expected --no-stream with {config.model.name}, which hears all at once"
         )
     crossing = divide(config, corpora, target, recordings.content)
     corpus, waveforms = crossing.corpus, selected(recordings.waveforms, crossing.indices)
     classes = corpus.labels(target)
     if len(classes) < 2:
-        raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
+        raise InputError(
+            f"{config.data.dataset}: expected at least 2 classes of {target}: {classes}"
+        )
     numbers = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
     if isinstance(waveforms, LazyWaveforms):

@@ -48,12 +48,12 @@ def tables(config: "RunConfig") -> tuple[tuple[Corpus, ...], str]:
     Raises:
         InputError: A corpus can't be read, or has nothing to recognize.
     """
-    corpora = [data.load(config.dataset, config.data_dir, **config.dataset_options)]
-    if config.test_dataset is not None:
-        options = config.test_dataset_options
-        corpora.append(data.load(config.test_dataset, config.test_dir, **options))
-    if config.labels is not None:
-        corpora = [data.labels.apply(corpus, config.labels) for corpus in corpora]
+    corpora = [data.load(config.data.dataset, config.data.data_dir, **config.data.dataset_options)]
+    if config.data.test_dataset is not None:
+        options = config.data.test_dataset_options
+        corpora.append(data.load(config.data.test_dataset, config.data.test_dir, **options))
+    if config.data.labels is not None:
+        corpora = [data.labels.apply(corpus, config.data.labels) for corpus in corpora]
     target = _target(config, corpora[0])
     corpora = [_labelled(corpus, target) for corpus in corpora]
     if len(corpora) == 2:
@@ -67,23 +67,23 @@ def read(config: "RunConfig", front_end: FrontEnd, console: Console) -> Recordin
     Raises:
         InputError: Something about a corpus or its split does not allow the run.
     """
-    if config.training_part_of is not None:
-        return _training_part(config, config.training_part_of, front_end, console)
+    if config.data.training_set_of is not None:
+        return _training_part(config, config.data.training_set_of, front_end, console)
     corpora, target = tables(config)
     # A split that cannot be made is better refused before all is read.
     divide(config, corpora, target)
     unread = _unread(config, front_end, corpora)
     if unread is not None:
-        return _streamed(corpora, target, unread, front_end, config.skip_bad_files)
+        return _streamed(corpora, target, unread, front_end, config.data.skip_bad_files)
     checked: list[Corpus] = []
     heard: list[np.ndarray] = []
     for corpus in corpora:
         with console.status(f"reading {len(corpus)} utterances of {corpus.name}"):
             corpus, waveforms = data.waveforms(
-                corpus, front_end.sample_rate, skip_bad_files=config.skip_bad_files
+                corpus, front_end.sample_rate, skip_bad_files=config.data.skip_bad_files
             )
         lengths = [len(waveform) for waveform in waveforms]
-        corpus, kept = _without_short(corpus, lengths, front_end, config.skip_bad_files)
+        corpus, kept = _without_short(corpus, lengths, front_end, config.data.skip_bad_files)
         checked.append(corpus)
         heard += [waveforms[i] for i in kept]
     return Recordings(tuple(checked), target, heard, [*map(splits.content_hash, heard)])
@@ -112,11 +112,11 @@ def _unread(
     config: "RunConfig", front_end: FrontEnd, corpora: Sequence[Corpus]
 ) -> LazyWaveforms | None:
     """What corpora are streamed from; None where they are read once and stay on the device."""
-    if config.stream is False:
+    if config.system.stream is False:
         return None
-    if config.stream is None:
+    if config.system.stream is None:
         stored = all(corpus.measure is not None for corpus in corpora)
-        whole = config.model in classical.names() or front_end.silence == "voiced"
+        whole = config.model.name in classical.names() or front_end.silence == "voiced"
         if whole or not stored:
             return None
     elif front_end.silence == "voiced":
@@ -126,7 +126,7 @@ def _unread(
         )
     unread = LazyWaveforms.of(corpora, front_end.sample_rate)
     large = int(unread.lengths.sum()) > RESIDENT_SAMPLES
-    return unread if config.stream or large else None
+    return unread if config.system.stream or large else None
 
 
 def _streamed(
@@ -170,39 +170,39 @@ def divide(
         SplitError: They can't be divided so.
     """
     if len(corpora) == 2:
-        train, validation, _ = config.fractions
+        train, validation, _ = config.data.fractions
         return splits.split_cross_corpus(
             *corpora,
-            split=config.split,
+            split=config.data.split,
             target=target,
             validation=validation / (train + validation),
-            seed=config.effective_split_seed,
+            seed=config.split_seed,
             content=content,
         )
     (corpus,) = corpora
-    if config.fold is None:
+    if config.data.fold is None:
         split = splits.split(
             corpus,
-            config.split,
+            config.data.split,
             target=target,
-            fractions=config.fractions,
-            seed=config.effective_split_seed,
+            fractions=config.data.fractions,
+            seed=config.split_seed,
             content=content,
-            split_file=config.split_file,
+            split_file=config.data.split_file,
         )
     else:
-        number, count = splits.parse_fold(config.fold)
+        number, count = splits.parse_fold(config.data.fold)
         folds = splits.folds(
             corpus,
-            config.split,
+            config.data.split,
             target=target,
             folds=count,
-            seed=config.effective_split_seed,
+            seed=config.split_seed,
             content=content,
         )
         if len(folds) != count:
             raise InputError(
-                f"fold {config.fold}: {config.split} of {corpus.name} has {len(folds)} folds"
+                f"fold {config.data.fold}: {config.data.split} of {corpus.name} has {len(folds)} folds"
             )
         split = folds[number - 1]
     return splits.CorpusSplit(corpus, split, np.arange(len(corpus)))
@@ -219,7 +219,7 @@ def check_division(config: "RunConfig") -> None:
 
 def _target(config: "RunConfig", corpus: Corpus) -> str:
     """The column that is recognized: what was asked for, or what suits the corpus."""
-    target = config.target or ("emotion" if corpus.labels("emotion") else "text")
+    target = config.data.target or ("emotion" if corpus.labels("emotion") else "text")
     if target not in _TARGETS:
         raise InputError(unknown_name("target", target, _TARGETS))
     return target

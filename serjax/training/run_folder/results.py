@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from serjax import features, report
-from serjax.training.progress import Clock
+from serjax.training.trackers.progress import Clock
 
 if TYPE_CHECKING:
     from serjax.training.input.dataset import RunDataset

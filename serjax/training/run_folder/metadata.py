@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 import serjax
-from serjax.training.config import RunConfig, build_front_end
+from serjax.training.config import RunConfig, front_end_of
 from serjax.training.input.dataset import RunDataset
 
 
@@ -46,7 +46,7 @@ def described(
         "classes": task.classes,
         **({} if parameters is None else {"parameters": parameters}),
         "utterances": {name: len(indices) for name, indices in parts.items()},
-        "front_end": dataclasses.asdict(build_front_end(config)),
+        "front_end": dataclasses.asdict(front_end_of(config)),
         "device": device(),
         "versions": versions(),
         "command": command,

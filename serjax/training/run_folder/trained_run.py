@@ -8,8 +8,9 @@ import flax.linen as nn
 from serjax import models, report
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.config import RunConfig, abstract_variables, build_front_end, build_model
+from serjax.training.build import abstract_variables, build_model
+from serjax.training.config import RunConfig, front_end_of
+from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.state import Variables
 
 
@@ -61,18 +62,18 @@ def load_run(folder: PathLike, model: str | None = None, **options: Any) -> Trai
         raise InputError(
             f"{folder}: expected one run, whose weights are kept; found several, in sub-folders"
         )
-    config = RunConfig(
+    config = RunConfig.make(
         model=described["model"],
         dtype="float32" if "dtype" in options else described["dtype"],
         # Older runs have none of these: they heard all, in one channel, as their models' papers do.
-        front_end_of=described.get("front_end_of"),
+        front_end=described.get("front_end_of"),
         silence=described.get("silence", "keep"),
         colormap=described.get("colormap"),
         image_size=tuple(described["image_size"]) if described.get("image_size") else None,
         model_options={**described["model_options"], **options},
     )
     network = build_model(config, len(described["classes"]))
-    like = abstract_variables(network, build_front_end(config))
+    like = abstract_variables(network, front_end_of(config))
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     variables = Checkpoints(folder / "checkpoints").restore_best(like, metrics["best_step"])
     return TrainedRun(config, described["classes"], network, variables)

@@ -1,0 +1,1 @@
+"""Files of a run folder: its directory, metadata, checkpoints, results; trained runs."""
