@@ -8,6 +8,7 @@ option is named by the path of its field ("optimizer.batch_size") and, shorter, 
 
 import dataclasses
 import functools
+import importlib
 import json
 import math
 import types
@@ -61,6 +62,25 @@ def option(default: Any, help: str, **settings: Any) -> Any:
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def names_in(*places: str) -> Callable[[], tuple[str, ...]]:
+    """Returns a function that looks names up, for `Declaration.choices`.
+
+    Args:
+        *places: Functions or tables of names as "module:attribute"; their names are joined. The
+            modules are imported when the names are asked for.
+    """
+
+    def names() -> tuple[str, ...]:
+        joined: list[str] = []
+        for place in places:
+            module, _, attribute = place.partition(":")
+            known = getattr(importlib.import_module(module), attribute)
+            joined += known() if callable(known) else known
+        return tuple(joined)
+
+    return names
 
 
 class Option(NamedTuple):
@@ -151,7 +171,7 @@ def replace(config: Config, **values: Any) -> Config:
     return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 
-def _alternatives(type_: Any) -> tuple[Any, ...]:
+def alternatives(type_: Any) -> tuple[Any, ...]:
     """Returns the members of a union, or the type itself."""
     return get_args(type_) if get_origin(type_) in (Union, types.UnionType) else (type_,)
 
@@ -160,7 +180,7 @@ def choices_of(option: Option) -> tuple[str, ...]:
     """Returns the known values of an option, or nothing if any value of its type will do."""
     if option.declaration.choices is not None:
         return tuple(option.declaration.choices())
-    literals = [get_args(t) for t in _alternatives(option.type) if get_origin(t) is Literal]
+    literals = [get_args(t) for t in alternatives(option.type) if get_origin(t) is Literal]
     return tuple(value for values in literals for value in values)
 
 
@@ -169,7 +189,7 @@ _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 def _in_words(type_: Any) -> str:
     names = []
-    for each in _alternatives(type_):
+    for each in alternatives(type_):
         origin = get_origin(each)
         if each is types.NoneType:
             names.append("null")
@@ -244,7 +264,7 @@ def _from_plain(value: Any, type_: Any, where: str) -> Any:
     """Converts a value of a JSON or YAML file to a type."""
     if value is None:
         return None
-    for each in _alternatives(type_):
+    for each in alternatives(type_):
         if dataclasses.is_dataclass(each) and isinstance(value, Mapping):
             return from_mapping(each, value, where)
         if get_origin(each) is tuple and isinstance(value, list):

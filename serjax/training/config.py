@@ -5,18 +5,17 @@ Every option is declared once, here. Flags, help, checks and `config.json` follo
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from serjax import augment, classical, data, losses, models, options
-from serjax.data import labels, splits
+from serjax import options
 from serjax.errors import InputError, unknown_name
-from serjax.features import image
-from serjax.features.front_ends import FRONT_ENDS, FrontEnd
-from serjax.options import option
+from serjax.options import names_in, option
 
+if TYPE_CHECKING:
+    from serjax.features.front_ends import FrontEnd
 
-def _models() -> tuple[str, ...]:
-    return (*models.names(), *classical.names())
+# Models, corpora and the like are imported where they are needed, so that a command's help, which
+# needs the declarations only, does not wait for JAX.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +23,7 @@ class DataConfig:
     """Corpus, target and split."""
 
     dataset: str = option(
-        "synthetic", "Name of the corpus.", choices=lambda: data.names(), common=True
+        "synthetic", "Name of the corpus.", choices=names_in("serjax.data:names"), common=True
     )
     data_dir: str | None = option(
         None, "Folder of the corpus; the bundled one needs none.", common=True
@@ -44,7 +43,7 @@ class DataConfig:
         None,
         "Named set of emotions that is kept.",
         kind="label set",
-        choices=lambda: labels.names(),
+        choices=names_in("serjax.data.labels:names"),
     )
     split: str = option(
         "speaker",
@@ -90,7 +89,7 @@ class ModelConfig:
         "quat_vgg16",
         "Name of the model, see `serjax models`.",
         name="model",
-        choices=_models,
+        choices=names_in("serjax.models:names", "serjax.classical:names"),
         common=True,
     )
     options: dict[str, Any] = option(
@@ -104,7 +103,7 @@ class ModelConfig:
         None,
         "Front end of a paper's model (that of the model's own paper).",
         kind="front end",
-        choices=lambda: FRONT_ENDS,
+        choices=names_in("serjax.features.front_ends:FRONT_ENDS"),
     )
     silence: Literal["keep", "remove", "voiced"] | None = option(
         None,
@@ -116,7 +115,7 @@ class ModelConfig:
         None,
         "Colour map that makes images of three channels (one channel).",
         kind="colour map",
-        choices=lambda: image.COLORMAPS,
+        choices=names_in("serjax.features.image:COLORMAPS"),
     )
     image_size: tuple[int, int] | None = option(
         None,
@@ -155,7 +154,9 @@ class OptimizerConfig:
         None, "Peak learning rate (depends on the model).", above=0, common=True
     )
     name: Literal["adam", "sgd", "adadelta"] = option("adam", "Optimizer.", name="optimizer")
-    loss: str = option("cross_entropy", "Loss that is minimized.", choices=lambda: losses.names())
+    loss: str = option(
+        "cross_entropy", "Loss that is minimized.", choices=names_in("serjax.losses:names")
+    )
     schedule: Literal["cosine", "constant", "step_decay"] = option(
         "cosine", "Schedule of the learning rate."
     )
@@ -286,6 +287,8 @@ class RunConfig:
     @property
     def is_classical(self) -> bool:
         """True for a classical model, which is fitted and not trained in steps."""
+        from serjax import classical
+
         return self.model.name in classical.names()
 
     @property
@@ -299,6 +302,8 @@ class RunConfig:
         Raises:
             InputError: A value that no run can have.
         """
+        from serjax import augment, models
+
         options.check(self)
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed: expected 0 to 2**32 - 1, found {self.seed}")
@@ -334,6 +339,8 @@ class RunConfig:
 
     def _check_split(self) -> None:
         """Checks the split or, with a fold, the protocol."""
+        from serjax.data import splits
+
         name = self.data.split
         if self.data.fold is None:
             if name not in splits.names():
@@ -360,85 +367,22 @@ class RunConfig:
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class ResolvedOptimizerConfig(OptimizerConfig):
-    """`OptimizerConfig` with every default that depends on the model or the corpus filled in."""
-
-    epochs: int = 1
-    batch_size: int = 1
-    learning_rate: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class ResolvedRunConfig(RunConfig):
-    """`RunConfig` of a network with every default filled in."""
-
-    optimizer: ResolvedOptimizerConfig = dataclasses.field(default_factory=ResolvedOptimizerConfig)
-
-
-def resolve(config: RunConfig) -> ResolvedRunConfig:
-    """Fills in the defaults that depend on the model or the corpus.
-
-    Args:
-        config: Configuration of a network's run, checked.
-    """
-    defaults = models.training_defaults(config.model.name)
-    optimizer = config.optimizer
-    is_bundled = config.data.dataset == "synthetic"
-    resolved = dataclasses.replace(
-        config,
-        model=dataclasses.replace(
-            config.model,
-            options={**defaults.model_options, **config.model.options},
-            silence=front_end_of(config).silence,
-            embedding=config.model.embedding or _default_embedding(config),
-        ),
-        optimizer=ResolvedOptimizerConfig(
-            **{
-                **_shallow(optimizer),
-                "epochs": optimizer.epochs
-                or (defaults.bundled_epochs if is_bundled else defaults.epochs),
-                "batch_size": optimizer.batch_size or defaults.batch_size,
-                "learning_rate": optimizer.learning_rate or defaults.learning_rate,
-            }
-        ),
-    )
-    return ResolvedRunConfig(**_shallow(resolved))
-
-
-def _shallow(config: Any) -> dict[str, Any]:
-    """Returns the fields of a dataclass, its inner dataclasses as they are."""
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-
-
 def has_embedding(model: str) -> bool:
     """Returns True for a network that takes the output of the RH-emo encoder."""
+    from serjax import models
+
     return isinstance(models.create(model, 2), models.Embedded)
 
 
-def _default_embedding(config: RunConfig) -> Literal["random", "pretrained"] | None:
-    if not has_embedding(config.model.name):
-        return None
-    return "random" if uses_encoder_corpus(config) else "pretrained"
-
-
-def uses_encoder_corpus(config: RunConfig) -> bool:
-    """Returns True if the shipped encoder was trained on the run's corpus or test corpus."""
-    from serjax.models.pretrained.encoder import ENCODER_CORPUS
-
-    used = config.data
-    return ENCODER_CORPUS in (
-        *data.corpora_of(used.dataset, used.data_dir, used.dataset_options),
-        *data.corpora_of(used.test_dataset, used.test_dir, used.test_dataset_options),
-    )
-
-
-def front_end_of(config: RunConfig) -> FrontEnd:
+def front_end_of(config: RunConfig) -> "FrontEnd":
     """Returns the front end of the configured model.
 
     Raises:
         InputError: The model or the front end is unknown, or options contradict each other.
     """
+    from serjax import classical, models
+    from serjax.features.front_ends import FRONT_ENDS
+
     if config.is_classical:
         return classical.FRONT_END
     chosen = config.model
