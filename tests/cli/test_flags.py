@@ -106,9 +106,11 @@ def test_modules_are_imported_first(parser, tmp_path, monkeypatch):
     config = read(parser, "--import", "my_losses_module", "--loss", "a_loss_of_a_user")
     config.check()
     assert config.imports == ("my_losses_module",)
-    with pytest.raises(InputError, match="--import: expected a module 'no_module'"):
-        with parser.naming_flags():
-            read(parser, "--import", "no_module")
+    with (
+        pytest.raises(InputError, match="--import: expected a module 'no_module'"),
+        parser.naming_flags(),
+    ):
+        read(parser, "--import", "no_module")
 
 
 def test_help_shows_the_common_flags_first(parser, capsys):
