@@ -27,7 +27,7 @@ class RunDataset:
         examples: Of all parts, on the host. Where they are streamed, without samples, and with
             starts that count from their utterance's first sample.
         sample_rate: Of the examples, in Hz.
-        unread: Where the utterances are streamed from; None: they lie in `examples`.
+        lazy_waveforms: Where the utterances are streamed from; None: they lie in `examples`.
     """
 
     corpus: Corpus
@@ -36,7 +36,7 @@ class RunDataset:
     split: splits.Split
     examples: Examples
     sample_rate: int
-    unread: LazyWaveforms | None = None
+    lazy_waveforms: LazyWaveforms | None = None
 
     def waveform(self, utterance: int) -> np.ndarray:
         """An utterance's samples, int16."""

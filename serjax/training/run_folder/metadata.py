@@ -28,27 +28,25 @@ def versions() -> dict[str, str]:
     }
 
 
-def described(
-    config: RunConfig, task: RunDataset, command: list[str], parameters: int | None = None
-) -> dict[str, Any]:
-    """Content of `config.json`: the configuration, and what it came to.
+METADATA_KEYS = (
+    *("classes", "parameters", "utterances", "resolved_front_end", "device", "versions"),
+    *("command", "notes", "runs", "pretraining"),
+)
 
-    Args:
-        config: As it was resolved.
-        task: What came of it.
-        command: As typed.
-        parameters: Of the network, if it is one.
-    """
-    split = task.split
+
+def run_metadata(
+    config: RunConfig, dataset: RunDataset, command: list[str], parameters: int | None = None
+) -> dict[str, Any]:
+    """Returns the metadata of a run."""
+    split = dataset.split
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     return {
-        **dataclasses.asdict(config),
-        "classes": task.classes,
+        "classes": dataset.classes,
         **({} if parameters is None else {"parameters": parameters}),
         "utterances": {name: len(indices) for name, indices in parts.items()},
-        "front_end": dataclasses.asdict(front_end_of(config)),
+        "resolved_front_end": dataclasses.asdict(front_end_of(config)),
         "device": device(),
         "versions": versions(),
         "command": command,
-        "notes": list(task.corpus.notes),
+        "notes": list(dataset.corpus.notes),
     }

@@ -2,16 +2,17 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import filelock
 from rich.console import Console
 
-from serjax import report
+from serjax import options, report
 from serjax.errors import InputError
 from serjax.files import PathLike
+from serjax.training.config import RunConfig
 from serjax.training.devices import processes
 
 _LOCK = ".lock"
@@ -24,10 +25,11 @@ def is_finished(folder: Path) -> bool:
     return (folder / "report.html").exists()  # the last thing that a run writes
 
 
-def _default_folders(described: dict[str, Any]) -> tuple[list[Path], Path]:
+def _default_folders(config: RunConfig) -> tuple[list[Path], Path]:
     """Existing folders of runs of this name, in order, and the next free one."""
-    keys = ("dataset", "model", "target", "split", "seed")
-    name = "-".join(str(described[key]) for key in keys if described[key] is not None)
+    data = config.data
+    values = (data.dataset, config.model.name, data.target, data.split, config.seed)
+    name = "-".join(str(value) for value in values if value is not None)
     base = Path("runs") / name
     taken: list[Path] = []
     while _holds_run(base if not taken else base.with_name(f"{name}-{len(taken) + 1}")):
@@ -88,8 +90,8 @@ def _held(folder: Path) -> Iterator[None]:
 def open_folder(
     out: PathLike | None,
     resume: bool,
-    described: dict[str, Any],
-    fixed: Sequence[str],
+    config: RunConfig,
+    metadata: dict[str, Any],
     console: Console,
 ) -> Iterator[Path]:
     """Finds or makes the run folder, writes its `config.json` and keeps other runs out of it.
@@ -110,20 +112,20 @@ def open_folder(
             process is at work in it, or nothing can be written there.
     """
     with contextlib.ExitStack() as stack:
-        yield processes.by_first(lambda: _opened(out, resume, described, fixed, console, stack))
+        yield processes.by_first(lambda: _opened(out, resume, config, metadata, console, stack))
 
 
 def _opened(
     out: PathLike | None,
     resume: bool,
-    described: dict[str, Any],
-    fixed: Sequence[str],
+    config: RunConfig,
+    metadata: dict[str, Any],
     console: Console,
     stack: contextlib.ExitStack,
 ) -> Path:
     """The folder, which is held until the stack is closed."""
     if out is None:
-        taken, free = _default_folders(described)
+        taken, free = _default_folders(config)
         folder = taken[-1] if resume and taken else free
     else:
         folder = Path(out)
@@ -131,8 +133,9 @@ def _opened(
     config_path = folder / _CONFIG
     if resume and config_path.exists() and not _nothing_saved(folder):
         before = report.read_config(config_path)
-        now = json.loads(json.dumps(described))
-        changed = [key for key in (*fixed, "classes", "utterances") if before.get(key) != now[key]]
+        now = json.loads(json.dumps({**options.to_json(config), **metadata}))
+        keys = ("data", "model", "seed", "classes", "utterances")
+        changed = [key for key in keys if before.get(key) != now[key]]
         if changed:
             values = ", ".join(f"{key} {before.get(key)!r} not {now[key]!r}" for key in changed)
             raise InputError(f"{folder}: --resume found another run there: {values}")
@@ -141,7 +144,7 @@ def _opened(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_held(folder))
-        report.write_json(config_path, described)
+        report.write_json(config_path, {**options.to_json(config), **metadata})
     except OSError as error:
         raise InputError(
             f"{folder}: expected a folder that can be written to, found: {error.strerror}"

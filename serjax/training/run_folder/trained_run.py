@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 
-from serjax import models, report
+from serjax import options, report
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.training.build import abstract_variables, build_model
 from serjax.training.config import RunConfig, front_end_of
+from serjax.training.run_folder.metadata import METADATA_KEYS
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.state import Variables
 
@@ -30,7 +31,7 @@ class TrainedRun(NamedTuple):
     variables: Variables
 
 
-def load_run(folder: PathLike, model: str | None = None, **options: Any) -> TrainedRun:
+def load_run(folder: PathLike, model: str | None = None, **options_: Any) -> TrainedRun:
     """Loads the best weights of a run.
 
     Args:
@@ -50,28 +51,22 @@ def load_run(folder: PathLike, model: str | None = None, **options: Any) -> Trai
                 + ("none" if folder.is_dir() else "no such folder")
             )
     described = report.read_config(folder / "config.json")
-    if model not in (None, described["model"]):
-        raise InputError(f"{folder}: expected a run of {model}, found one of {described['model']}")
-    if described["model"] not in models.names():
+    config = options.read_file(RunConfig, folder / "config.json", ignored=METADATA_KEYS)
+    if model not in (None, config.model.name):
+        raise InputError(f"{folder}: expected a run of {model}, found one of {config.model.name}")
+    if config.is_classical:
         raise InputError(
             f"{folder}: expected a run of a network, whose weights are kept; found one of "
-            f"{described['model']}"
+            f"{config.model.name}"
         )
     metrics = report.read_metrics(folder / "metrics.json")
     if "best_step" not in metrics:
         raise InputError(
             f"{folder}: expected one run, whose weights are kept; found several, in sub-folders"
         )
-    config = RunConfig.make(
-        model=described["model"],
-        dtype="float32" if "dtype" in options else described["dtype"],
-        # Older runs have none of these: they heard all, in one channel, as their models' papers do.
-        front_end=described.get("front_end_of"),
-        silence=described.get("silence", "keep"),
-        colormap=described.get("colormap"),
-        image_size=tuple(described["image_size"]) if described.get("image_size") else None,
-        model_options={**described["model_options"], **options},
-    )
+    if "dtype" in options_:
+        config = config.replace(dtype="float32")
+    config = config.replace(model_options={**config.model.options, **options_})
     network = build_model(config, len(described["classes"]))
     like = abstract_variables(network, front_end_of(config))
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}

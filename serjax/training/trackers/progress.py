@@ -74,8 +74,11 @@ class ProgressDisplay:
 
     def epoch(self, row: dict[str, float], best: bool, name: str = "") -> None:
         """Shows a finished epoch, of a run of several by its name; the best so far has a star."""
-        unlike = row["train_anti_transfer"]
-        of_teachers = f"anti-transfer {unlike:.4f}  " if unlike else ""
+        of_teachers = "".join(
+            f"{n.removeprefix('train_').replace('_', '-')} {v:.4f}  "
+            for n, v in row.items()
+            if n.startswith("train_") and n not in ("train_loss", "train_wa", "train_ua")
+        )
         self._say(
             f"{name and f'{name}  '}epoch {row['epoch']:3.0f}  "
             f"training loss {row['train_loss']:.3f} UA {row['train_ua']:6.1%}  "

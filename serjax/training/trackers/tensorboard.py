@@ -14,7 +14,6 @@ _TAGS = {
     "WA/validation": "validation_wa",
     "UA/training": "train_ua",
     "UA/validation": "validation_ua",
-    "anti-transfer/training": "train_anti_transfer",
     "examples_per_second": "examples_per_second",
 }
 
