@@ -116,18 +116,22 @@ Check = Callable[[Sequence[AuxiliaryLossConfig]], None]
 
 
 class _Registered(NamedTuple):
-    """Factory of an auxiliary loss and the check of its options."""
+    """Factory of an auxiliary loss, the check of its options, and if runs may share it."""
 
     make: Factory
     check: Check
+    can_batch_runs: bool
 
 
 _REGISTERED: dict[str, _Registered] = {}
+_COLUMNS = ("loss", "wa", "ua")  # `train_loss` and so on are columns of the history
 
 
 def _register(name: str, entry: _Registered) -> None:
     if name in _REGISTERED:
         raise InputError(f"auxiliary loss {name!r}: expected a new name, found a registered one")
+    if name in _COLUMNS:
+        raise InputError(f"auxiliary loss {name!r}: expected no name of a metric")
     _REGISTERED[name] = entry
 
 
@@ -153,7 +157,7 @@ def register_auxiliary_loss(name: str) -> Callable[[Callable[..., jax.Array]], A
                 except TypeError as error:
                     raise InputError(f"auxiliary loss {name!r}: {error}") from error
 
-        entry = _Registered(lambda _, configs: _SumOfFunction(loss, configs), check)
+        entry = _Registered(lambda _, configs: _SumOfFunction(loss, configs), check, True)
         _register(name, entry)
         return loss
 
@@ -177,7 +181,7 @@ def register_auxiliary_loss_factory(name: str, check: Check | None = None) -> An
     """
 
     def decorate(make: Factory) -> Factory:
-        _register(name, _Registered(make, check or (lambda configs: None)))
+        _register(name, _Registered(make, check or (lambda configs: None), False))
         return make
 
     return decorate
@@ -230,6 +234,11 @@ def check(configs: Sequence[AuxiliaryLossConfig]) -> None:
     """
     for name, group in _by_name(configs).items():
         _get(name).check(group)
+
+
+def find_unbatchable(configs: Sequence[AuxiliaryLossConfig]) -> str | None:
+    """Returns the name of a loss with arrays for each run, so that runs cannot be batched."""
+    return next((each.name for each in configs if not _get(each.name).can_batch_runs), None)
 
 
 def make_auxiliary_losses(context: AuxiliaryContext) -> dict[str, AuxiliaryLoss]:
