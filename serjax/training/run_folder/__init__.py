@@ -1,1 +1,1 @@
-"""Files of a run folder: its directory, metadata, checkpoints, results; trained runs."""
+"""Run folders: metadata, checkpoints, result files, and the trained model that they hold."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the last state, to go on from, and the best variables, to use."""
+"""Checkpoints of a run: the last state, to resume from, and the best variables, to use."""
 
 import shutil
 from pathlib import Path
@@ -15,20 +15,19 @@ from serjax.training.state import Variables
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
 
-
-_KEPT = 2
+_MAX_TO_KEEP = 2
 
 
 class State(Protocol):
-    """What is saved: the state of a run, or of several together."""
+    """State of a run, or of several batched runs."""
 
     @property
     def step(self) -> Any:
-        """Steps done, by which a checkpoint is named."""
+        """Number of steps taken, which names a checkpoint."""
 
     @property
     def variables(self) -> Variables:
-        """What is used of it when it is the best."""
+        """Variables of the model."""
 
 
 Tree = TypeVar("Tree")
@@ -36,7 +35,7 @@ Saved = TypeVar("Saved", bound=State)
 
 
 def _orbax() -> Any:
-    """Imported where it is used, for it takes half as long as JAX itself."""
+    """Imports Orbax where it is used, because the import takes half as long as that of JAX."""
     import orbax.checkpoint
 
     return orbax.checkpoint
@@ -51,7 +50,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _on_host(tree: Tree) -> Tree:
-    """What Orbax is to restore as NumPy arrays, whichever devices saved it."""
+    """Replaces arrays by empty NumPy arrays, as which Orbax restores them on any devices."""
     return jax.tree.map(lambda x: np.empty(x.shape, x.dtype), tree)
 
 
@@ -61,22 +60,24 @@ def _check_shapes(tree: Any, like: Any) -> None:
             raise ValueError(f"expected an array of shape {y.shape}, found {x.shape}")
 
 
-def _placed(tree: Tree, like: Tree) -> Tree:
-    one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.tree.map(lambda x, y: put(x, getattr(y, "sharding", None) or one), tree, like)
+def _put_like(tree: Tree, like: Tree) -> Tree:
+    """Puts arrays on the devices of other ones, by default on the first device."""
+    default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(lambda x, y: put(x, getattr(y, "sharding", None) or default), tree, like)
 
 
 class Checkpoints:
     """Two Orbax checkpoint directories below a run's `checkpoints/`.
 
-    Orbax writes a checkpoint beside the others and renames it when it is complete, and an old one
-    is deleted only then, so a kill at any moment, or a full disk, leaves a whole one. Two of each
-    are kept: where a run is killed between saving a new best and the state that knows of it, the
-    state still finds the one it names; and where the last state cannot be read, the one before it
-    can. Of several processes, the first one writes and reads, and all call the same methods.
+    Orbax writes a checkpoint next to the others and renames it when it is complete. An old one is
+    deleted only then, so that a complete one is left after a kill at any moment, or on a full disk.
+    Two of each are retained. If a run is killed between saving new best variables and the state that
+    names them, the older state still finds its best variables. If the last state cannot be read, the
+    one before it can. With several processes, the first one writes and reads, and all of them call
+    the same methods.
 
     Args:
-        directory: `checkpoints` of the run folder; made if it does not exist.
+        directory: Folder `checkpoints` of the run folder; made if it does not exist.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -89,7 +90,7 @@ class Checkpoints:
         ocp = _orbax()
         (self._directory / name).mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=_KEPT,
+            max_to_keep=_MAX_TO_KEEP,
             enable_async_checkpointing=False,
             create=False,
             multiprocessing_options=ocp.options.MultiprocessingOptions(
@@ -99,14 +100,21 @@ class Checkpoints:
         return ocp.CheckpointManager(self._directory / name, options=options)
 
     def check_space(self, state: State) -> None:
-        """Raises InputError where the disk has no room for all the checkpoints of a run."""
+        """Checks that the disk has room for all checkpoints of a run.
+
+        Args:
+            state: State of the run.
+
+        Raises:
+            InputError: It has not.
+        """
         processes.by_first(lambda: self._check_space(state))
 
     def _check_space(self, state: State) -> None:
-        each = _nbytes(state) + _nbytes(state.variables)
-        needed = (_KEPT + 1) * each  # an old one goes when the new one is complete
-        taken = sum(f.stat().st_size for f in self._directory.rglob("*") if f.is_file())
-        free = shutil.disk_usage(self._directory).free + taken
+        size = _nbytes(state) + _nbytes(state.variables)
+        needed = (_MAX_TO_KEEP + 1) * size  # an old one is deleted when the new one is complete
+        used = sum(f.stat().st_size for f in self._directory.rglob("*") if f.is_file())
+        free = shutil.disk_usage(self._directory).free + used
         if free < needed:
             raise InputError(
                 f"{self._directory}: expected {needed / 2**20:,.0f} MiB of free disk for the "
@@ -114,11 +122,26 @@ class Checkpoints:
             )
 
     def save_last(self, state: State, loop: dict[str, Any]) -> None:
-        """Saves the state and the loop's own JSON values under the state's step."""
+        """Saves a state under its step.
+
+        Args:
+            state: State of the run.
+            loop: State of the training loop, of values that JSON holds.
+
+        Raises:
+            InputError: It cannot be written.
+        """
         processes.by_first(lambda: self._save(self._last, state, loop))
 
     def save_best(self, state: State) -> None:
-        """Saves the variables under the state's step."""
+        """Saves the variables of a state under its step.
+
+        Args:
+            state: State of the best epoch.
+
+        Raises:
+            InputError: They cannot be written.
+        """
         processes.by_first(lambda: self._save(self._best, state, None))
 
     def _save(
@@ -126,7 +149,7 @@ class Checkpoints:
     ) -> None:
         ocp = _orbax()
         step, state = int(state.step), jax.device_get(state)
-        if step in manager.all_steps():  # a resumed run comes by here again
+        if step in manager.all_steps():  # a resumed run saves it again
             manager.delete(step)
         if loop is None:
             items = {"variables": ocp.args.StandardSave(state.variables)}
@@ -137,16 +160,21 @@ class Checkpoints:
         except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
             raise InputError(
                 f"{manager.directory / str(step)}: cannot be written: {_first_line(error)}; the "
-                f"checkpoints before it are whole"
+                f"checkpoints before it are complete"
             ) from error
 
     def restore_last(self, like: Saved) -> tuple[Saved, dict[str, Any]] | None:
-        """The last saved state and loop values, or None if nothing was saved yet.
+        """Restores the last saved state.
 
-        It lies where `like` does, on whichever devices it was saved.
+        Args:
+            like: State of the same shapes and dtypes, on the devices that the restored one is put
+                on. They may differ from the devices that saved it.
+
+        Returns:
+            State of the run and of the training loop, or None if nothing was saved yet.
 
         Raises:
-            InputError: The checkpoint is of another model or optimizer.
+            InputError: The checkpoint is damaged, or is of another model or optimizer.
         """
 
         def read() -> tuple[Saved, dict[str, Any]] | None:
@@ -158,13 +186,18 @@ class Checkpoints:
             return restored["state"], restored["loop"]
 
         saved = processes.by_first(read)
-        return None if saved is None else (_placed(saved[0], like), saved[1])
+        return None if saved is None else (_put_like(saved[0], like), saved[1])
 
     def restore_best(self, like: Variables, step: int) -> Variables:
-        """The variables saved as best at a step.
+        """Restores the variables that were saved as the best ones.
+
+        Args:
+            like: Variables of the same shapes and dtypes, on the devices that the restored ones are
+                put on.
+            step: Step at which they were saved.
 
         Raises:
-            InputError: There is none, or it is of another model.
+            InputError: There is no checkpoint of this step, or it is damaged or of another model.
         """
 
         def read() -> Variables:
@@ -175,20 +208,20 @@ class Checkpoints:
                 )
             return self._restore(self._best, step, "variables", like)["variables"]
 
-        return _placed(processes.by_first(read), like)
+        return _put_like(processes.by_first(read), like)
 
     def _restore(
-        self, manager: "ocp.CheckpointManager", step: int, item: str, like: Any, **others: Any
+        self, manager: "ocp.CheckpointManager", step: int, item: str, like: Any, **arguments: Any
     ) -> Any:
         ocp = _orbax()
-        items = {item: ocp.args.StandardRestore(_on_host(like)), **others}
+        items = {item: ocp.args.StandardRestore(_on_host(like)), **arguments}
         try:
             restored = manager.restore(step, args=ocp.args.Composite(**items))
             _check_shapes(restored[item], like)
             return restored
-        except Exception as error:  # Orbax raises plain ones for files that are damaged
+        except Exception as error:  # Orbax raises plain exceptions for damaged files
             earlier = [other for other in manager.all_steps() if other != step]
-            hint = f"; without that folder, step {max(earlier)} is taken" if earlier else ""
+            hint = f"; without that folder, step {max(earlier)} is used" if earlier else ""
             raise InputError(
                 f"{manager.directory / str(step)}: not a checkpoint of this model, or a damaged "
                 f"one: {_first_line(error)}{hint}"

@@ -1,4 +1,4 @@
-"""What `config.json` says of a run."""
+"""Metadata of a run: the keys of `config.json` next to the configuration."""
 
 import dataclasses
 import platform
@@ -11,15 +11,29 @@ import serjax
 from serjax.training.config import RunConfig, front_end_of
 from serjax.training.input.dataset import RunDataset
 
+METADATA_KEYS = (
+    "classes",
+    "parameters",
+    "utterances",
+    "resolved_front_end",
+    "device",
+    "versions",
+    "command",
+    "notes",
+    "protocol",
+    "runs",
+)
+"""Top-level keys of `config.json` that are no options. A set of runs has the last two."""
+
 
 def device() -> str:
-    """The devices that JAX runs on, in words."""
+    """Returns number, kind and platform of the devices, such as "1 x cpu (cpu)"."""
     first = jax.devices()[0]
     return f"{jax.device_count()} x {first.device_kind} ({first.platform})"
 
 
 def versions() -> dict[str, str]:
-    """Of what a run's numbers depend on."""
+    """Returns the versions of the packages that the results of a run depend on, by name."""
     return {
         "serjax": serjax.__version__,
         "python": platform.python_version(),
@@ -28,22 +42,26 @@ def versions() -> dict[str, str]:
     }
 
 
-METADATA_KEYS = (
-    *("classes", "parameters", "utterances", "resolved_front_end", "device", "versions"),
-    *("command", "notes", "runs", "pretraining"),
-)
-
-
 def run_metadata(
     config: RunConfig, dataset: RunDataset, command: list[str], parameters: int | None = None
 ) -> dict[str, Any]:
-    """Returns the metadata of a run."""
+    """Collects the metadata of a run.
+
+    Args:
+        config: Resolved configuration.
+        dataset: Dataset of the run.
+        command: Command line.
+        parameters: Number of parameters of a network; None for a classical model.
+
+    Returns:
+        Values by `METADATA_KEYS`; `open_folder` writes them to `config.json`.
+    """
     split = dataset.split
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    indices = {"train": split.train, "validation": split.validation, "test": split.test}
     return {
         "classes": dataset.classes,
         **({} if parameters is None else {"parameters": parameters}),
-        "utterances": {name: len(indices) for name, indices in parts.items()},
+        "utterances": {name: len(of_split) for name, of_split in indices.items()},
         "resolved_front_end": dataclasses.asdict(front_end_of(config)),
         "device": device(),
         "versions": versions(),

@@ -1,4 +1,4 @@
-"""The files that a run leaves behind, made from its predictions."""
+"""Result files of a run, made from its predictions."""
 
 import dataclasses
 import io
@@ -17,78 +17,80 @@ from serjax.training.trackers.progress import Clock
 if TYPE_CHECKING:
     from serjax.training.input.dataset import RunDataset
 
-# Pictures for people: 25 ms windows every 5 ms resolve syllables and most voices' harmonics.
+# Spectrograms for readers: 25 ms windows every 5 ms resolve syllables and the harmonics of most
+# voices.
 _WINDOW_SAMPLES, _HOP_SAMPLES, _FFT_SIZE = 400, 80, 512
 
 
 def predict_parts(
-    probabilities: Callable[[np.ndarray], np.ndarray], task: "RunDataset"
+    probabilities: Callable[[np.ndarray], np.ndarray], dataset: "RunDataset"
 ) -> report.Predictions:
-    """Predictions of the validation and the test part.
+    """Predicts the utterances of the validation and the test set.
 
     Args:
-        probabilities: Ascending indices of utterances `[n]` -> `[n, classes]`.
-        task: What the parts are of.
+        probabilities: Function from ascending indices of utterances `[n]` to probabilities
+            `[n, classes]`.
+        dataset: Dataset of the run.
     """
-    rows = np.concatenate([task.split.validation, task.split.test])
-    parts = ["validation"] * len(task.split.validation) + ["test"] * len(task.split.test)
-    found = np.concatenate(
-        [probabilities(part) for part in (task.split.validation, task.split.test)]
-    )
-    utterances = [task.corpus.utterances[i] for i in rows]
+    split = dataset.split
+    rows = np.concatenate([split.validation, split.test])
+    names = ["validation"] * len(split.validation) + ["test"] * len(split.test)
+    predicted = np.concatenate([probabilities(split.validation), probabilities(split.test)])
+    utterances = [dataset.corpus.utterances[i] for i in rows]
     return report.Predictions(
-        classes=task.classes,
+        classes=dataset.classes,
         paths=[u.path for u in utterances],
         speakers=[u.speaker or "" for u in utterances],
-        true=task.labels[rows],
-        predicted=found.argmax(-1),
-        probabilities=found,
-        splits=parts,
+        true=dataset.labels[rows],
+        predicted=predicted.argmax(-1),
+        probabilities=predicted,
+        splits=names,
     )
 
 
 def write_results(
     folder: Path,
     predictions: report.Predictions,
-    about: Mapping[str, Any],
-    task: "RunDataset",
+    details: Mapping[str, Any],
+    dataset: "RunDataset",
     clock: Clock,
     console: Console,
 ) -> None:
-    """Writes `predictions.csv`, `metrics.json`, `timing.json`, figures and page; prints them.
+    """Writes and prints the results of a run.
 
-    The metrics hold no times, so that equal runs leave equal files.
+    It writes `predictions.csv`, `metrics.json`, `timing.json`, figures and `report.html`. The
+    metrics hold no times, so that equal runs write equal files.
 
     Args:
-        folder: The run's.
-        predictions: Of its parts.
-        about: What else `metrics.json` holds.
-        task: What was run.
-        clock: Where the time went.
-        console: Where to print.
+        folder: Run folder.
+        predictions: Predictions of the validation and the test set.
+        details: Further content of `metrics.json`.
+        dataset: Dataset of the run.
+        clock: Clock of the run.
+        console: Console to print on.
     """
     with console.status("writing the report"), clock.timed("report"):
         report.write_predictions(folder / "predictions.csv", predictions)
-        metrics = {**report.measure(predictions), **about}
+        metrics = {**report.measure(predictions), **details}
         report.write_json(folder / "metrics.json", metrics)
         report.write_json(folder / "timing.json", clock.seconds)  # the page shows them
-        hardest = _hardest_with_sound(predictions, task)
+        hardest = _hardest_with_sound(predictions, dataset)
         page = report.write_page(folder, hardest=hardest)
     seconds = clock.stopped()
     report.write_json(folder / "timing.json", seconds)
     report.print_summary(console, metrics)
-    spent = "  ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-    console.print(f"{spent}\nreport {page}", highlight=False, soft_wrap=True)
+    times = "  ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    console.print(f"{times}\nreport {page}", highlight=False, soft_wrap=True)
 
 
 def _hardest_with_sound(
-    predictions: report.Predictions, task: "RunDataset"
+    predictions: report.Predictions, dataset: "RunDataset"
 ) -> list[report.HardUtterance]:
-    """The hardest utterances of the test part, with spectrogram and sound."""
-    sample_rate = task.sample_rate
+    """Returns the hardest utterances of the test set, with spectrogram and sound."""
+    sample_rate = dataset.sample_rate
     hardest = report.hardest_utterances(predictions)
-    place = {utterance.path: i for i, utterance in enumerate(task.corpus.utterances)}
-    waveforms = [task.waveform(place[utterance.path]) for utterance in hardest]
+    index = {utterance.path: i for i, utterance in enumerate(dataset.corpus.utterances)}
+    waveforms = [dataset.waveform(index[utterance.path]) for utterance in hardest]
     return [
         dataclasses.replace(
             utterance,
@@ -104,7 +106,7 @@ def _hardest_with_sound(
 
 
 def _spectrograms(waveforms: list[np.ndarray]) -> list[np.ndarray]:
-    """Log power `[frames, bins]` in dB of each 16-bit waveform, all in one compiled program."""
+    """Computes the power `[frames, bins]` in dB of 16-bit waveforms, in one compiled program."""
     lengths = np.array([len(waveform) for waveform in waveforms], np.int32)
     padded = np.zeros((len(waveforms), lengths.max(initial=1)), np.float32)
     for row, waveform in zip(padded, waveforms, strict=True):
@@ -122,15 +124,15 @@ def _spectrograms(waveforms: list[np.ndarray]) -> list[np.ndarray]:
         )
         return features.log_power(power, top_db=80.0)
 
-    pictures = np.asarray(log_power(padded, lengths))
+    spectrograms = np.asarray(log_power(padded, lengths))
     return [
-        picture[: features.frame_count(len(waveform), _HOP_SAMPLES, fft_size=_FFT_SIZE)]
-        for picture, waveform in zip(pictures, waveforms, strict=True)
+        spectrogram[: features.frame_count(len(waveform), _HOP_SAMPLES, fft_size=_FFT_SIZE)]
+        for spectrogram, waveform in zip(spectrograms, waveforms, strict=True)
     ]
 
 
 def _wav(waveform: np.ndarray, sample_rate: int) -> bytes:
-    """A mono 16-bit WAV file."""
+    """Encodes a waveform as a mono 16-bit WAV file."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)

@@ -1,8 +1,8 @@
-"""Run folders: a new one for a new run, the same one for a resumed run, never another's."""
+"""Run folders: creation for a new run, reuse for a resumed run, protection from other runs."""
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,63 +14,66 @@ from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.training.config import RunConfig
 from serjax.training.devices import processes
+from serjax.training.run_folder.metadata import METADATA_KEYS
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
 _CHECKPOINTS = "checkpoints"
+# Metadata of the data and of the protocol, which a resumed run shares.
+_FIXED_METADATA = ("classes", "utterances", "protocol", "runs")
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run was finished in its folder."""
-    return (folder / "report.html").exists()  # the last thing that a run writes
+    """Returns True if the run in a folder is finished."""
+    return (folder / "report.html").exists()  # a run writes it last
 
 
-def _default_folders(config: RunConfig) -> tuple[list[Path], Path]:
-    """Existing folders of runs of this name, in order, and the next free one."""
-    data = config.data
-    values = (data.dataset, config.model.name, data.target, data.split, config.seed)
-    name = "-".join(str(value) for value in values if value is not None)
+def _default_folders(config: RunConfig, metadata: Mapping[str, Any]) -> tuple[list[Path], Path]:
+    """Returns existing folders of runs of this name, in order, and the next free one."""
+    split = metadata.get("protocol", config.data.split)
+    keys = (config.data.dataset, config.model.name, config.data.target, split, config.seed)
+    name = "-".join(str(key) for key in keys if key is not None)
     base = Path("runs") / name
-    taken: list[Path] = []
-    while _holds_run(base if not taken else base.with_name(f"{name}-{len(taken) + 1}")):
-        taken.append(base if not taken else base.with_name(f"{name}-{len(taken) + 1}"))
-    return taken, base if not taken else base.with_name(f"{name}-{len(taken) + 1}")
+    used: list[Path] = []
+    while _holds_run(base if not used else base.with_name(f"{name}-{len(used) + 1}")):
+        used.append(base if not used else base.with_name(f"{name}-{len(used) + 1}"))
+    return used, base if not used else base.with_name(f"{name}-{len(used) + 1}")
 
 
 def _holds_run(folder: Path) -> bool:
     return folder.exists() and any(file.name != _LOCK for file in folder.iterdir())
 
 
-def _nothing_saved(folder: Path) -> bool:
-    """Whether a run ended there before its first checkpoint, so that nothing is lost with it."""
+def _has_no_results(folder: Path) -> bool:
+    """Returns True if a run ended before its first checkpoint, so that nothing can be lost."""
     if any(file.name not in (_LOCK, _CONFIG, _CHECKPOINTS) for file in folder.iterdir()):
         return False
     return not any(file.is_file() for file in (folder / _CHECKPOINTS).rglob("*"))
 
 
 def check_free(folder: Path, resume: bool) -> None:
-    """Finds out whether a run may have a folder, which can be done before the corpus is read.
+    """Checks that a run may use a folder. It can be called before the corpus is read.
 
     Args:
-        folder: The folder asked for.
-        resume: Whether a run in it is to be continued.
+        folder: Requested folder.
+        resume: Whether a run in the folder is resumed.
 
     Raises:
-        InputError: It is a file, or there is something in it that would be lost.
+        InputError: It is a file, or it holds files that would be lost.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: expected a folder for the run, found a file")
-    if _holds_run(folder) and not resume and not _nothing_saved(folder):
+    if _holds_run(folder) and not resume and not _has_no_results(folder):
         raise InputError(
             f"{folder}: expected a new or empty folder, found "
             f"{'another run' if (folder / _CONFIG).exists() else 'other files'}; "
-            "choose another --out, or go on with that run by --resume"
+            "choose another --out, or resume that run by --resume"
         )
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keeps other processes' runs out of a folder; the system lets go when this one is killed."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Locks a folder; the operating system unlocks it if this process is killed."""
     lock = filelock.FileLock(folder / _LOCK)
     try:
         lock.acquire(timeout=0)
@@ -79,7 +82,7 @@ def _held(folder: Path) -> Iterator[None]:
             f"{folder}: another run is at work there; wait for its end, or choose another --out"
         ) from None
     except NotImplementedError:
-        pass  # some network filesystems have no locks, and runs there are still wanted
+        pass  # some network filesystems have no locks, and runs must work there too
     try:
         yield
     finally:
@@ -91,59 +94,59 @@ def open_folder(
     out: PathLike | None,
     resume: bool,
     config: RunConfig,
-    metadata: dict[str, Any],
+    metadata: Mapping[str, Any],
     console: Console,
 ) -> Iterator[Path]:
-    """Finds or makes the run folder, writes its `config.json` and keeps other runs out of it.
+    """Finds or makes the folder of a run or a set of runs, writes `config.json`, and locks it.
+
+    A resumed run may change the options of the `system` group, `optimizer.patience` and, unless the
+    schedule is a cosine, `optimizer.epochs`. A run that was killed before it saved anything is
+    started again from its beginning.
 
     Args:
-        out: The folder asked for; None: one below `runs/`, named after the run.
-        resume: Whether a run in it is to be continued. One that was killed before it wrote
-            anything is started anew.
-        described: Content of `config.json`.
-        fixed: Its keys that a resumed run must not change.
-        console: Told where the folder is.
+        out: Requested folder; None: a folder below `runs/`, named after the run.
+        resume: Whether a run in the folder is resumed.
+        config: Resolved configuration.
+        metadata: Further content of `config.json`, see `run_metadata`. That of a set of runs has
+            the key "protocol", the name of their protocol, and "runs", the names of their folders.
+        console: Console that the path of the folder is printed on.
 
     Yields:
-        The folder.
+        Path of the folder.
 
     Raises:
         InputError: The folder holds a run and `resume` is False, it holds another run, another
-            process is at work in it, or nothing can be written there.
+            process uses it, or it cannot be written to.
     """
     with contextlib.ExitStack() as stack:
-        yield processes.by_first(lambda: _opened(out, resume, config, metadata, console, stack))
+        yield processes.by_first(lambda: _open(out, resume, config, metadata, console, stack))
 
 
-def _opened(
+def _open(
     out: PathLike | None,
     resume: bool,
     config: RunConfig,
-    metadata: dict[str, Any],
+    metadata: Mapping[str, Any],
     console: Console,
     stack: contextlib.ExitStack,
 ) -> Path:
-    """The folder, which is held until the stack is closed."""
+    """Opens the folder, which is locked until the stack is closed."""
     if out is None:
-        taken, free = _default_folders(config)
-        folder = taken[-1] if resume and taken else free
+        used, free = _default_folders(config, metadata)
+        folder = used[-1] if resume and used else free
     else:
         folder = Path(out)
     check_free(folder, resume)
     config_path = folder / _CONFIG
-    if resume and config_path.exists() and not _nothing_saved(folder):
-        before = report.read_config(config_path)
-        now = json.loads(json.dumps({**options.to_json(config), **metadata}))
-        keys = ("data", "model", "seed", "classes", "utterances")
-        changed = [key for key in keys if before.get(key) != now[key]]
-        if changed:
-            values = ", ".join(f"{key} {before.get(key)!r} not {now[key]!r}" for key in changed)
-            raise InputError(f"{folder}: --resume found another run there: {values}")
+    if resume and config_path.exists() and not _has_no_results(folder):
+        changes = _changes(config_path, config, metadata)
+        if changes:
+            raise InputError(f"{folder}: --resume found another run there: {', '.join(changes)}")
     elif resume:
         console.print(f"{folder}: no run to resume there yet; starting it", soft_wrap=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(_held(folder))
+        stack.enter_context(_locked(folder))
         report.write_json(config_path, {**options.to_json(config), **metadata})
     except OSError as error:
         raise InputError(
@@ -151,3 +154,31 @@ def _opened(
         ) from error
     console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
     return folder
+
+
+def _changes(path: Path, config: RunConfig, metadata: Mapping[str, Any]) -> list[str]:
+    """Describes what a resumed run must not change and differs from the run's `config.json`."""
+    before = options.read_file(RunConfig, path, ignored=METADATA_KEYS)
+    # As it is read back, so that nested configurations are of the same classes.
+    now = options.from_mapping(RunConfig, options.to_json(config))
+    values = {
+        option.path: pair
+        for option, *pair in options.differences(before, now)
+        if not _may_change(option.path, now)
+    }
+    if before.auxiliary_losses != now.auxiliary_losses:
+        values["auxiliary_losses"] = [[*before.auxiliary_losses], [*now.auxiliary_losses]]
+    metadata_before = json.loads(path.read_text(encoding="utf-8"))
+    metadata_now = json.loads(json.dumps(dict(metadata)))
+    for key in _FIXED_METADATA:
+        pair = [metadata_before.get(key), metadata_now.get(key)]
+        if pair[0] != pair[1]:
+            values[key] = pair
+    return [f"{name} {old!r} not {new!r}" for name, (old, new) in values.items()]
+
+
+def _may_change(option: str, config: RunConfig) -> bool:
+    """Returns True for an option that changes no result of the steps that were taken before."""
+    if option == "optimizer.epochs":
+        return config.optimizer.schedule != "cosine"  # it ends at the last epoch
+    return option.startswith("system.") or option == "optimizer.patience"

@@ -1,28 +1,30 @@
-"""What a finished run left to use: its best weights, and what they belong to."""
+"""Trained model of a finished run: its best weights, its configuration and its classes."""
 
+import importlib
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 
-from serjax import options, report
+from serjax import models, options, report
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.training.build import abstract_variables, build_model
 from serjax.training.config import RunConfig, front_end_of
-from serjax.training.run_folder.metadata import METADATA_KEYS
 from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.metadata import METADATA_KEYS
 from serjax.training.state import Variables
 
 
 class TrainedRun(NamedTuple):
-    """A trained model.
+    """Trained model.
 
     Attributes:
-        config: That of the run, as far as the model and what it hears follow from it.
-        classes: Names, in the order of the logits.
-        model: The network.
-        variables: Its best ones.
+        config: Configuration of the run, with the model options that were asked for.
+        classes: Names of the classes, in the order of the logits.
+        model: Network.
+        variables: Variables of the best epoch.
     """
 
     config: RunConfig
@@ -31,44 +33,57 @@ class TrainedRun(NamedTuple):
     variables: Variables
 
 
-def load_run(folder: PathLike, model: str | None = None, **options_: Any) -> TrainedRun:
+def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -> TrainedRun:
     """Loads the best weights of a run.
 
+    The modules that its configuration names under `imports` are imported first.
+
     Args:
-        folder: A finished run folder.
-        model: The name that its model must have; None: any.
-        **options: Fields of the model that are to differ from the run's.
+        folder: Finished run folder.
+        model: Required name of the model; None for any.
+        **model_options: Options of the model that differ from those of the run.
 
     Raises:
-        InputError: The folder holds no finished run, one of another model, or one whose
-            checkpoint does not fit.
+        InputError: The folder holds no finished run, a run of another model, or a checkpoint that
+            does not fit the model.
     """
     folder = Path(folder)
-    for name in ("config.json", "metrics.json"):
-        if not (folder / name).is_file():
+    for file in ("config.json", "metrics.json"):
+        if not (folder / file).is_file():
             raise InputError(
-                f"{folder}: expected a finished run folder with {name}, found "
+                f"{folder}: expected a finished run folder with {file}, found "
                 + ("none" if folder.is_dir() else "no such folder")
             )
-    described = report.read_config(folder / "config.json")
-    config = options.read_file(RunConfig, folder / "config.json", ignored=METADATA_KEYS)
-    if model not in (None, config.model.name):
-        raise InputError(f"{folder}: expected a run of {model}, found one of {config.model.name}")
-    if config.is_classical:
+    path = folder / "config.json"
+    config = options.read_file(RunConfig, path, ignored=METADATA_KEYS)
+    name = config.model.name
+    if model not in (None, name):
+        raise InputError(f"{folder}: expected a run of {model}, found one of {name}")
+    for module in config.imports:
+        importlib.import_module(module)
+    if name not in models.names():
         raise InputError(
-            f"{folder}: expected a run of a network, whose weights are kept; found one of "
-            f"{config.model.name}"
+            f"{folder}: expected a run of a network, whose weights are saved; found one of {name}"
         )
     metrics = report.read_metrics(folder / "metrics.json")
     if "best_step" not in metrics:
         raise InputError(
-            f"{folder}: expected one run, whose weights are kept; found several, in sub-folders"
+            f"{folder}: expected one run, whose weights are saved; found several, in sub-folders"
         )
-    if "dtype" in options_:
-        config = config.replace(dtype="float32")
-    config = config.replace(model_options={**config.model.options, **options_})
-    network = build_model(config, len(described["classes"]))
+    classes = _classes(path)
+    config = config.replace(model_options={**config.model.options, **model_options})
+    if "dtype" in model_options:
+        config = config.replace(dtype="float32")  # `build_model` leaves the option as it is
+    network = build_model(config, len(classes))
     like = abstract_variables(network, front_end_of(config))
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     variables = Checkpoints(folder / "checkpoints").restore_best(like, metrics["best_step"])
-    return TrainedRun(config, described["classes"], network, variables)
+    return TrainedRun(config, classes, network, variables)
+
+
+def _classes(path: Path) -> list[str]:
+    """Reads the names of the classes from `config.json`."""
+    classes = json.loads(path.read_text(encoding="utf-8")).get("classes")
+    if not isinstance(classes, list):
+        raise InputError(f"{path}: expected a list of classes, found {classes!r}")
+    return [str(name) for name in classes]

@@ -1,1 +1,1 @@
-"""Observers of a run: progress on the console, TensorBoard, profiles."""
+"""Trackers of a run: progress on the console, TensorBoard, profiles."""

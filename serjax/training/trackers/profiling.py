@@ -1,4 +1,4 @@
-"""A profile of some steps of a run: what the host and the device did, and when."""
+"""Profile of some training steps: activity of the host and the device over time."""
 
 import contextlib
 from pathlib import Path
@@ -12,25 +12,32 @@ from serjax.training.step import TrainStep
 
 
 def check(steps: tuple[int, int]) -> None:
-    """Raises InputError for steps that no run has."""
+    """Checks the steps of a profile before the run starts.
+
+    Args:
+        steps: First and last step, from 1.
+
+    Raises:
+        InputError: No run has these steps.
+    """
     first, last = steps
     if not 1 <= first <= last:
         raise InputError(f"profile: expected steps from 1 on, FIRST:LAST, found {first}:{last}")
 
 
 class Profiled:
-    """A training step that records some of its calls.
+    """Training step that records a profile of some of its calls.
 
-    The profile is in `plugins/profile/TIME/` of its folder: `perfetto_trace.json.gz` for
-    https://ui.perfetto.dev, and what TensorBoard's profile plugin reads. Each recorded step is
+    The profile lies in `plugins/profile/TIME/` of its folder: `perfetto_trace.json.gz` for
+    https://ui.perfetto.dev, and a file for TensorBoard's profile plugin. Each recorded step is
     marked "step" with its number.
 
     Args:
-        step: That of `make_train_step`.
-        steps: The first and the last to record, counted from 1.
-        done: Steps that a resumed run had done before.
-        folder: Where the profile goes.
-        console: Told when it is written, or that the run had no such steps.
+        step: Training step of `make_train_step`.
+        steps: First and last step to record, from 1.
+        done: Number of steps that a resumed run took before.
+        folder: Folder of the profile.
+        console: Console to print the folder on, or that the run ended before these steps.
     """
 
     def __init__(
@@ -42,7 +49,7 @@ class Profiled:
         self._recorded = 0
 
     def __call__(self, *arguments: Any) -> Any:
-        """Calls the step."""
+        """Takes a training step, and records it if it belongs to the profile."""
         self._number += 1
         if not self._first <= self._number <= self._last:
             return self._step(*arguments)
@@ -57,13 +64,15 @@ class Profiled:
         return result
 
     def __enter__(self) -> "Profiled":
-        """Nothing is recorded before the first step."""
+        """Returns the step; recording starts at the first step of the profile."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Writes what was recorded, however the run ended."""
+        """Writes the recorded steps, also after an error of the run."""
         self._recording.close()
-        found = f"{self._recorded} steps, in {self._folder}"
+        outcome = f"{self._recorded} steps, in {self._folder}"
         if not self._recorded:
-            found = f"none of {self._first} to {self._last}, for the run ended at {self._number}"
-        self._console.print(f"profile: {found}", highlight=False, soft_wrap=True)
+            outcome = (
+                f"none of {self._first} to {self._last}, because the run ended at {self._number}"
+            )
+        self._console.print(f"profile: {outcome}", highlight=False, soft_wrap=True)

@@ -1,8 +1,8 @@
-"""What a run shows while it runs: a progress bar, or plain lines where there is no terminal."""
+"""Progress of a run on the console, and the time that its stages take."""
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -19,14 +19,31 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-class ProgressDisplay:
-    """Shows epochs and batches on a console.
+# Columns of every run's history that begin like those of auxiliary losses.
+_MAIN_COLUMNS = ("train_loss", "train_wa", "train_ua")
 
-    A terminal gets a bar with loss, speed and time left, above it a line per epoch. Anything else
-    gets the epoch lines, and a line of progress every 15 s.
+
+def auxiliary_losses(row: Mapping[str, float]) -> dict[str, float]:
+    """Returns the mean auxiliary losses of an epoch, by name.
 
     Args:
-        console: Where to write.
+        row: Row of the history, with a column `train_<name>` for each auxiliary loss.
+    """
+    return {
+        column.removeprefix("train_"): value
+        for column, value in row.items()
+        if column.startswith("train_") and column not in _MAIN_COLUMNS
+    }
+
+
+class ProgressDisplay:
+    """Display of epochs and batches on a console.
+
+    A terminal shows a bar with loss, speed and remaining time, and a line per epoch above it. Other
+    outputs receive the lines of the epochs, and a line of progress every 15 s.
+
+    Args:
+        console: Console to print on.
     """
 
     def __init__(self, console: Console) -> None:
@@ -39,11 +56,11 @@ class ProgressDisplay:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
-                TextColumn("{task.fields[now]}"),
+                TextColumn("{task.fields[text]}"),
             )
             self._progress = Progress(*columns, console=self._console, transient=True)
             self._progress.start()
-            self._task = self._progress.add_task("epoch", now="")
+            self._task = self._progress.add_task("epoch", text="")
         return self
 
     def __exit__(
@@ -56,47 +73,58 @@ class ProgressDisplay:
             self._progress.stop()
 
     def batch(self, loop: LoopState, batches: int, epochs: int) -> None:
-        """Shows how far the epoch is, its loss so far, the speed and the longest time left."""
+        """Shows the progress of the epoch, its mean loss, the speed and the longest time left.
+
+        Args:
+            loop: State of the training loop.
+            batches: Batches of an epoch.
+            epochs: Maximum number of epochs.
+        """
         speed = loop.weight / max(loop.seconds, 1e-9)
         remaining = (epochs - loop.epoch + 1) * batches - loop.batch
         left = _duration(remaining * loop.seconds / loop.batch)
-        now = f"loss {loop.loss / loop.weight:.3f}  {speed:.1f} examples/s  {left} left at most"
+        text = f"loss {loop.loss / loop.weight:.3f}  {speed:.1f} examples/s  {left} left at most"
         if self._progress is not None:
             self._progress.update(
                 self._task,
                 description=f"epoch {loop.epoch}/{epochs}",
                 total=batches,
                 completed=loop.batch,
-                now=now,
+                text=text,
             )
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
-            self._say(f"epoch {loop.epoch}/{epochs}  batch {loop.batch}/{batches}  {now}")
+            self._print(f"epoch {loop.epoch}/{epochs}  batch {loop.batch}/{batches}  {text}")
 
     def epoch(self, row: dict[str, float], best: bool, name: str = "") -> None:
-        """Shows a finished epoch, of a run of several by its name; the best so far has a star."""
-        of_teachers = "".join(
-            f"{n.removeprefix('train_').replace('_', '-')} {v:.4f}  "
-            for n, v in row.items()
-            if n.startswith("train_") and n not in ("train_loss", "train_wa", "train_ua")
+        """Prints a finished epoch.
+
+        Args:
+            row: Row of the history.
+            best: True for the best epoch so far, which is marked by a star.
+            name: Name of the run, if several are trained together.
+        """
+        auxiliary = "".join(
+            f"{loss.replace('_', '-')} {value:.4f}  "
+            for loss, value in auxiliary_losses(row).items()
         )
-        self._say(
+        self._print(
             f"{name and f'{name}  '}epoch {row['epoch']:3.0f}  "
             f"training loss {row['train_loss']:.3f} UA {row['train_ua']:6.1%}  "
-            f"{of_teachers}validation loss {row['validation_loss']:.3f} "
+            f"{auxiliary}validation loss {row['validation_loss']:.3f} "
             f"WA {row['validation_wa']:6.1%} UA {row['validation_ua']:6.1%}  "
             f"{row['examples_per_second']:5.1f} examples/s{'  *' if best else ''}"
         )
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)
         self._last_line = time.monotonic()
 
 
 class Clock:
-    """Where a run's time goes.
+    """Clock of the stages of a run.
 
     Attributes:
-        seconds: Spent so far, by what it was spent on.
+        seconds: Seconds that each stage has taken, by name.
     """
 
     def __init__(self) -> None:
@@ -105,7 +133,7 @@ class Clock:
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Adds the time spent in the context to `seconds[name]`."""
+        """Adds the time within the context to `seconds[name]`."""
         started = time.monotonic()
         try:
             yield
@@ -113,5 +141,5 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
     def stopped(self) -> dict[str, float]:
-        """The seconds, with their "total" since the clock was made."""
+        """Returns the seconds of the stages, and as "total" those since the clock was made."""
         return {**self.seconds, "total": time.monotonic() - self._started}

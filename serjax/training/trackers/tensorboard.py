@@ -1,4 +1,4 @@
-"""Event files for TensorBoard, by tensorboardX, which needs no TensorFlow."""
+"""Event files for TensorBoard, written by tensorboardX, which needs no TensorFlow."""
 
 import importlib.util
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from serjax.errors import InputError
 from serjax.training.loop import Display, LoopState
+from serjax.training.trackers.progress import auxiliary_losses
 
 _TAGS = {
     "loss/training": "train_loss",
@@ -19,7 +20,11 @@ _TAGS = {
 
 
 def check() -> None:
-    """Raises InputError where tensorboardX is not installed."""
+    """Checks that tensorboardX is installed.
+
+    Raises:
+        InputError: It is not.
+    """
     if importlib.util.find_spec("tensorboardX") is None:
         raise InputError(
             "--tensorboard: expected the package tensorboardX, found none: "
@@ -28,13 +33,13 @@ def check() -> None:
 
 
 class EventWriter:
-    """A display that also writes every epoch's numbers where TensorBoard reads them.
+    """Display that also writes the numbers of every epoch to event files.
 
     Args:
-        display: Told the same.
-        folder: Where the event files go.
-        learning_rate: Epoch, from 1 -> the learning rate of its last step.
-        epoch: The first that will be told; what an earlier part of the run wrote of it is dropped.
+        display: Display of the run, which is called too.
+        folder: Folder of the event files.
+        learning_rate: Function from an epoch, from 1, to the learning rate of its last step.
+        epoch: First epoch that will be written. Later epochs of an interrupted run are dropped.
     """
 
     def __init__(
@@ -46,18 +51,21 @@ class EventWriter:
         self._writer = SummaryWriter(str(folder), purge_step=epoch)
 
     def batch(self, loop: LoopState, batches: int, epochs: int) -> None:
-        """Tells the display."""
+        """Shows a batch on the display."""
         self._display.batch(loop, batches, epochs)
 
     def epoch(self, row: dict[str, float], best: bool) -> None:
-        """Tells the display and writes the epoch."""
+        """Shows an epoch on the display and writes its numbers."""
         self._display.epoch(row, best)
         number = int(row["epoch"])
-        for tag, column in _TAGS.items():
-            self._writer.add_scalar(tag, row[column], number)
-        self._writer.add_scalar("learning_rate", self._learning_rate(number), number)
+        scalars = {tag: row[column] for tag, column in _TAGS.items()}
+        for name, value in auxiliary_losses(row).items():
+            scalars[f"{name.replace('_', '-')}/training"] = value
+        scalars["learning_rate"] = self._learning_rate(number)
+        for tag, value in scalars.items():
+            self._writer.add_scalar(tag, value, number)
         self._writer.flush()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the event file."""
         self._writer.close()
