@@ -119,7 +119,7 @@ class AntiTransferLoss(AuxiliaryLoss):
         shapes = [features[name].shape[1:] for _, name in self.layers]
         self._shapes = [(math.prod(shape[:-1]), shape[-1]) for shape in shapes]
         self._sources: list[SourceNetwork] = []
-        self.initial_embedding: Variables = {}
+        self.initial_embedding = None
         for term, names, (network, variables) in zip(terms, self._names, networks, strict=True):
             source = SourceNetwork(network, variables, names, shared, mask)
             of_source = jax.eval_shape(source, source.leaves, shared, mask)
@@ -131,7 +131,7 @@ class AntiTransferLoss(AuxiliaryLoss):
                         f"{layer.shape[1:]}"
                     )
             self._sources.append(source)
-            if has_encoder and not self.initial_embedding:
+            if has_encoder and self.initial_embedding is None:
                 self.initial_embedding = {
                     collection: tree["embedding"]
                     for collection, tree in variables.items()

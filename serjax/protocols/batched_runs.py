@@ -262,9 +262,7 @@ class _BatchedTraining:
             for name, run in self._runs.items()
         ]
 
-    def _evaluate(
-        self, variables: Variables, active: Sequence[int]
-    ) -> dict[int, dict[str, float]]:
+    def _evaluate(self, variables: Variables, active: Sequence[int]) -> dict[int, dict[str, float]]:
         """Returns the scores of the active runs on their validation sets."""
         with _timed(self._clocks, "evaluate"):
             utterances = self._utterances("validation", [self._names[n] for n in active])
@@ -338,7 +336,9 @@ class _BatchedTraining:
     ) -> tuple[RunsState, dict[str, LoopState]]:
         """Returns the saved state of the runs, or the given one."""
         count = self._batch.count
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), state)
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), state
+        )
         saved = checkpoints.restore_last(abstract)
         if saved is None:
             monitor = self._config.optimizer.monitor
@@ -350,9 +350,7 @@ class _BatchedTraining:
         self._console.print(f"resumed {len(loops)} runs at epoch {epoch}", highlight=False)
         return self._batch.distribute(saved[0]), loops
 
-    def write(
-        self, names: Sequence[str], state: RunsState, loops: Mapping[str, LoopState]
-    ) -> None:
+    def write(self, names: Sequence[str], state: RunsState, loops: Mapping[str, LoopState]) -> None:
         """Writes the folders of the named runs."""
         with _timed(self._clocks, "evaluate"):
             utterances = [

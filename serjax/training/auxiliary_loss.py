@@ -57,11 +57,11 @@ class AuxiliaryLoss:
 
     Attributes:
         initial_embedding: Variables of the embedding that the network starts from,
-            `{collection: tree}`; empty: the run's own.
+            `{collection: tree}`; None: the run's own.
         notes: Remarks on the results, for the report.
     """
 
-    initial_embedding: Variables = {}
+    initial_embedding: Variables | None = None
     notes: Sequence[str] = ()
 
     def describe(self) -> str:

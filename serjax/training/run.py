@@ -1,6 +1,5 @@
 """One run, from a corpus to a folder of results."""
 
-import contextlib
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 import optax
 from rich.console import Console
 
@@ -88,7 +86,9 @@ def run(
     with clock.timed("data"):
         processes.check_same("configuration", repr(config))
         if corpus is not None:
-            recordings = processes.by_all(lambda: read(config, front_end, console, corpus=corpus))
+            recordings = processes.by_all(
+                lambda: read(config, front_end, console, corpora=(corpus,))
+            )
         dataset = processes.by_all(lambda: prepare(config, front_end, console, recordings))
         processes.check_same("corpus", *jax.tree.leaves(dataset.examples))
     if config.is_classical:
@@ -253,13 +253,12 @@ def network_metadata(
 ) -> dict[str, Any]:
     """Returns the metadata of a network's run, with notes on its results."""
     metadata = run_metadata(config, dataset, command, parameter_count(abstract["params"]))
-    if config.model.init is None and config.model.embedding == "pretrained":
-        if uses_encoder_corpus(config):
-            metadata["notes"].append(
-                "the pretrained encoder was trained on speakers of "
-                f"{pretrained.ENCODER_CORPUS}, so results on it may be too high; --embedding "
-                "random uses none of them"
-            )
+    is_pretrained = config.model.init is None and config.model.embedding == "pretrained"
+    if is_pretrained and uses_encoder_corpus(config):
+        metadata["notes"].append(
+            f"the pretrained encoder was trained on speakers of {pretrained.ENCODER_CORPUS}, so "
+            "results on it may be too high; --embedding random uses none of them"
+        )
     for loss in (auxiliary_losses or {}).values():
         metadata["notes"] += loss.notes
     return metadata

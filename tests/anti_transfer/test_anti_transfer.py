@@ -188,7 +188,9 @@ def test_a_step_descends_the_sum_of_both_losses(speakers, examples):
         lambda p, g: p - 0.1 * g, variables["params"], jax.jit(gradient)(variables["params"])
     )
     before = [np.asarray(leaf) for leaf in arrays.leaves[0]]
-    state, result = step(state_of(variables, optimizer), examples, indices, {"anti_transfer": arrays})
+    state, result = step(
+        state_of(variables, optimizer), examples, indices, {"anti_transfer": arrays}
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state.params, expected
     )
@@ -292,15 +294,17 @@ def test_a_source_network_at_chance_level_is_noted(right, is_noted, tmp_path):
 
 def test_a_source_network_has_the_front_end_of_its_student(speakers, tmp_path):
     config = CONFIG.replace(model="vgg16", image_size=(32, 32))
-    source = training.run(
-        config.replace(target="speaker", split="random"), out=tmp_path / "source"
-    )
+    source = training.run(config.replace(target="speaker", split="random"), out=tmp_path / "source")
     term = AntiTransfer(str(source))
-    folder = training.run(config.replace(auxiliary_losses=(term.to_config(),)), out=tmp_path / "run")
+    folder = training.run(
+        config.replace(auxiliary_losses=(term.to_config(),)), out=tmp_path / "run"
+    )
     assert report.read_history(folder / "history.csv")[0]["train_anti_transfer"] > 0
     # After one epoch it is near chance level, which the run and its page note.
     notes = json.loads((folder / "config.json").read_text())["notes"]
     assert notes == [chance_level_note(str(source))]
     other = AntiTransfer(str(speakers["vgg16"]))
-    with pytest.raises(InputError, match=r"with the front end of vgg16: image_size \[32, 32\] not None"):
+    with pytest.raises(
+        InputError, match=r"with the front end of vgg16: image_size \[32, 32\] not None"
+    ):
         training.run(config.replace(auxiliary_losses=(other.to_config(),)), out=tmp_path / "other")

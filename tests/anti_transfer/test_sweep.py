@@ -44,7 +44,9 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
     second = json.loads((tmp_path / "sweep" / names["dual-sw"] / "config.json").read_text())
     # The word's source network, from the weights of the speaker's run.
     assert second["model"]["init"].endswith(names["single-s"])
-    assert second["auxiliary_losses"][0]["options"]["source"].endswith("source-networks/dscnn-speaker-0-word")
+    assert second["auxiliary_losses"][0]["options"]["source"].endswith(
+        "source-networks/dscnn-speaker-0-word"
+    )
     assert second["auxiliary_losses"][0]["options"]["layers"] == ["2"]
 
     monkeypatch.setattr(sweep, "run", lambda *args, **options: pytest.fail("run again"))
@@ -75,7 +77,9 @@ def test_an_embedding_is_left_out_for_models_without_encoder(tmp_path, monkeypat
     monkeypatch.setattr(sweep, "read", lambda *args: None)
     started = {}
     monkeypatch.setattr(
-        sweep, "run", lambda config, **options: started.update({config.model.name: config.model.embedding})
+        sweep,
+        "run",
+        lambda config, **options: started.update({config.model.name: config.model.embedding}),
     )
     base = BASE.replace(embedding="pretrained")
     planned = sweep.Sweep(base, ["dscnn", "quat_dscnn"], ["none"], splits=["speaker"])

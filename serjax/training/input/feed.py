@@ -24,8 +24,10 @@ class Call(NamedTuple):
 
 
 Calls = Callable[[np.ndarray, int], Iterator[Call]]
-"""`(order, first)`: the calls of an epoch from its batch `first` on; `order` `[batches, batch_size]`
-holds indices of examples, -1 for padding."""
+"""`(order, first)`: the calls of an epoch from its batch `first` on.
+
+`order` `[batches, batch_size]` holds indices of examples, -1 for padding.
+"""
 
 
 def group_batches(order: np.ndarray, first: int, scan_steps: int) -> list[tuple[int, np.ndarray]]:
