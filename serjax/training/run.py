@@ -23,7 +23,7 @@ from serjax.training.config import RunConfig, front_end_of
 from serjax.training.devices import processes
 from serjax.training.evaluate import scores
 from serjax.training.input.dataset import RunDataset, prepare
-from serjax.training.input.recordings import Recordings, read
+from serjax.training.input.recordings import Recordings
 from serjax.training.loop import LoopState
 from serjax.training.objective import class_probabilities, classification_loss
 from serjax.training.optimizer import learning_rate, make_optimizer
@@ -82,15 +82,8 @@ def run(
     out = None if out is None else Path(out)
     if out is not None:
         processes.by_first(functools.partial(check_free, out, resume))
-    front_end = front_end_of(config)
-    with clock.timed("data"):
-        processes.check_same("configuration", repr(config))
-        if corpus is not None:
-            recordings = processes.by_all(
-                lambda: read(config, front_end, console, corpora=(corpus,))
-            )
-        dataset = processes.by_all(lambda: prepare(config, front_end, console, recordings))
-        processes.check_same("corpus", *jax.tree.leaves(dataset.examples))
+    corpora = None if corpus is None else (corpus,)
+    dataset = load_dataset(config, console, clock, recordings, corpora)
     if config.is_classical:
         return _run_classical(config, dataset, out, resume, console, command or [], clock)
     resolved = resolve(config)
@@ -122,6 +115,34 @@ def _check(config: RunConfig, profile: tuple[int, int] | None, events: bool) -> 
         profiling.check(profile)
     if events:
         tensorboard_tracker.check()
+
+
+def load_dataset(
+    config: RunConfig,
+    console: Console,
+    clock: Clock,
+    recordings: Recordings | None = None,
+    corpora: tuple[Corpus, ...] | None = None,
+) -> RunDataset:
+    """Reads and splits the corpus of a run, and checks that all processes have the same.
+
+    Args:
+        config: Configuration of the run.
+        console: Console for messages.
+        clock: Clock of the run.
+        recordings: Recordings of the run's corpora, if they are already read.
+        corpora: Corpora of the caller, instead of those that are loaded by name.
+
+    Raises:
+        InputError: The corpus or its split does not fit the run, or processes differ.
+    """
+    with clock.timed("data"):
+        processes.check_same("configuration", repr(config))
+        dataset = processes.by_all(
+            lambda: prepare(config, front_end_of(config), console, recordings, corpora)
+        )
+        processes.check_same("corpus", *jax.tree.leaves(dataset.examples))
+    return dataset
 
 
 def _run_classical(
