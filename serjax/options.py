@@ -121,20 +121,21 @@ def options_of(config: type) -> dict[str, Option]:
     Args:
         config: Dataclass whose fields are options or groups of options.
     """
-    options: dict[str, Option] = {}
+    declared: list[Option] = []
     hints = get_type_hints(config)
     for field in dataclasses.fields(config):
-        declaration = field.metadata.get(_KEY)
+        type_, declaration = hints[field.name], field.metadata.get(_KEY)
         if declaration is not None:
             name = declaration.name or field.name
-            options[name] = Option(
-                field.name, name, hints[field.name], _default(field), declaration
-            )
-        elif dataclasses.is_dataclass(hints[field.name]):
-            for name, inner in options_of(hints[field.name]).items():
-                if name in options:
-                    raise TypeError(f"{config.__name__}: two options are named {name!r}")
-                options[name] = inner._replace(path=f"{field.name}.{inner.path}")
+            declared.append(Option(field.name, name, type_, _default(field), declaration))
+        elif dataclasses.is_dataclass(type_):
+            inner = options_of(type_).values()
+            declared += [each._replace(path=f"{field.name}.{each.path}") for each in inner]
+    options: dict[str, Option] = {}
+    for each in declared:
+        if each.name in options:
+            raise TypeError(f"{config.__name__}: two options are named {each.name!r}")
+        options[each.name] = each
     return options
 
 
@@ -307,6 +308,10 @@ def from_mapping(
                 raise InputError(f"{path}: expected a table of options, found {value!r}")
         elif key not in ignored:
             raise InputError(f"{where + ': ' if where else ''}{unknown_name('key', key, known)}")
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        has_default = (field.default, field.default_factory) != (dataclasses.MISSING,) * 2
+        if field.name not in fields and not has_default:
+            raise InputError(f"{where + ': ' if where else ''}expected {field.name}, found none")
     return config(**fields)
 
 

@@ -46,7 +46,7 @@ def _help() -> str:
         [
             "usage: serjax COMMAND [options]",
             "",
-            "Speech emotion recognition in JAX. `serjax COMMAND --help` lists a command's options.",
+            "Speech emotion recognition in JAX. `serjax COMMAND --help` lists its options.",
             "",
             *lines,
             "",

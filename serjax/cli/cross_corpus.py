@@ -1,6 +1,6 @@
-"""Train a model on one corpus and test it on another, on the classes that both have.
+r"""Train a model on one corpus and test it on another, on the classes that both have.
 
-    serjax cross-corpus --model svm --train ravdess --train-dir RAVDESS \\
+    serjax cross-corpus --model svm --train ravdess --train-dir RAVDESS \
         --test emodb --test-dir EMODB
     serjax cross-corpus ... --seeds 3 --out DIR --resume
 

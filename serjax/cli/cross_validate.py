@@ -1,7 +1,7 @@
-"""Train and test a model on every fold of a protocol, so that each utterance is tested once.
+r"""Train and test a model on every fold of a protocol, so that each utterance is tested once.
 
     serjax cross-validate --model svm --dataset emodb --data-dir EMODB
-    serjax cross-validate --model dscnn --dataset ravdess --data-dir RAVDESS \\
+    serjax cross-validate --model dscnn --dataset ravdess --data-dir RAVDESS \
         --protocol speaker --folds 5 --seeds 3
     serjax cross-validate --model knn,lda,svm,dscnn --protocol random,speaker ...
     serjax cross-validate ... --out DIR --resume

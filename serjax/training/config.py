@@ -330,6 +330,10 @@ class RunConfig:
                     f"found {self.model.embedding}"
                 )
         front_end_of(self)
+        if self.auxiliary_losses:
+            from serjax.training import auxiliary_loss
+
+            auxiliary_loss.check(self.auxiliary_losses)
         if self.data.labels is not None and self.data.target not in (None, "emotion"):
             raise InputError(
                 f"data.target: expected emotion with the label set {self.data.labels!r}, found "

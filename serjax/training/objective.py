@@ -1,44 +1,65 @@
-"""What a training step minimizes, and what evaluation averages, as functions of a network's output.
+"""Loss functions of a training step and prediction functions of evaluation.
 
-A step takes any objective, so that every task is trained by the same step.
+A step minimizes any loss function, so every task is trained by the same step.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
-import optax
+
+from serjax import losses
 
 
 class Batch(NamedTuple):
-    """What an objective may compare a network's output with.
+    """Examples of a training step, ready for the model.
 
     Attributes:
-        x: `[batch, frames, bins, channels]` float32, what the network read.
-        label: `[batch]` int32, the class.
-        utterance: `[batch]` int32, the utterance that the example is a stretch of.
-        step: int32, training steps done before this one.
+        x: `[batch, frames, bins, channels]` float32, model input.
+        mask: `[batch, frames]` bool, True at valid frames.
+        label: `[batch]` int32, class of each example.
+        weight: `[batch]` float32, 1 for an example and 0 for padding of the batch.
+        utterance: `[batch]` int32, index of the utterance that the example is a segment of.
+        indices: `[batch]` int32, index of the example; -1 for padding of the batch.
+        step: int32, number of training steps before this one.
     """
 
     x: jax.Array
+    mask: jax.Array
     label: jax.Array
+    weight: jax.Array
     utterance: jax.Array
+    indices: jax.Array
     step: jax.Array
 
 
 Features = Mapping[str, jax.Array]
-Objective = Callable[[jax.Array, Features, Batch], jax.Array]
+"""Activations of a network by the names of its layers."""
+
+LossFunction = Callable[[jax.Array, Features, Batch], jax.Array]
 """`(logits, features, batch) -> [batch]` float32 losses."""
 
-Outputs = Callable[[jax.Array, Features, jax.Array], jax.Array]
-"""`(logits, features, x) -> [batch, n]` float32, of which evaluation takes an utterance's mean."""
+PredictionFunction = Callable[[jax.Array, Features, jax.Array], jax.Array]
+"""`(logits, features, x) -> [batch, n]` float32, averaged over the segments of an utterance."""
 
 
-def classification(logits: jax.Array, features: Features, batch: Batch) -> jax.Array:
-    """Cross-entropy of the classes, in nats."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, batch.label)
+def classification_loss(name: str = "cross_entropy") -> LossFunction:
+    """Returns the loss function of a classifier.
+
+    Args:
+        name: Name of a loss that is registered in `serjax.losses`.
+
+    Raises:
+        InputError: The loss is unknown.
+    """
+    loss = losses.get(name)
+
+    def compute(logits: jax.Array, features: Features, batch: Batch) -> jax.Array:
+        return loss(logits, batch.label, features)
+
+    return compute
 
 
 def class_probabilities(logits: jax.Array, features: Features, x: jax.Array) -> jax.Array:
-    """Probability of each class."""
+    """Computes the probability of each class, `[batch, classes]` float32."""
     return jax.nn.softmax(logits, axis=-1)

@@ -1,127 +1,41 @@
-"""One run, from a corpus to a folder of results: the main job as a function."""
+"""One run, from a corpus to a folder of results."""
 
-import contextlib
-import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 import optax
 from rich.console import Console
 
-from serjax import models
-from serjax.anti_transfer.loss import AntiTransferLoss, References
-from serjax.anti_transfer.source_network import load_source_networks
-from serjax.data.batches import Examples
+from serjax import models, report
+from serjax.data import Corpus
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.files import PathLike
 from serjax.models import pretrained
-from serjax.training import classical_run, freeze
+from serjax.training import auxiliary_loss, classical_run, freeze
+from serjax.training.auxiliary_loss import AuxiliaryContext, AuxiliaryLoss
 from serjax.training.build import abstract_variables, build_model, input_shape
 from serjax.training.config import RunConfig, front_end_of
-from serjax.training.devices import batch_sharding, memory, multi_step, processes
+from serjax.training.devices import processes
 from serjax.training.evaluate import scores
 from serjax.training.input.dataset import RunDataset, prepare
 from serjax.training.input.recordings import Recordings
-from serjax.training.input.sampler import Epochs
-from serjax.training.input.source import source_of
-from serjax.training.job import Job, finish_network_run, open_network_run, open_run
-from serjax.training.loop import Display, LoopState, StopRequest, train
-from serjax.training.optimizer import learning_rate, make_optimizer, rate_after
+from serjax.training.loop import LoopState
+from serjax.training.objective import class_probabilities, classification_loss
+from serjax.training.optimizer import learning_rate, make_optimizer
+from serjax.training.resolve import ResolvedRunConfig, resolve, uses_encoder_corpus
 from serjax.training.run_folder import results
-from serjax.training.run_folder.checkpoint import Checkpoints
-from serjax.training.run_folder.metadata import described
-from serjax.training.run_folder.run_dir import check_free
-from serjax.training.state import TrainState, Variables, create_state, parameter_count, state_of
-from serjax.training.step import StepResult, TrainStep, make_train_step
-from serjax.training.trackers import profiling, tensorboard
-from serjax.training.trackers.progress import Clock, ProgressDisplay
-
-
-def initial_state(
-    config: RunConfig,
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    key: jax.Array,
-    front_end: FrontEnd,
-    task: RunDataset,
-    teachers: AntiTransferLoss | None,
-) -> TrainState:
-    """The state before the first step, with weights from chance, a run, a file, or a teacher.
-
-    An embedding is the first teacher's, or the one that ships with the library.
-    """
-    if config.model.init is not None:
-        options = dict(config.model.options)
-        _, variables = pretrained.load(
-            config.model.name,
-            config.model.init,
-            len(task.classes),
-            input_channels=front_end.input_shape[-1],
-            key=key,
-            **options,
-        )
-        return state_of(variables, optimizer)
-    state = create_state(model, optimizer, key, input_shape(front_end))
-    embedding: Variables = {}
-    if teachers is not None:
-        embedding = teachers.embedding
-    if (
-        not embedding
-        and isinstance(model, models.Embedded)
-        and config.model.embedding == "pretrained"
-    ):
-        embedding = pretrained.encoder()
-    own = pretrained.with_embedding(state.variables, jax.device_put(embedding))
-    return dataclasses.replace(state, params=own["params"], batch_stats=own["batch_stats"])
-
-
-def _untrained(model: nn.Module, front_end: FrontEnd, seed: int) -> Variables:
-    """Variables from chance, other than those that the run starts from."""
-    key = jax.random.fold_in(jax.random.key(seed), 1)
-    return create_state(model, optax.identity(), key, input_shape(front_end)).variables
-
-
-def _references(
-    teachers: AntiTransferLoss,
-    config: RunConfig,
-    state: TrainState,
-    examples: Examples | None,
-    members: np.ndarray,
-    console: Console,
-) -> References:
-    """What the anti-transfer loss reads: kept where that is possible, else computed every step.
-
-    `examples` are those on the device, None if they are streamed.
-    """
-    console.print(f"anti-transfer: {teachers.describe()}", highlight=False, soft_wrap=True)
-    reason = teachers.why_not_kept(len(members), config.augmentation.preset, config.model.freeze)
-    if examples is None:
-        reason = "the corpus is streamed"
-    if examples is None or reason is not None:
-        console.print(f"its teachers run in every step: {reason}", highlight=False, soft_wrap=True)
-        return teachers.references()
-    kept = teachers.keep(state.variables, examples, members, config.optimizer.batch_size or 1)
-    size = teachers.kept_bytes(len(members)) / 2**20
-    console.print(
-        f"its teachers' Gram matrices are kept: {size:.1f} MiB", highlight=False, soft_wrap=True
-    )
-    return kept
-
-
-def _with_references(
-    step: jax.stages.Compiled,
-    references: References | None,
-    state: TrainState,
-    examples: Examples,
-    indices: jax.Array,
-) -> tuple[TrainState, StepResult]:
-    return step(state, examples, indices, references)
+from serjax.training.run_folder.metadata import device, run_metadata
+from serjax.training.run_folder.run_dir import check_free, open_folder
+from serjax.training.stage import RunContext, Stage, sharding_of, train_stage
+from serjax.training.state import Variables, create_state, parameter_count
+from serjax.training.trackers import profiling
+from serjax.training.trackers import tensorboard as tensorboard_tracker
+from serjax.training.trackers.progress import Clock
 
 
 def run(
@@ -132,220 +46,293 @@ def run(
     console: Console | None = None,
     command: list[str] | None = None,
     recordings: Recordings | None = None,
+    corpus: Corpus | None = None,
     profile: tuple[int, int] | None = None,
-    events: bool = False,
+    tensorboard: bool = False,
 ) -> Path:
-    """Trains, tests and reports.
+    """Trains, tests and reports a model.
 
     Args:
-        config: What to run.
+        config: Configuration of the run.
         out: Run folder; None: the first free name below `runs/`.
-        resume: Go on with the run in the folder, to the numbers it would have had.
-        console: Where to tell of it; None: standard output.
-        command: As it is to be shown in the report.
-        recordings: Of the run's corpora, if they are already read.
-        profile: First and last step, from 1, of a profile for Perfetto or TensorBoard; it goes to
-            `profile/` of the run folder.
-        events: Whether to write event files for TensorBoard too, to `tensorboard/`.
+        resume: Continue the run in the folder, to the results it would have had.
+        console: Console for messages; None: standard output.
+        command: Command line, for the report.
+        recordings: Recordings of the run's corpora, if they are already read.
+        corpus: Corpus of the caller, instead of one that is loaded by name.
+        profile: First and last step, from 1, of a profile for Perfetto or TensorBoard, which is
+            written to `profile/` of the run folder.
+        tensorboard: Write event files for TensorBoard, to `tensorboard/` of the run folder.
 
     Returns:
-        The run folder, filled with `config.json`, `history.csv`, `metrics.json`,
-        `predictions.csv`, `timing.json`, `checkpoints/`, `curves.png`, `confusion.png`,
-        `confusion.pdf` and `report.html`. Classical models leave no history, curves and
-        checkpoints.
+        The run folder, with `config.json`, `history.csv`, `metrics.json`, `predictions.csv`,
+        `timing.json`, `checkpoints/`, `curves.png`, `confusion.png`, `confusion.pdf` and
+        `report.html`. Classical models have no history, curves and checkpoints.
 
     Raises:
-        InputError: Something that the user can mend, found before anything is compiled.
-        DivergedError: The loss became infinite or no number.
+        InputError: An error that the user can fix, found before anything is compiled.
+        DivergedError: The loss is not finite.
         InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
     """
     console = console or Console(quiet=not processes.is_first())
     clock = Clock()
-    config.check()
-    if config.model.init is not None and not Path(config.model.init).exists():
-        raise InputError(
-            f"initial: expected the folder of a run, or a file: no {config.model.init}"
-        )
+    if corpus is not None:
+        config = config.replace(dataset=corpus.name)
+    _check(config, profile, tensorboard)
     out = None if out is None else Path(out)
     if out is not None:
         processes.by_first(functools.partial(check_free, out, resume))
-    for name, given in (("profile", profile), ("tensorboard", events)):
-        if given and config.model.name not in models.names():
+    corpora = None if corpus is None else (corpus,)
+    dataset = load_dataset(config, console, clock, recordings, corpora)
+    if config.is_classical:
+        return _run_classical(config, dataset, out, resume, console, command or [], clock)
+    resolved = resolve(config)
+    context = RunContext(
+        resolved,
+        dataset,
+        build_model(resolved, len(dataset.classes)),
+        front_end_of(resolved),
+        console,
+        clock,
+        resume,
+        profile,
+        tensorboard,
+    )
+    return _run_network(context, out, command or [])
+
+
+def _check(config: RunConfig, profile: tuple[int, int] | None, events: bool) -> None:
+    """Checks all options before the corpus is read."""
+    config.check()
+    if config.model.init is not None and not Path(config.model.init).exists():
+        raise InputError(f"init: expected the folder of a run, or a file: no {config.model.init}")
+    for name, is_requested in (("profile", profile is not None), ("tensorboard", events)):
+        if is_requested and config.is_classical:
             raise InputError(
                 f"{name}: expected none with {config.model.name}, which takes no steps"
             )
     if profile is not None:
         profiling.check(profile)
     if events:
-        tensorboard.check()
-    config = resolve(config)
+        tensorboard_tracker.check()
+
+
+def load_dataset(
+    config: RunConfig,
+    console: Console,
+    clock: Clock,
+    recordings: Recordings | None = None,
+    corpora: tuple[Corpus, ...] | None = None,
+) -> RunDataset:
+    """Reads and splits the corpus of a run, and checks that all processes have the same.
+
+    Args:
+        config: Configuration of the run.
+        console: Console for messages.
+        clock: Clock of the run.
+        recordings: Recordings of the run's corpora, if they are already read.
+        corpora: Corpora of the caller, instead of those that are loaded by name.
+
+    Raises:
+        InputError: The corpus or its split does not fit the run, or processes differ.
+    """
     with clock.timed("data"):
         processes.check_same("configuration", repr(config))
-        task = processes.by_all(lambda: prepare(config, front_end_of(config), console, recordings))
-        processes.check_same("corpus", *jax.tree.leaves(task.examples))
-    finish = _network if config.model.name in models.names() else _classical
-    with contextlib.ExitStack() as stack:
-        job = Job(config, task, out, resume, console, command or [], clock, stack, profile, events)
-        return finish(job)
-
-
-def _profiled(
-    job: Job,
-    step: jax.stages.Compiled,
-    references: References | None,
-    done: int,
-    folder: Path,
-) -> contextlib.AbstractContextManager[TrainStep]:
-    """The step as the loop calls it, some of its calls recorded if that is asked for."""
-    call: TrainStep = functools.partial(_with_references, step, references)
-    if job.profile is None or not processes.is_first():
-        return contextlib.nullcontext(call)
-    return profiling.Profiled(call, job.profile, done, folder / "profile", job.console)
-
-
-@contextlib.contextmanager
-def _shown(
-    job: Job, folder: Path, rate: float | optax.Schedule, steps: int, epoch: int
-) -> Iterator[Display]:
-    """What the loop tells of its epochs, of so many steps, from this one on."""
-    with ProgressDisplay(job.console) as display:
-        if not job.events or not processes.is_first():
-            yield display
-            return
-        writer = tensorboard.EventWriter(
-            display, folder / "tensorboard", lambda epoch: rate_after(rate, epoch * steps), epoch
+        dataset = processes.by_all(
+            lambda: prepare(config, front_end_of(config), console, recordings, corpora)
         )
-        with contextlib.closing(writer):
-            yield writer
+        processes.check_same("corpus", *jax.tree.leaves(dataset.examples))
+    return dataset
 
 
-def _classical(job: Job) -> Path:
-    """The run of a classical model. It takes seconds, so resuming starts it anew."""
-    config, task, console, clock = job.config, job.task, job.console, job.clock
-    fixed = [f.name for f in dataclasses.fields(config)]
-    folder = open_run(job, described(config, task, job.command), fixed, "")
-    with console.status("fitting"):
-        classifier, probabilities = classical_run.fit(config, task, clock)
-    with clock.timed("evaluate"):
-        predictions = results.predict_parts(probabilities, task)
-    about = {"hyperparameters": classifier.hyperparameters}
-    processes.by_first(
-        lambda: results.write_results(folder, predictions, about, task, clock, console)
-    )
+def _run_classical(
+    config: RunConfig,
+    dataset: RunDataset,
+    out: Path | None,
+    resume: bool,
+    console: Console,
+    command: list[str],
+    clock: Clock,
+) -> Path:
+    """Fits a classical model. It takes seconds, so resuming starts it again."""
+    metadata = run_metadata(config, dataset, command)
+    with open_folder(out, resume, config, metadata, console) as folder:
+        print_header(console, config, metadata)
+        with console.status("fitting"):
+            classifier, probabilities = classical_run.fit(config, dataset, clock)
+        with clock.timed("evaluate"):
+            predictions = results.predict_parts(probabilities, dataset)
+        details = {"hyperparameters": classifier.hyperparameters}
+        processes.by_first(
+            lambda: results.write_results(folder, predictions, details, dataset, clock, console)
+        )
     return folder
 
 
-def _network(job: Job) -> Path:
-    """The run of a network."""
-    config, task, console, clock = job.config, job.task, job.console, job.clock
-    epochs, batch_size = config.optimizer.epochs, config.optimizer.batch_size
-    assert epochs is not None
-    assert batch_size is not None
-    front_end = front_end_of(config)
-    division = batch_sharding.divide(
-        config.system.parallel,
-        batch_size,
-        config.optimizer.accumulate,
-        config.optimizer.sync_batch_norm,
-        streamed=task.lazy_waveforms is not None,
-    )
-    model = build_model(config, len(task.classes))
-    abstract = abstract_variables(model, front_end)
-    parameters = parameter_count(abstract["params"])
+def _run_network(context: RunContext, out: Path | None, command: list[str]) -> Path:
+    """Trains a network in one stage."""
+    config, dataset, model = context.config, context.dataset, context.model
+    sharding_of(config, config.optimizer.batch_size, dataset)  # refused before anything is written
+    abstract = abstract_variables(model, context.front_end)
     freeze.check_patterns(config.model.freeze, abstract["params"])
-    teachers = None
-    if config.anti_transfer:
-        loaded = load_source_networks(
-            config.anti_transfer,
-            config.model.name,
-            front_end,
-            untrained=lambda: (model, _untrained(model, front_end, config.seed)),
-        )
-        teachers = AntiTransferLoss(model, abstract, front_end, config.anti_transfer, loaded)
-    folder = open_network_run(job, parameters)
-    init_key, order_key, step_key = jax.random.split(jax.random.key(config.seed), 3)
-    checkpoints = Checkpoints(folder / "checkpoints")
-    # A profile tells of each step by itself.
-    steps = 1 if job.profile is not None else multi_step.scan_steps(config.system.scan_steps)
-    source = source_of(task, model, front_end, batch_size, steps, division)
-    heard = Epochs.of(task.examples, task.split.train, front_end, order_key, batch_size)
-    rate = learning_rate(config, heard.steps, epochs)
-    optimizer = make_optimizer(config, rate)
-    if config.model.freeze:
-        optimizer = freeze.optimizer(optimizer, config.model.freeze)
-
-    explained = functools.partial(
-        memory.explained,
-        batch_size,
-        division.device_count,
-        config.optimizer.accumulate,
-        config.system.remat,
+    auxiliary_losses = auxiliary_loss.make_auxiliary_losses(
+        AuxiliaryContext(model, abstract, context.front_end, config, context.console)
     )
-    with explained(), console.status("compiling"), clock.timed("compile"):
-        state = initial_state(config, model, optimizer, init_key, front_end, task, teachers)
-        state, references = division.replicate(state), None
-        examples = None if task.lazy_waveforms is not None else source.arguments[0]
-        if teachers is not None:
-            references = division.replicate(
-                _references(teachers, config, state, examples, heard.members, console)
-            )
-        step = make_train_step(
-            model,
-            front_end,
-            optimizer,
-            step_key,
-            len(task.classes),
-            config.augmentation.preset,
-            frozen=config.model.freeze,
-            anti_transfer=teachers,
-            division=division,
-            remat=config.system.remat,
-            scan_steps=steps,
+    metadata = network_metadata(config, dataset, command, abstract, auxiliary_losses)
+    key = jax.random.key(config.seed)
+    stage = Stage(
+        key=key,
+        loss=classification_loss(config.optimizer.loss),
+        predict=class_probabilities,
+        score=lambda predictions, utterances: scores(predictions, dataset.labels[utterances]),
+        optimizer=functools.partial(configured_optimizer, config),
+        batch_size=config.optimizer.batch_size,
+        epochs=config.optimizer.epochs,
+        patience=config.optimizer.patience,
+        monitor=config.optimizer.monitor,
+        frozen=config.model.freeze,
+    )
+    embeddings = [loss.initial_embedding for loss in auxiliary_losses.values()]
+    initial = functools.partial(
+        initial_variables,
+        config,
+        model,
+        jax.random.split(key, 3)[0],
+        context.front_end,
+        len(dataset.classes),
+        next(filter(None, embeddings), None),
+    )
+    with open_folder(out, context.resume, config, metadata, context.console) as folder:
+        print_header(context.console, config, metadata)
+        trained = train_stage(
+            context, stage, initial, folder, folder / "checkpoints", auxiliary_losses
         )
-        compiled = step.lower(state, *source.arguments, references).compile()
-        source.compile(state.variables)
+        with context.clock.timed("evaluate"):
+            predictions = results.predict_parts(trained.evaluate, dataset)
+        processes.by_first(
+            lambda: write_network_run(
+                folder,
+                trained.loop,
+                metadata["parameters"],
+                predictions,
+                dataset,
+                context.clock,
+                context.console,
+            )
+        )
+    return folder
+
+
+def configured_optimizer(
+    config: ResolvedRunConfig, steps_per_epoch: int
+) -> tuple[optax.GradientTransformation, optax.ScalarOrSchedule]:
+    """Makes the configured optimizer and its learning rate."""
+    rate = learning_rate(config, steps_per_epoch, config.optimizer.epochs)
+    return make_optimizer(config, rate), rate
+
+
+def initial_variables(
+    config: ResolvedRunConfig,
+    model: nn.Module,
+    key: jax.Array,
+    front_end: FrontEnd,
+    num_classes: int,
+    embedding: Variables | None = None,
+) -> Variables:
+    """Returns initial variables: random, those of a run, or published weights.
+
+    Args:
+        config: Configuration of the run.
+        model: Network.
+        key: PRNG key for the weights.
+        front_end: Front end of the network.
+        num_classes: Number of classes.
+        embedding: Variables of the embedding, `{collection: tree}`; None: the configured ones.
+    """
+    if config.model.init is not None:
+        _, variables = pretrained.load(
+            config.model.name,
+            config.model.init,
+            num_classes,
+            input_channels=front_end.input_shape[-1],
+            key=key,
+            **config.model.options,
+        )
+        return variables
+    variables = create_state(model, optax.identity(), key, input_shape(front_end)).variables
+    if embedding is None and config.model.embedding == "pretrained":
+        embedding = pretrained.encoder() if isinstance(model, models.Embedded) else None
+    return pretrained.with_embedding(variables, jax.device_put(embedding or {}))
+
+
+def network_metadata(
+    config: ResolvedRunConfig,
+    dataset: RunDataset,
+    command: list[str],
+    abstract: Variables,
+    auxiliary_losses: Mapping[str, AuxiliaryLoss] | None = None,
+) -> dict[str, Any]:
+    """Returns the metadata of a network's run, with notes on its results."""
+    metadata = run_metadata(config, dataset, command, parameter_count(abstract["params"]))
+    is_pretrained = config.model.init is None and config.model.embedding == "pretrained"
+    if is_pretrained and uses_encoder_corpus(config):
+        metadata["notes"].append(
+            f"the pretrained encoder was trained on speakers of {pretrained.ENCODER_CORPUS}, so "
+            "results on it may be too high; --embedding random uses none of them"
+        )
+    for loss in (auxiliary_losses or {}).values():
+        metadata["notes"] += loss.notes
+    return metadata
+
+
+def print_header(console: Console, config: RunConfig, metadata: Mapping[str, Any]) -> None:
+    """Prints the model, the corpus, the split, and the notes of a run."""
+    size = ""
+    if "parameters" in metadata:
+        size = f", {metadata['parameters']:,} parameters,"
+        if config.model.init is None and config.model.embedding:
+            size += f" {config.model.embedding} embedding,"
+    tested = config.data.test_dataset
+    sizes = ", ".join(f"{split} {count:,}" for split, count in metadata["utterances"].items())
     console.print(
-        f"step: {memory.peak_bytes(compiled) / 2**20:.1f} MiB{division.describe()}"
-        f"{f', {steps} steps a call' if steps > 1 else ''}",
+        f"[bold]{config.model.name}[/bold]{size} on {config.data.dataset}"
+        f"{f', tested on {tested}' if tested else ''}: "
+        f"{sizes} utterances, {len(metadata['classes'])} classes; {device()}",
         highlight=False,
         soft_wrap=True,
     )
+    for note in metadata["notes"]:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
-    def evaluate(variables: Any) -> dict[str, float]:
-        with clock.timed("evaluate"):
-            probabilities = source.evaluate(variables, task.split.validation)
-            return scores(probabilities, task.labels[task.split.validation])
 
-    loop = LoopState(monitor=config.optimizer.monitor)
-    saved = checkpoints.restore_last(state) if job.resume else None
-    if saved is not None:
-        state, loop = saved[0], LoopState(**saved[1])
-        console.print(f"resumed at epoch {loop.epoch}, batch {loop.batch}", highlight=False)
-    with (
-        explained(),
-        clock.timed("train"),
-        _profiled(job, compiled, references, int(state.step), folder) as call,
-        _shown(job, folder, rate, heard.steps, loop.epoch) as display,
-        StopRequest().installed() as stop,
-    ):
-        state, loop = train(
-            state,
-            loop,
-            step=call,
-            calls=source.calls,
-            order=heard.order,
-            evaluate=evaluate,
-            checkpoints=checkpoints,
-            epochs=epochs,
-            patience=config.optimizer.patience,
-            display=display,
-            stop=stop,
-        )
-    clock.seconds["train"] -= clock.seconds.get("evaluate", 0.0)
-    with clock.timed("evaluate"):
-        best = checkpoints.restore_best(state.variables, loop.best_step)
-        predictions = results.predict_parts(functools.partial(source.evaluate, best), task)
-    processes.by_first(
-        lambda: finish_network_run(job, folder, loop, rate, heard.steps, parameters, predictions)
-    )
-    return folder
+def write_network_run(
+    folder: Path,
+    loop: LoopState,
+    parameters: int,
+    predictions: report.Predictions,
+    dataset: RunDataset,
+    clock: Clock,
+    console: Console,
+    **details: Any,
+) -> None:
+    """Writes the files of a network's run other than its checkpoints.
+
+    Args:
+        folder: Run folder.
+        loop: Final state of the loop, its history with learning rates.
+        parameters: Number of parameters of the network.
+        predictions: Predictions for the validation and the test set.
+        dataset: Dataset of the run.
+        clock: Clock of the run.
+        console: Console for the summary.
+        **details: Further content of `metrics.json`.
+    """
+    report.write_history(folder / "history.csv", loop.history)
+    content = {
+        "best_epoch": loop.best_epoch,
+        "best_step": loop.best_step,
+        "epochs": len(loop.history),
+        "parameters": parameters,
+        **details,
+    }
+    results.write_results(folder, predictions, content, dataset, clock, console)

@@ -19,7 +19,7 @@ from serjax.training import freeze
 from serjax.training.build import build_model, input_shape
 from serjax.training.config import front_end_of
 from serjax.training.run_folder.trained_run import load_run
-from serjax.training.state import Variables, draw
+from serjax.training.state import Variables, compile_initialization
 
 
 class _Source(NamedTuple):
@@ -209,7 +209,7 @@ def _renewed(model: nn.Module, source: _Source, fresh: Sequence[str], key: jax.A
         named = ((freeze.leaf_path(keys), leaf) for keys, leaf in leaves)
         return {path: leaf for path, leaf in named if path[1:-1] in layers}
 
-    new = draw(initialize, key) if layers else {}
+    new = compile_initialization(initialize, key) if layers else {}
 
     def choose(keys: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         path = freeze.leaf_path(keys)

@@ -251,7 +251,9 @@ def read_config(path: PathLike) -> dict[str, Any]:
         InputError: The file is missing, not a JSON object, or lacks `model`, `dataset` or `split`.
     """
     config = read_json(path)
-    require(path, config, ("model", "dataset", "split"))
+    require(path, config, ("model", "data"))
+    require(path, config["model"], ("name",), "model.")
+    require(path, config["data"], ("dataset", "split"), "data.")
     if not isinstance(config.get("notes", []), list):
         raise InputError(f"{path}: expected a list of strings in notes, found {config['notes']!r}")
     return config

@@ -19,7 +19,7 @@ def document(title: str, body: Iterable[str]) -> str:
         title: Text of its title.
         body: HTML of its parts.
     """
-    style = importlib.resources.files("serjax.report").joinpath("page.css").read_text("utf-8")
+    style = importlib.resources.files("serjax.report.page").joinpath("page.css").read_text("utf-8")
     # The policy makes the browser hold the page to its word: nothing is loaded, nothing runs.
     return f"""<!doctype html>
 <html lang="en">

@@ -70,9 +70,9 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
         plot_confusion(confusion, classes, [run_dir / "confusion.png", run_dir / "confusion.pdf"]),
         plot_confusion(confusion, classes, dark=True),
     )
-    title = f"{config['model']} on {config['dataset']}"
-    if config.get("test_dataset"):
-        title += f", tested on {config['test_dataset']}"
+    title = f"{config['model']['name']} on {config['data']['dataset']}"
+    if config["data"].get("test_dataset"):
+        title += f", tested on {config['data']['test_dataset']}"
     body = [
         _header(title, config, metrics),
         _headline(metrics),
@@ -104,7 +104,7 @@ def write_page(run_dir: PathLike, *, hardest: Sequence[HardUtterance] | None = N
 
 
 def _header(title: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    facts = [f"{config['split']} split"]
+    facts = [f"{config['data']['split']} split"]
     if "parameters" in metrics:
         facts.append(f"{metrics['parameters']:,} parameters")
     if "seed" in config:

@@ -51,8 +51,8 @@ def _row(folder: Path) -> list[str]:
     config, summary = read_config(folder / "config.json"), read_summary(folder / "summary.json")
     pooled = [_interval(summary["pooled"][key]) for key in ("wa", "ua", "f1_macro")]
     mean, deviation = (summary[key]["ua"] for key in ("mean", "standard_deviation"))
-    protocol = config["split"].removesuffix("-folds")
-    return [config["model"], protocol, *pooled, f"{100 * mean:.1f} ± {100 * deviation:.1f}"]
+    protocol = config["data"]["split"]
+    return [config["model"]["name"], protocol, *pooled, f"{100 * mean:.1f} ± {100 * deviation:.1f}"]
 
 
 def _interval(measured: dict[str, Any]) -> str:

@@ -117,7 +117,7 @@ def pool(tests: Sequence[Predictions], folder: Path) -> Predictions:
         name: np.concatenate([getattr(test, name) for test in tests])
         for name in ("true", "predicted", "probabilities")
     }
-    for name in ("paths", "speakers", "parts"):
+    for name in ("paths", "speakers", "splits"):
         joined[name] = [each for test in tests for each in getattr(test, name)]
     return dataclasses.replace(tests[0], **joined)
 

@@ -21,7 +21,7 @@ from serjax.features.front_ends import FrontEnd
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import EvaluationPrograms, input_sizes, utterance_means
 from serjax.training.input.dataset import RunDataset
-from serjax.training.input.feed import Call, blocks
+from serjax.training.input.feed import Call, group_batches
 from serjax.training.objective import class_probabilities
 from serjax.training.state import Variables
 from serjax.training.step import cut_samples
@@ -102,7 +102,7 @@ class Streamed:
 
     def calls(self, order: np.ndarray, first: int) -> Iterator[Call]:
         """The calls of an epoch, as `serjax.training.input.feed.Calls`."""
-        cut = blocks(order, first, self.steps)
+        cut = group_batches(order, first, self.steps)
         ahead = max(_AHEAD // self.steps, 2)
         read = _read_ahead([b for _, b in cut], self._call, self.division.split_own, ahead)
         for (count, _), (examples, indices) in zip(cut, read, strict=True):

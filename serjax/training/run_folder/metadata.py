@@ -22,8 +22,15 @@ METADATA_KEYS = (
     "notes",
     "protocol",
     "runs",
+    "dimensions",
+    "corpus_dimensions",
+    "reconstruction",
+    "emotions",
 )
-"""Top-level keys of `config.json` that are no options. A set of runs has the last two."""
+"""Top-level keys of `config.json` that are no options.
+
+A set of runs has "protocol" and "runs"; RH-emo's pretraining has the last four.
+"""
 
 
 def device() -> str:

@@ -20,7 +20,9 @@ _LOCK = ".lock"
 _CONFIG = "config.json"
 _CHECKPOINTS = "checkpoints"
 # Metadata of the data and of the protocol, which a resumed run shares.
-_FIXED_METADATA = ("classes", "utterances", "protocol", "runs")
+_FIXED_METADATA = (
+    *("classes", "utterances", "protocol", "runs", "dimensions", "reconstruction", "emotions"),
+)
 
 
 def is_finished(folder: Path) -> bool:
