@@ -308,7 +308,7 @@ def _without_short(
         f"found {lengths[short[0]]}"
     )
     if not skip:
-        others = f"; {len(short)} utterances are too short; --skip-bad-files trains without them"
+        others = f"; {len(short)} too short; --skip-bad-files trains on the rest"
         raise InputError(message + others)
     indices = sorted(set(range(len(corpus))) - set(short))
     notes = [f"skipped, too short: {corpus.utterances[i].path}" for i in short]

@@ -71,10 +71,10 @@ class Checkpoints:
 
     Orbax writes a checkpoint next to the others and renames it when it is complete. An old one is
     deleted only then, so that a complete one is left after a kill at any moment, or on a full disk.
-    Two of each are retained. If a run is killed between saving new best variables and the state that
-    names them, the older state still finds its best variables. If the last state cannot be read, the
-    one before it can. With several processes, the first one writes and reads, and all of them call
-    the same methods.
+    Two of each are retained. If a run is killed between saving new best variables and the state
+    that names them, the older state still finds its best variables. If the last state cannot be
+    read, the one before it can. With several processes, the first one writes and reads, and all of
+    them call the same methods.
 
     Args:
         directory: Folder `checkpoints` of the run folder; made if it does not exist.
