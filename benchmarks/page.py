@@ -115,4 +115,4 @@ def _figure(path: Path, drawing: Drawing, rows: Rows) -> str:
     if light is None:
         return ""
     write_bytes_atomic(path, png(light))
-    return html.picture(light, dark, drawing.label)
+    return html.themed_figure(light, dark, drawing.label)
