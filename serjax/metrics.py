@@ -222,13 +222,13 @@ def bootstrap(
     ).reshape(-1, num_classes, num_classes)
     counts = np.bincount(cell, minlength=num_classes**2).reshape(num_classes, num_classes)
     intervals = {}
-    for name, metric in MEASURES.items():
+    for name, metric in METRICS.items():
         low, high = percentiles(metric(resampled), level)
         intervals[name] = Interval(float(metric(counts)), low, high)
     return intervals
 
 
-MEASURES = {
+METRICS = {
     "wa": weighted_accuracy,
     "ua": unweighted_accuracy,
     "f1_macro": f1_macro,

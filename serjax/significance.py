@@ -90,7 +90,7 @@ def paired_bootstrap(
         level: Probability that the interval is to cover, in (0, 1).
 
     Returns:
-        A `Difference` for each of `metrics.MEASURES`.
+        A `Difference` for each of `metrics.METRICS`.
 
     Raises:
         ValueError: There are no utterances, shapes differ, a label is out of range, there is only
@@ -106,7 +106,7 @@ def paired_bootstrap(
     )
     counts = np.bincount(cell.reshape(-1), minlength=cells)[None]
     differences = {}
-    for name, metric in metrics.MEASURES.items():
+    for name, metric in metrics.METRICS.items():
         observed, drawn = (
             metric(_confusions(each, answers[0], answers[1], num_classes))
             - metric(_confusions(each, answers[0], answers[2], num_classes))

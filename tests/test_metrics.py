@@ -216,7 +216,7 @@ def test_bootstrap_draws_whole_groups():
     speakers = np.repeat([f"speaker {i}" for i in range(50)], 10)
     grouped = metrics.bootstrap(*copies, 2, groups=speakers, resamples=20_000)
     ungrouped = metrics.bootstrap(*copies, 2, resamples=20_000)
-    for name in metrics.MEASURES:
+    for name in metrics.METRICS:
         np.testing.assert_allclose(grouped[name], alone[name], atol=0.02)
         widths = [each[name].high - each[name].low for each in (grouped, ungrouped)]
         assert widths[0] / widths[1] == pytest.approx(np.sqrt(10), rel=0.1)

@@ -45,14 +45,14 @@ def test_differences_are_those_of_the_metrics_and_change_sign():
     true, first, second = generator.integers(0, 4, (3, 200))
     forth = significance.paired_bootstrap(true, first, second, 5, resamples=500)
     back = significance.paired_bootstrap(true, second, first, 5, resamples=500)
-    assert set(forth) == set(metrics.MEASURES)
+    assert set(forth) == set(metrics.METRICS)
     matrices = []
     for predicted in (first, second):
         matrix = np.zeros((5, 5))
         np.add.at(matrix, (true, predicted), 1)
         matrices.append(matrix)
     for name, (interval, p) in forth.items():
-        metric = metrics.MEASURES[name]
+        metric = metrics.METRICS[name]
         assert interval.value == pytest.approx(metric(matrices[0]) - metric(matrices[1]))
         assert interval.low <= interval.value <= interval.high
         assert back[name].interval.value == pytest.approx(-interval.value)

@@ -42,7 +42,7 @@ def colormap(name: str) -> np.ndarray:
 
 @functools.cache
 def _tables() -> dict[str, np.ndarray]:
-    with (importlib.resources.files("serjax") / "colormaps.npz").open("rb") as file:
+    with (importlib.resources.files("serjax.features") / "colormaps.npz").open("rb") as file:
         return dict(np.load(file))
 
 

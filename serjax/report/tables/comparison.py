@@ -79,7 +79,7 @@ def compare(
     for predicted in answers:
         confusion = np.zeros((len(classes), len(classes)))
         np.add.at(confusion, (true, predicted), 1)
-        measured.append({name: float(f(confusion)) for name, f in metrics.MEASURES.items()})
+        measured.append({name: float(f(confusion)) for name, f in metrics.METRICS.items()})
     return {
         "first": measured[0],
         "second": measured[1],
