@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.errors import InputError, unknown_name
-from serjax.features.fourier import as_spectrogram, at_least_float32
+from serjax.features.arrays import as_spectrogram, at_least_float32
 
 # Of the red, green and blue of ImageNet's training images, with which torchvision's networks were
 # trained.

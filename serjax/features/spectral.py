@@ -15,10 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.errors import InputError
+from serjax.features.arrays import as_masked, at_least_float32
 from serjax.features.fourier import (
     StftOptions,
-    as_masked,
-    at_least_float32,
     frame_count,
     frame_mask,
     magnitude_spectrogram,

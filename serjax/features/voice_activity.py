@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.errors import InputError
-from serjax.features.fourier import as_utterances, frame
+from serjax.features.arrays import as_utterances
+from serjax.features.fourier import frame
 
 # Blocks weaker than this share of the utterance's peak are silent; Praat's default (Boersma 1993).
 SILENCE_THRESHOLD = 0.03
