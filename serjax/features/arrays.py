@@ -2,14 +2,14 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Int32
+from jaxtyping import Array, Bool, Float, Int32, Integer
 
 from serjax.errors import InputError
 
 Waveform = Float[Array | np.ndarray, "*batch samples"]
 """Waveforms in [-1, 1]."""
 
-Lengths = Int[Array | np.ndarray, "*batch"]
+Lengths = Integer[Array | np.ndarray, "*batch"]
 """Number of samples of each utterance in a padded batch."""
 
 Spectrogram = Float[Array | np.ndarray, "*batch frames bins"]

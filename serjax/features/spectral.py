@@ -153,7 +153,7 @@ def log_mel_spectrogram(
         InputError: As `mel_spectrogram` and `log_power`.
 
     Example:
-        >>> log_mel_spectrogram(jnp.zeros(16_000), mel_bins=64, fft_size=512).min().item()
+        >>> log_mel_spectrogram(jnp.zeros(16_000), mel_bins=64, fft_size=512).min().round().item()
         -100.0
     """
     power = mel_spectrogram(waveform, sample_rate, **mel_options)
