@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from serjax import metrics
+from tests.helpers.type_checks import without_type_checks
 
 DERIVED = [
     metrics.weighted_accuracy,
@@ -147,6 +148,7 @@ def test_an_empty_matrix_gives_zero_in_its_own_library(metric, library):
     assert isinstance(value, jax.Array) == (library is jnp)
 
 
+@without_type_checks()
 def test_metrics_take_nested_lists():
     assert metrics.weighted_accuracy([[3, 1], [0, 4]]) == 7 / 8
 
@@ -165,6 +167,7 @@ def test_a_second_batch_does_not_compile_again():
     assert traces == 1
 
 
+@without_type_checks()
 def test_shapes_and_types_are_checked():
     with pytest.raises(ValueError, match=r"\(2,\), \(3,\)"):
         metrics.confusion_matrix(jnp.zeros(2, int), jnp.zeros(3, int), 2)
@@ -273,6 +276,7 @@ def test_bootstrap_checks_labels(arguments, message):
         ({"level": 95}, "got 2000 and 95"),
     ],
 )
+@without_type_checks()
 def test_bootstrap_checks_options(options, message):
     with pytest.raises(ValueError, match=message):
         metrics.bootstrap([0, 1], [0, 1], 2, **options)

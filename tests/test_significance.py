@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from serjax import metrics, significance
+from tests.helpers.type_checks import without_type_checks
 
 answers = st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=40)
 
@@ -98,6 +99,7 @@ def test_classifiers_of_equal_skill_differ_rarely():
         (([0, 1], [0, 1], [0, 1], 2), {"resamples": 0}, "got 0 and 0.95"),
     ],
 )
+@without_type_checks()
 def test_arguments_are_checked(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         significance.paired_bootstrap(*arguments, **options)

@@ -8,6 +8,7 @@ import pytest
 
 from serjax.errors import InputError
 from serjax.features import front_ends, image
+from tests.helpers.type_checks import without_type_checks
 
 FRONT_ENDS = {
     "guizzo_real": front_ends.GUIZZO_REAL,
@@ -259,6 +260,7 @@ def test_resizing_is_of_the_whole_padded_input():
         ({"image_size": (9, 9), "variable_length": True}, "image_size: expected none"),
     ],
 )
+@without_type_checks()
 def test_bad_settings(fields, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(front_ends.GUIZZO_REAL, **fields)
@@ -285,6 +287,7 @@ def test_bad_settings(fields, message):
         ),
     ],
 )
+@without_type_checks()
 def test_what_lacks_its_batch_is_refused(call, message):
     with pytest.raises(InputError, match=message) as raised:
         call(front_ends.KAPOOR)
