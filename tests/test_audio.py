@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from serjax import audio
 
-# Format, subtype, file ending, and the error of quantisation or coding at an amplitude of one half.
+# Format, subtype, suffix, and the error of quantization or coding at an amplitude of one half.
 FORMATS = [
     ("WAV", "PCM_U8", "wav", 2**-7),
     ("WAV", "PCM_16", "wav", 2**-15),
