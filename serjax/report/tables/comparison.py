@@ -155,7 +155,7 @@ def _measure(true: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[
     """Returns the metrics of predictions, by name."""
     confusion = np.zeros((num_classes, num_classes))
     np.add.at(confusion, (true, predicted), 1)
-    return {name: float(metric(confusion)) for name, metric in metrics.MEASURES.items()}
+    return {name: float(metric(confusion)) for name, metric in metrics.METRICS.items()}
 
 
 def _class_indices(predictions: Predictions, labels: np.ndarray, classes: list[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from serjax.errors import InputError
 from serjax.files import PathLike, write_text_atomic
-from serjax.metrics import MEASURES
+from serjax.metrics import METRICS
 from serjax.report.files.formats import write_json, write_table
 from serjax.report.files.predictions import Predictions, read_predictions, write_predictions
 from serjax.report.files.records import read_metrics, read_timing
@@ -51,17 +51,17 @@ def write_run_set(
         test = read_metrics(folder / name / "metrics.json")["test"]
         tests.append(read_predictions(folder / name / "predictions.csv").of_split("test"))
         seconds += read_timing(folder / name / "timing.json").get("total", 0.0)
-        values = {key: test[key]["value"] for key in MEASURES}
+        values = {key: test[key]["value"] for key in METRICS}
         rows.append({"run": name, "utterances": test["utterances"], **values})
     pooled = pool(tests, folder)
     metrics = measure(pooled, over=bootstrap_unit(pooled), resamples=resamples)
-    table = np.array([[row[key] for key in MEASURES] for row in rows])
-    deviation = table.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(MEASURES))
+    table = np.array([[row[key] for key in METRICS] for row in rows])
+    deviation = table.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(METRICS))
     summary = {
         "runs": rows,
-        "mean": dict(zip(MEASURES, table.mean(axis=0).tolist(), strict=True)),
-        "standard_deviation": dict(zip(MEASURES, deviation.tolist(), strict=True)),
-        "pooled": {key: metrics["test"][key] for key in MEASURES},
+        "mean": dict(zip(METRICS, table.mean(axis=0).tolist(), strict=True)),
+        "standard_deviation": dict(zip(METRICS, deviation.tolist(), strict=True)),
+        "pooled": {key: metrics["test"][key] for key in METRICS},
         "interval": metrics["interval"],
     }
     write_predictions(folder / "predictions.csv", pooled)
@@ -122,7 +122,7 @@ def _markdown(summary: Mapping[str, Any]) -> str:
 def _cells(summary: Mapping[str, Any]) -> list[list[str]]:
     """Returns the cells of the table, its header first; metrics in per cent."""
     level = f"{100 * summary['interval']['level']:g} %"
-    cells = [["run", "n", *(f"{METRIC_NAMES[key]} %" for key in MEASURES)]]
+    cells = [["run", "n", *(f"{METRIC_NAMES[key]} %" for key in METRICS)]]
     for row in summary["runs"]:
         cells.append([row["run"], f"{row['utterances']:,}", *_percents(row)])
     cells.append(["mean", "", *_percents(summary["mean"])])
@@ -132,7 +132,7 @@ def _cells(summary: Mapping[str, Any]) -> list[list[str]]:
     cells.append(["pooled", f"{total:,}", *_percents(pooled)])
     ends = [
         f"{100 * summary['pooled'][key]['low']:.1f} – {100 * summary['pooled'][key]['high']:.1f}"
-        for key in MEASURES
+        for key in METRICS
     ]
     cells.append([f"{level} interval", "", *ends])
     return cells
@@ -147,4 +147,4 @@ def _footnote(summary: Mapping[str, Any]) -> str:
 
 
 def _percents(values: Mapping[str, float]) -> list[str]:
-    return [f"{100 * values[key]:.1f}" for key in MEASURES]
+    return [f"{100 * values[key]:.1f}" for key in METRICS]
