@@ -57,6 +57,7 @@ class _PowerPlot:
     label: str = "milliseconds of a training step"
 
     def draw(self, rows: Rows, dark: bool) -> "Figure | None":
+        """Plots times and fitted powers, see `serjax.report.plots.powers`."""
         names = dict.fromkeys(row["variable"] for row in rows)
         curves = []
         for name in names:

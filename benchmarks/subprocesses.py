@@ -30,9 +30,11 @@ def call(module: str, function: str, arguments: Mapping[str, Any], devices: int 
         InputError: The process failed; the message has the last line of its errors.
     """
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    paths = [Path(__file__).resolve().parents[1], os.environ.get("PYTHONPATH", "")]
+    script = Path(__file__).resolve()
+    paths = [script.parents[1], os.environ.get("PYTHONPATH", "")]
     completed = subprocess.run(
-        [sys.executable, "-m", "benchmarks.subprocesses", module, function],
+        # By its path: with `-m` a folder `benchmarks` of the working directory would come first.
+        [sys.executable, str(script), module, function],
         input=json.dumps(arguments),
         env={**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(map(str, paths))},
         capture_output=True,

@@ -24,7 +24,7 @@ class Assessment(NamedTuple):
 
     Attributes:
         result: Result as text.
-        is_reached: Whether the result reaches the target; None if it was not measured, and then
+        is_reached: True if the result reaches the target; None if it was not measured, and then
             `result` names the command that measures it.
     """
 

@@ -89,6 +89,7 @@ class _TimedStep:
         self.total_seconds = 0.0
 
     def lower(self, *arguments: Any) -> "_TimedStep":
+        """Lowers the step as `jax.jit` does, and counts its operations."""
         if hasattr(self._step, "trace"):  # not with jax.pmap
             traced = self._step.trace(*arguments)
             self.operations = count_operations(traced)
@@ -98,11 +99,13 @@ class _TimedStep:
         return self
 
     def compile(self) -> "_TimedStep":
+        """Compiles the step as `jax.stages.Lowered` does, and reads its memory."""
         self._compiled = self._lowered.compile()
         self.peak_bytes = memory.peak_bytes(self._compiled)
         return self
 
     def memory_analysis(self) -> Any:
+        """Returns the compiler's memory analysis."""
         return self._compiled.memory_analysis()
 
     def __call__(self, state: Any, examples: Any, indices: Any, references: Any) -> Any:
