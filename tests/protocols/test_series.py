@@ -1,7 +1,6 @@
 """Cross-validation, cross-corpus tests and comparisons, as functions and as commands."""
 
 import csv
-import dataclasses
 import json
 import os
 import signal

@@ -10,11 +10,11 @@ import numpy as np
 import optax
 import pytest
 from rich.console import Console
+from serjax.protocols.batched_evaluation import EvaluatorTogether
 
 from serjax import protocols, training
 from serjax.errors import InputError
 from serjax.protocols import batched_driver
-from serjax.protocols.batched_evaluation import EvaluatorTogether
 from serjax.protocols.batched_runs import Together
 from serjax.protocols.batching import choose
 from serjax.training import training_step
