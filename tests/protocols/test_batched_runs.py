@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from serjax import protocols, training
-from serjax.errors import InputError
 from serjax.anti_transfer import AntiTransfer
+from serjax.errors import InputError
 from serjax.protocols import batched_runs
 from serjax.protocols.batching import choose
 from serjax.protocols.run_batch import BatchedEvaluator, RunBatch

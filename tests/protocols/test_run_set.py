@@ -1,7 +1,6 @@
 """Cross-validation, cross-corpus tests and comparisons, as functions and as commands."""
 
 import csv
-import dataclasses
 import json
 import os
 import signal
@@ -64,7 +63,9 @@ class TestEnsembles:
             (corpus,), target = recordings.corpora, recordings.target
             number, count = data.splits.parse_fold(config.data.fold)
             seed = config.split_seed
-            folds = data.splits.folds(corpus, config.data.split, target=target, folds=count, seed=seed)
+            folds = data.splits.folds(
+                corpus, config.data.split, target=target, folds=count, seed=seed
+            )
             tested = [corpus.utterances[i] for i in folds[number - 1].test]
             classes = corpus.labels(target)
             share = 0.9 if config.seed == 3 else 0.4
