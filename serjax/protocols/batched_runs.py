@@ -212,10 +212,13 @@ class _BatchedTraining:
         optimizer, frozen = make_optimizer(self._config, rate), self._config.model.freeze
         return freeze.optimizer(optimizer, frozen) if frozen else optimizer
 
+    def _rate_of(self) -> Callable[[Any], optax.ScalarOrSchedule]:
+        return _rates(self._config, [run.sampler.steps for run in self._list])
+
     def _step_maker(self) -> Callable[[jax.Array, jax.Array], TrainStep]:
         """Returns the function from a run's number and key to its step."""
         config = self._config
-        rate_of = _rates(config, [run.sampler.steps for run in self._list])
+        rate_of = self._rate_of()
         auxiliary_losses = auxiliary_loss.make_auxiliary_losses(
             AuxiliaryContext(self._model, self.abstract, self._front_end, config, self._console)
         )
@@ -250,7 +253,7 @@ class _BatchedTraining:
             variables = initial_variables(
                 self._config, self._model, key, self._front_end, num_classes
             )
-            return state_of(variables, self._optimizer(self._config.optimizer.learning_rate))
+            return state_of(variables, self._optimizer(self._rate_of()(0)))
 
         states = [state_of_seed(run.config.seed) for run in self._list]
         return initial_state(self._batch.stack(states))
