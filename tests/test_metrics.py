@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from serjax import metrics
+from tests.helpers.type_checks import without_type_checks
 
 DERIVED = [
     metrics.weighted_accuracy,
@@ -26,13 +27,13 @@ DERIVED = [
 
 @st.composite
 def labelled(draw):
-    """Labels over a subset of the classes, so that some are often absent, and a mask."""
-    # Few shapes, because each compiles; the mask varies how many utterances count.
+    """Generates labels of a subset of the classes, so that some are often absent, and a mask."""
+    # Few shapes, because each is compiled; the mask varies the number of utterances.
     num_classes = draw(st.sampled_from([2, 5, 9]))
-    used = draw(st.lists(st.integers(0, num_classes - 1), min_size=1, max_size=num_classes))
+    present = draw(st.lists(st.integers(0, num_classes - 1), min_size=1, max_size=num_classes))
     size = 48
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    true = generator.choice(used, size)
+    true = generator.choice(present, size)
     predicted = np.where(
         generator.random(size) < 0.5, true, generator.integers(0, num_classes, size)
     )
@@ -44,7 +45,7 @@ def labelled(draw):
 def by_sklearn(true, predicted, num_classes):
     labels = list(range(num_classes))
     with warnings.catch_warnings():
-        # It says so when a predicted class is absent from the true ones; that is the case in point.
+        # scikit-learn warns of predicted classes that are absent from the true ones, as here.
         warnings.simplefilter("ignore")
         per_class = sklearn.metrics.precision_recall_fscore_support(
             true, predicted, labels=labels, zero_division=0
@@ -74,10 +75,10 @@ def test_equal_to_scikit_learn_eager_and_jitted(case):
         confusion = build(true, predicted, num_classes, mask)
         np.testing.assert_array_equal(confusion, expected["confusion"])
     for metric in DERIVED:
-        want = expected[metric.__name__]
-        np.testing.assert_allclose(metric(np.asarray(expected["confusion"])), want, atol=1e-12)
-        np.testing.assert_allclose(metric(confusion), want, atol=1e-6)
-        np.testing.assert_allclose(jax.jit(metric)(confusion), want, atol=1e-6)
+        value = expected[metric.__name__]
+        np.testing.assert_allclose(metric(np.asarray(expected["confusion"])), value, atol=1e-12)
+        np.testing.assert_allclose(metric(confusion), value, atol=1e-6)
+        np.testing.assert_allclose(jax.jit(metric)(confusion), value, atol=1e-6)
 
 
 @given(labelled(), st.sampled_from([1, 7]))
@@ -120,13 +121,13 @@ def test_fractional_weights_are_not_rounded():
     np.testing.assert_array_equal(confusion[:, 0], weights)
 
 
-def test_labels_out_of_range_are_counted_nowhere():
+def test_labels_out_of_range_are_not_counted():
     confusion = metrics.confusion_matrix(jnp.array([-1, 3, 0, 0]), jnp.array([0, 0, -1, 3]), 3)
     assert not confusion.any()
 
 
 @pytest.mark.parametrize("metric", DERIVED)
-def test_leading_axes_and_vmap(metric):
+def test_batch_axes_and_vmap(metric):
     generator = np.random.default_rng(0)
     stack = generator.integers(0, 9, (2, 5, 4, 4))
     one_by_one = np.stack([[metric(matrix) for matrix in row] for row in stack])
@@ -147,6 +148,7 @@ def test_an_empty_matrix_gives_zero_in_its_own_library(metric, library):
     assert isinstance(value, jax.Array) == (library is jnp)
 
 
+@without_type_checks()
 def test_metrics_take_nested_lists():
     assert metrics.weighted_accuracy([[3, 1], [0, 4]]) == 7 / 8
 
@@ -165,6 +167,7 @@ def test_a_second_batch_does_not_compile_again():
     assert traces == 1
 
 
+@without_type_checks()
 def test_shapes_and_types_are_checked():
     with pytest.raises(ValueError, match=r"\(2,\), \(3,\)"):
         metrics.confusion_matrix(jnp.zeros(2, int), jnp.zeros(3, int), 2)
@@ -174,55 +177,55 @@ def test_shapes_and_types_are_checked():
         metrics.confusion_matrix(jnp.zeros(2, int), jnp.zeros(2), 2)
 
 
-def answers(right, wrong):
-    """True and predicted classes of so many right and wrong answers of two classes."""
-    true = np.arange(right + wrong) % 2
-    return true, np.where(np.arange(right + wrong) < right, true, 1 - true)
+def two_class_labels(correct, wrong):
+    """Makes true and predicted labels with a number of correct and wrong predictions."""
+    true = np.arange(correct + wrong) % 2
+    return true, np.where(np.arange(correct + wrong) < correct, true, 1 - true)
 
 
-@pytest.mark.parametrize(("right", "wrong"), [(70, 30), (180, 20), (300, 300)])
-def test_bootstrap_of_wa_is_the_binomial_interval(right, wrong):
-    size = right + wrong
-    interval = metrics.bootstrap(*answers(right, wrong), 2, resamples=20_000)["wa"]
-    assert interval.value == right / size
-    # Resampling utterances makes the number of right ones exactly binomial.
-    exact = stats.binom.ppf([0.025, 0.975], size, right / size) / size
+@pytest.mark.parametrize(("correct", "wrong"), [(70, 30), (180, 20), (300, 300)])
+def test_bootstrap_of_wa_equals_the_binomial_interval(correct, wrong):
+    size = correct + wrong
+    interval = metrics.bootstrap(*two_class_labels(correct, wrong), 2, resamples=20_000)["wa"]
+    assert interval.value == correct / size
+    # Resampling utterances makes the number of correct ones exactly binomial.
+    exact = stats.binom.ppf([0.025, 0.975], size, correct / size) / size
     np.testing.assert_allclose(interval[1:], exact, atol=1.01 / size)
-    wilson = stats.binomtest(right, size).proportion_ci(method="wilson")
+    wilson = stats.binomtest(correct, size).proportion_ci(method="wilson")
     np.testing.assert_allclose(interval[1:], wilson, atol=0.02)
 
 
-def test_bootstrap_covers_as_often_as_it_says():
+def test_bootstrap_coverage_equals_its_level():
     generator = np.random.default_rng(1)
     recall = np.array([0.8, 0.6, 0.7])
-    covered = {"wa": 0, "ua": 0}
+    covering = {"wa": 0, "ua": 0}
     trials = 400
     for trial in range(trials):
         true = np.repeat(np.arange(3), 60)
         predicted = np.where(generator.random(180) < recall[true], true, (true + 1) % 3)
         intervals = metrics.bootstrap(true, predicted, 3, resamples=400, seed=trial)
-        for name in covered:
-            covered[name] += intervals[name].low <= recall.mean() <= intervals[name].high
-    for name, count in covered.items():
-        # Four standard errors of a share of 0.95 in 400 trials are 0.044.
+        for name in covering:
+            covering[name] += intervals[name].low <= recall.mean() <= intervals[name].high
+    for name, count in covering.items():
+        # Four standard errors of a fraction of 0.95 in 400 trials are 0.044.
         assert 0.905 < count / trials < 0.99, name
 
 
-def test_bootstrap_draws_whole_groups():
-    true, predicted = answers(35, 15)
-    alone = metrics.bootstrap(true, predicted, 2, resamples=20_000)
-    # Ten copies of an utterance tell nothing that one does not.
+def test_bootstrap_samples_whole_groups():
+    true, predicted = two_class_labels(35, 15)
+    expected = metrics.bootstrap(true, predicted, 2, resamples=20_000)
+    # Ten copies of an utterance have the information of one.
     copies = [np.repeat(labels, 10) for labels in (true, predicted)]
     speakers = np.repeat([f"speaker {i}" for i in range(50)], 10)
     grouped = metrics.bootstrap(*copies, 2, groups=speakers, resamples=20_000)
     ungrouped = metrics.bootstrap(*copies, 2, resamples=20_000)
-    for name in metrics.MEASURES:
-        np.testing.assert_allclose(grouped[name], alone[name], atol=0.02)
-        widths = [each[name].high - each[name].low for each in (grouped, ungrouped)]
+    for name in metrics.METRICS:
+        np.testing.assert_allclose(grouped[name], expected[name], atol=0.02)
+        widths = [result[name].high - result[name].low for result in (grouped, ungrouped)]
         assert widths[0] / widths[1] == pytest.approx(np.sqrt(10), rel=0.1)
 
 
-def test_bootstrap_values_are_scikit_learns_and_inside_their_intervals():
+def test_bootstrap_values_equal_scikit_learn_and_lie_in_their_intervals():
     generator = np.random.default_rng(3)
     true, predicted = generator.integers(0, 5, (2, 200))
     intervals = metrics.bootstrap(true, predicted, 6)
@@ -238,15 +241,15 @@ def test_bootstrap_values_are_scikit_learns_and_inside_their_intervals():
         assert 0 <= low <= value <= high <= 1
 
 
-def test_bootstrap_is_set_by_its_seed_and_widens_with_its_level():
-    case = answers(30, 20)
+def test_bootstrap_depends_on_its_seed_and_widens_with_its_level():
+    case = two_class_labels(30, 20)
     assert metrics.bootstrap(*case, 2, seed=5) == metrics.bootstrap(*case, 2, seed=5)
     assert metrics.bootstrap(*case, 2, seed=5) != metrics.bootstrap(*case, 2, seed=6)
     narrow, wide = (metrics.bootstrap(*case, 2, level=level)["wa"] for level in (0.5, 0.99))
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_bootstrap_of_all_right_is_a_point():
+def test_bootstrap_of_perfect_predictions_is_a_point():
     assert metrics.bootstrap([0, 1, 1], [0, 1, 1], 2)["ua"] == (1.0, 1.0, 1.0)
 
 
@@ -273,6 +276,7 @@ def test_bootstrap_checks_labels(arguments, message):
         ({"level": 95}, "got 2000 and 95"),
     ],
 )
+@without_type_checks()
 def test_bootstrap_checks_options(options, message):
     with pytest.raises(ValueError, match=message):
         metrics.bootstrap([0, 1], [0, 1], 2, **options)

@@ -16,7 +16,7 @@ from jax.scipy.ndimage import map_coordinates
 from serjax.augment.fill import Fill, check_fill, fill_value
 from serjax.augment.ranges import Range, check_range, chosen, uniform
 from serjax.errors import InputError
-from serjax.features.fourier import as_masked, at_least_float32
+from serjax.features.arrays import as_masked, at_least_float32
 
 Array = jax.Array | np.ndarray
 

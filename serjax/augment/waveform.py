@@ -6,7 +6,7 @@ import numpy as np
 
 from serjax.augment.ranges import Range, check_range, chosen, uniform
 from serjax.errors import InputError
-from serjax.features.fourier import as_utterances, as_waveform
+from serjax.features.arrays import as_utterances, as_waveform
 
 Array = jax.Array | np.ndarray
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.ops.channel_sums import add_bias, channel_sum, over_batch
 from serjax.ops.convolution import check_blocks
 

@@ -12,7 +12,7 @@ from einops import rearrange
 from jax import lax
 
 from serjax.errors import InputError
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 
 
 def max_pool(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.layers.batch_norm import batch_mean, centre, update
 from serjax.ops.channel_sums import add_bias, over_batch
 from serjax.ops.convolution import check_blocks

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from serjax.errors import InputError, unknown_name
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 
 _POOLINGS = ("mean", "max")
 

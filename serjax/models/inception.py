@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.layers import HEAD_INIT, REAL, Algebra, average_pool, max_pool
 from serjax.models.heads import global_pool
 from serjax.models.input_size import check_input

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from serjax.errors import InputError
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.layers import HEAD_INIT, QUATERNION, REAL, Algebra, max_pool
 from serjax.models.input_size import check_input
 

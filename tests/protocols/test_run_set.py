@@ -442,7 +442,7 @@ class TestComparison:
         once, twice = ((write("a", first, n), write("b", second, n)) for n in (1, 2))
         single, double = report.compare(*once), report.compare(*twice)
         assert single["over"] == double["over"] == "utterances"
-        assert (double["utterances"], double["answers"], double["mcnemar"]) == (40, 80, None)
+        assert (double["utterances"], double["predictions"], double["mcnemar"]) == (40, 80, None)
         for key, each in double["difference"].items():
             assert each["value"] == pytest.approx(single["difference"][key]["value"])
             # Other draws of equally many utterances.
@@ -456,7 +456,7 @@ class TestComparison:
         assert widths[1] == pytest.approx(widths[0], rel=0.1)
         status, output, errors = command("compare", *twice)
         assert status == 0, errors
-        assert "40 utterances, 80 answers" in output
+        assert "40 utterances, 80 predictions" in output
         assert "McNemar" not in output
 
     def test_errors(self, command, tmp_path):
@@ -468,7 +468,7 @@ class TestComparison:
         other = write_answers(tmp_path / "other", np.zeros(40, int), true=np.ones(40, int))
         with pytest.raises(InputError, match="expected the same test utterances; 1 are only in"):
             report.compare(a, fewer)
-        with pytest.raises(InputError, match=r"as many answers .* found 1 and 2 to 0\.wav"):
+        with pytest.raises(InputError, match=r"the same number of predictions .* found 1 and 2 for 0\.wav"):
             report.compare(a, more)
         with pytest.raises(InputError, match=r"the true classes of 0\.wav differ"):
             report.compare(a, other)

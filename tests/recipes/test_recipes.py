@@ -36,8 +36,8 @@ def recipes(monkeypatch):
 
 
 NAMES = ("deepika2025", "guizzo2023", "kapoor", "padi2021", "tiwari")
-MEASURES = {"wa", "ua", "f1_macro", "f1_weighted", "mean_wa", "mean_ua"}
-MEASURES |= {"train_wa", "validation_wa", "train_loss", "validation_loss", "minutes", "megabytes"}
+METRICS = {"wa", "ua", "f1_macro", "f1_weighted", "mean_wa", "mean_ua"}
+METRICS |= {"train_wa", "validation_wa", "train_loss", "validation_loss", "minutes", "megabytes"}
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_tables_show_rows_that_exist_and_figures_that_can_be(recipes, name):
     for table in recipe.tables:
         if isinstance(table, report.Figures):
             for row, figures in table.published.items():
-                for figure in set(figures) - MEASURES:  # a class
+                for figure in set(figures) - METRICS:  # a class
                     assert any(figure in PUBLISHED[corpus].counts for corpus in rows[row].corpora)
                 values = [value for value in figures.values() if value is not None]
                 assert all(0 <= value <= 420 for value in values)

@@ -1,3 +1,5 @@
+"""Front ends against librosa: shapes, masks, padding, silence and images."""
+
 import dataclasses
 
 import jax
@@ -8,6 +10,7 @@ import pytest
 
 from serjax.errors import InputError
 from serjax.features import front_ends, image
+from tests.helpers.type_checks import without_type_checks
 
 FRONT_ENDS = {
     "guizzo_real": front_ends.GUIZZO_REAL,
@@ -24,46 +27,46 @@ def front_end(request):
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
-    """Noise under a slow swell, so that frames and bins differ in level."""
+    """Samples noise with a slow swell, so that frames and bins differ in level."""
     rng = np.random.default_rng(seed)
     swell = 0.55 + 0.45 * np.sin(np.arange(samples) / 3000)
     return (swell * rng.uniform(-0.5, 0.5, samples)).astype(np.float32)
 
 
 def batch(lengths, samples, past_the_end=0.0):
-    """Waveforms `[batch, samples]` of these lengths."""
+    """Makes waveforms `[batch, samples]` of different lengths."""
     waveforms = np.full((len(lengths), samples), past_the_end, np.float32)
     for seed, (row, length) in enumerate(zip(waveforms, lengths, strict=True)):
         row[:length] = noise(length, seed)
     return jnp.asarray(waveforms), jnp.asarray(lengths, jnp.int32)
 
 
-def real_frames(front_end, samples):
-    """Frames centred on multiples of the hop that lie within the waveform."""
+def valid_frames(front_end, samples):
+    """Counts the frames centred on multiples of the hop within the waveform."""
     return 1 + samples // front_end.hop_samples if samples else 0
 
 
 def expected_shape(front_end, batch_size, samples):
-    frames = real_frames(front_end, samples)
+    frames = valid_frames(front_end, samples)
     return batch_size, frames if front_end.variable_length else front_end.frames, 128, 1
 
 
 def test_shapes_masks_and_padding(front_end):
-    # A full segment, a part of one, less than one window, one sample, and a filling entry.
+    # A full segment, a shorter one, less than one window, one sample, and an entry of padding.
     lengths = [4 * RATE, 21_111, 100, 1, 0]
     x, mask = jax.jit(front_end)(*batch(lengths, 4 * RATE))
     assert x.shape == expected_shape(front_end, 5, 4 * RATE)
     assert x.dtype == jnp.float32
     assert mask.shape == x.shape[:2]
     assert mask.dtype == bool
-    # Real frames come first, and as many as each length makes.
-    assert mask.sum(1).tolist() == [real_frames(front_end, n) for n in lengths]
+    # Valid frames come first, and their number follows from the length.
+    assert mask.sum(1).tolist() == [valid_frames(front_end, n) for n in lengths]
     np.testing.assert_array_equal(mask, np.sort(mask, axis=1)[:, ::-1])
     assert jnp.all(jnp.isfinite(x))
     np.testing.assert_array_equal(x[~mask], 0)
 
 
-def test_a_segment_fills_what_the_papers_give():
+def test_a_segment_has_the_size_that_the_papers_give():
     # Guizzo et al.: 4 s padded to 512 x 128; Deepika & Kuchibhotla: 128 x 128; Padi et al.: 128
     # bands every 10 ms of whole utterances, chunks of 300 frames in training.
     waveform = jax.ShapeDtypeStruct((2, 4 * RATE), jnp.float32)
@@ -77,11 +80,11 @@ def test_a_segment_fills_what_the_papers_give():
     }
 
 
-def test_segments_are_as_long_as_their_frames(front_end):
+def test_samples_of_frames_is_the_smallest_number(front_end):
     assert front_end.segment_samples == front_end.segment_seconds * RATE
     for frames in (1, 2, front_end.frames):
-        fewest = front_end.samples_of_frames(frames)
-        waveform = jax.ShapeDtypeStruct((1, max(fewest, 1)), jnp.float32)
+        samples = front_end.samples_of_frames(frames)
+        waveform = jax.ShapeDtypeStruct((1, max(samples, 1)), jnp.float32)
         x, _ = jax.eval_shape(
             dataclasses.replace(front_end, variable_length=True),
             waveform,
@@ -89,14 +92,14 @@ def test_segments_are_as_long_as_their_frames(front_end):
         )
         assert x.shape[1] == frames
     if not front_end.variable_length:
-        # A longest segment fits into the fixed frames.
-        assert real_frames(front_end, front_end.segment_samples) <= front_end.frames
+        # The longest segment fits into the fixed frames.
+        assert valid_frames(front_end, front_end.segment_samples) <= front_end.frames
 
 
-def test_normalization_is_of_the_real_frames(front_end):
+def test_normalization_uses_the_valid_frames(front_end):
     x, mask = jax.jit(front_end)(*batch([4 * RATE, 21_111], 4 * RATE))
-    for example, real in zip(np.asarray(x, np.float64), np.asarray(mask), strict=True):
-        values = example[real]
+    for example, is_valid in zip(np.asarray(x, np.float64), np.asarray(mask), strict=True):
+        values = example[is_valid]
         if front_end.normalization == "unit_range":
             assert values.min() == 0
             assert values.max() == 1
@@ -106,17 +109,17 @@ def test_normalization_is_of_the_real_frames(front_end):
 
 
 @pytest.mark.parametrize("past_the_end", [0.0, 0.9, np.nan])
-def test_a_padded_utterance_is_heard_as_alone(front_end, past_the_end):
+def test_padding_does_not_change_the_input_of_an_utterance(front_end, past_the_end):
     lengths = [2 * RATE, 21_111, 7_000]
     apply = jax.jit(front_end)
     x, mask = apply(*batch(lengths, 2 * RATE, past_the_end))
     for i, length in enumerate(lengths):
         waveform = jnp.asarray(noise(length, i))[None]
-        alone, real = apply(waveform, jnp.asarray([length], jnp.int32))
-        np.testing.assert_allclose(x[i][mask[i]], alone[real], atol=1e-4)
+        expected, is_valid = apply(waveform, jnp.asarray([length], jnp.int32))
+        np.testing.assert_allclose(x[i][mask[i]], expected[is_valid], atol=1e-4)
 
 
-def test_loudness_does_not_matter_to_magnitudes():
+def test_loudness_does_not_change_magnitudes():
     lengths = jnp.asarray([RATE], jnp.int32)
     for front_end in (front_ends.GUIZZO_REAL, front_ends.GUIZZO_QUATERNION):
         apply = jax.jit(front_end)
@@ -179,23 +182,25 @@ def test_log_mel_front_ends_equal_librosa(front_end, fft_size, window_samples, h
 # --- Silence -------------------------------------------------------------------------------------
 
 
-def test_pauses_are_not_heard_where_silence_is_removed():
-    quiet = np.zeros(3_200, np.float32)
+def test_removed_silence_does_not_change_the_input():
+    pause = np.zeros(3_200, np.float32)
     first, second = noise(9_600), noise(6_400, 1)
-    pauses = np.concatenate([quiet, first, quiet, quiet, second, quiet])
+    waveform = np.concatenate([pause, first, pause, pause, second, pause])
     speech = np.concatenate([first, second])
     front_end = dataclasses.replace(front_ends.PADI, silence="remove")
-    x, mask = jax.jit(front_end)(jnp.asarray(pauses)[None], jnp.asarray([len(pauses)], jnp.int32))
-    expected, real = jax.jit(front_ends.PADI)(
+    x, mask = jax.jit(front_end)(
+        jnp.asarray(waveform)[None], jnp.asarray([len(waveform)], jnp.int32)
+    )
+    expected, is_valid = jax.jit(front_ends.PADI)(
         jnp.asarray(speech)[None], jnp.asarray([len(speech)], jnp.int32)
     )
-    assert mask.sum() == real.sum() == real_frames(front_end, len(speech))
-    np.testing.assert_allclose(x[mask], expected[real], atol=1e-4)
+    assert mask.sum() == is_valid.sum() == valid_frames(front_end, len(speech))
+    np.testing.assert_allclose(x[mask], expected[is_valid], atol=1e-4)
 
 
-def test_an_utterance_without_sound_is_heard_as_it_is():
+def test_an_utterance_of_zeros_gives_an_input_of_zeros():
     x, mask = jax.jit(front_ends.DEEPIKA)(jnp.zeros((1, 9_000)), jnp.asarray([9_000], jnp.int32))
-    assert mask.sum() == real_frames(front_ends.DEEPIKA, 9_000)
+    assert mask.sum() == valid_frames(front_ends.DEEPIKA, 9_000)
     np.testing.assert_array_equal(x, 0)
 
 
@@ -203,23 +208,23 @@ def test_an_utterance_without_sound_is_heard_as_it_is():
 
 
 @pytest.mark.parametrize("normalization", ["unit_range", "standard"])
-def test_colours_are_those_of_the_normalized_spectrogram(normalization):
+def test_colours_equal_those_of_the_normalized_spectrogram(normalization):
     plain = dataclasses.replace(front_ends.GUIZZO_QUATERNION, normalization="unit_range")
     coloured = dataclasses.replace(plain, colormap="magma", normalization=normalization)
     inputs = batch([2 * RATE, 21_111, 0], 2 * RATE)
     x, mask = jax.jit(coloured)(*inputs)
-    spectrogram, real = jax.jit(plain)(*inputs)
-    np.testing.assert_array_equal(mask, real)
+    spectrogram, is_valid = jax.jit(plain)(*inputs)
+    np.testing.assert_array_equal(mask, is_valid)
     assert x.shape == (3, *coloured.input_shape) == (3, 512, 128, 3)
     expected = image.colorize(spectrogram[..., 0], "magma")
     if normalization == "standard":
-        # Of torchvision's networks: the mean and deviation of ImageNet's colours.
+        # The mean and standard deviation of ImageNet's colours, as for torchvision's networks.
         expected = (expected - np.float32([0.485, 0.456, 0.406])) / np.float32(
             [0.229, 0.224, 0.225]
         )
     # Two programs may round a value into neighbouring steps of the map.
-    close = np.isclose(x[mask], expected[mask], atol=1e-5)
-    assert close.mean() > 0.999
+    is_close = np.isclose(x[mask], expected[mask], atol=1e-5)
+    assert is_close.mean() > 0.999
     np.testing.assert_array_equal(x[~mask], 0)
 
 
@@ -241,7 +246,7 @@ def test_images_of_any_size(size, colormap):
     np.testing.assert_array_equal(x[~mask], 0)
 
 
-def test_resizing_is_of_the_whole_padded_input():
+def test_resizing_uses_the_whole_padded_input():
     inputs = batch([4 * RATE], 4 * RATE)
     x, _ = jax.jit(front_ends.GUIZZO_QUATERNION)(*inputs)
     front_end = dataclasses.replace(front_ends.GUIZZO_QUATERNION, image_size=(64, 64))
@@ -259,6 +264,7 @@ def test_resizing_is_of_the_whole_padded_input():
         ({"image_size": (9, 9), "variable_length": True}, "image_size: expected none"),
     ],
 )
+@without_type_checks()
 def test_bad_settings(fields, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(front_ends.GUIZZO_REAL, **fields)
@@ -268,24 +274,27 @@ def test_bad_settings(fields, message):
     ("call", "message"),
     [
         (
-            lambda hears: hears.select_voiced(noise(800)),
+            lambda front_end: front_end.select_voiced(noise(800)),
             r"waveform 0: expected \[samples\], found .* \(\)",
         ),
         (
-            lambda hears: hears.select_voiced([noise(800)[None]]),
+            lambda front_end: front_end.select_voiced([noise(800)[None]]),
             r"waveform 0: expected \[samples\], found the shape \(1, 800\)",
         ),
         (
-            lambda hears: hears(noise(800), np.array([800])),
+            lambda front_end: front_end(noise(800), np.array([800])),
             r"lengths must be integer of shape \(\) .* \(800,\), found int.. of shape \(1,\)",
         ),
         (
-            lambda hears: hears.to_model_input(jnp.zeros((61, 64)), jnp.ones((1, 61), bool)),
+            lambda front_end: front_end.to_model_input(
+                jnp.zeros((61, 64)), jnp.ones((1, 61), bool)
+            ),
             r"expected spectrograms \[batch, frames, bins\] .* shapes \(61, 64\) and \(1, 61\)",
         ),
     ],
 )
-def test_what_lacks_its_batch_is_refused(call, message):
+@without_type_checks()
+def test_input_without_a_batch_axis_is_refused(call, message):
     with pytest.raises(InputError, match=message) as raised:
         call(front_ends.KAPOOR)
     assert len(str(raised.value).splitlines()) == 1

@@ -1,10 +1,11 @@
-"""What is read off a compiled step: against programs whose all-reduces are known."""
-
-import importlib
+"""The analysis of compiled steps, compared with programs whose all-reduces are known."""
 
 import pytest
 
-# Two products, one after the other, the gradient of the second known before that of the first.
+from benchmarks.communication import all_reduces
+
+# Two products, one after the other; the gradient of the second is computed before that of the
+# first.
 PROGRAM = """HloModule jit_step, entry_computation_layout={(f32[4,8]{1,0})->f32[]}
 
 %add (x: f32[], y: f32[]) -> f32[] {
@@ -33,19 +34,14 @@ ENTRY %main (input: f32[4,8], weight: f32[8,8]) -> (f32[8,8], bf16[2,3]) {
 """
 
 
-@pytest.fixture
-def all_reduces():
-    return importlib.import_module("benchmarks.communication").all_reduces
-
-
-def test_bytes_and_products_that_do_not_wait(all_reduces):
+def test_bytes_and_independent_products_are_counted():
     last, both = all_reduces(PROGRAM)
     assert (last.shapes, last.nbytes) == ([(8, 8)], 4 * 64)
-    # Of four products it waits for the forward one and its own; `of_all` waits for every one.
-    assert last.unrelated == pytest.approx(2 / 4)
+    # It depends on two of the four products, forward and its own; `of_all` depends on all four.
+    assert last.independent_fraction == pytest.approx(2 / 4)
     assert (both.shapes, both.nbytes) == ([(2, 3), ()], 2 * 6 + 1)
-    assert both.unrelated == 0
+    assert both.independent_fraction == 0
 
 
-def test_a_program_without_any(all_reduces):
+def test_a_program_without_all_reduces_has_none():
     assert all_reduces(PROGRAM.replace("all-reduce(", "copy(")) == []
