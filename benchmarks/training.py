@@ -131,7 +131,7 @@ def measure_run(**options: Any) -> dict[str, Any]:
     """
     config = RunConfig.make(**options)
     # The package's name `run` is the function; its module makes the step that is to be timed.
-    job: Any = importlib.import_module("serjax.training.run")
+    job: Any = importlib.import_module("serjax.training.single_run")
     steps: list[_TimedStep] = []
     make = job.make_train_step
 

@@ -13,7 +13,7 @@ from serjax.errors import InputError, unknown_name
 from serjax.training.config import DataConfig, ModelConfig, RunConfig
 from serjax.training.devices import processes
 from serjax.training.resolve import resolve
-from serjax.training.run import run
+from serjax.training.single_run import run
 
 TASKS = {"speaker": "speaker", "word": "text"}
 """Orthogonal tasks of Guizzo et al. (2023), and the column of the corpus that each recognizes."""

@@ -14,8 +14,8 @@ from serjax.errors import InputError, unknown_name
 from serjax.training.config import RunConfig, front_end_of
 from serjax.training.input.recordings import Recordings, read
 from serjax.training.resolve import resolve
-from serjax.training.run import run
 from serjax.training.run_folder.run_dir import is_finished
+from serjax.training.single_run import run
 from serjax.training.variants import for_models
 
 METHODS = {

@@ -32,7 +32,7 @@ from serjax.training.loop import LoopState, StopRequest
 from serjax.training.objective import classification_loss
 from serjax.training.optimizer import learning_rate, make_optimizer
 from serjax.training.resolve import ResolvedRunConfig, resolve
-from serjax.training.run import (
+from serjax.training.single_run import (
     initial_variables,
     network_metadata,
     print_header,

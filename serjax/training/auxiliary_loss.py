@@ -30,7 +30,7 @@ from serjax.training.config import AuxiliaryLossConfig, RunConfig
 from serjax.training.objective import Batch, Features
 from serjax.training.state import Variables
 
-_MODULES = {"anti_transfer": "serjax.anti_transfer"}
+_MODULES = {"anti_transfer": "serjax.anti_transfer.loss"}
 """Auxiliary losses of the library and the modules that register them when they are imported."""
 
 

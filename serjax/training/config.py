@@ -26,7 +26,7 @@ class DataConfig:
         "synthetic", "Name of the corpus.", choices=names_in("serjax.data:names"), common=True
     )
     data_dir: str | None = option(
-        None, "Folder of the corpus; the bundled one needs none.", common=True
+        None, "Folder of the corpus; the bundled one needs none.", metavar="DIR", common=True
     )
     dataset_options: dict[str, Any] = option(
         {},
@@ -57,7 +57,9 @@ class DataConfig:
         metavar=("TRAIN", "VALIDATION", "TEST"),
     )
     fold: str | None = option(
-        None, "One fold of a protocol, such as 2/5; `cross-validate` runs all of them."
+        None,
+        "One fold of a protocol, such as 2/5; `cross-validate` runs all of them.",
+        metavar="K/N",
     )
     split_file: str | None = option(
         None, "CSV file of path and split, for the predefined split.", metavar="FILE"

@@ -56,7 +56,7 @@ def trained_weight(augmentation: str, seed: int = 0, front_end=FRONT_END, steps:
     return np.asarray(state.params["weight"]), step._cache_size()
 
 
-# --- Presets ----------------------------------------------------------------------------------------
+# --- Presets -----------------------------------------------------------------------------------
 
 
 def test_presets_by_name():
