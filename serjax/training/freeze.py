@@ -1,15 +1,16 @@
-"""Frozen layers, for training what is built on a pretrained network: for good, or up to a step.
+"""Frozen layers, for fine-tuning a pretrained network: for the whole run, or up to a step.
 
 Layers are chosen by patterns: regular expressions that match the whole path of a module, its names
-joined by "/". All layers below a matched module are meant, so "stage1_block1" is that block,
-"stage[12]_.*" two stages, "(.*/)?head" the head, behind an embedding too. What is frozen is given
-as `{pattern: step}`: the layers train from that step on, or never where it is None. A layer follows
-the first pattern that matches it, and trains where none does: `{"head": 0, ".*": None}` trains the
-head alone, `{"head": 0, "stage4_.*": 500, ".*": None}` the last stage too from step 500 on.
+joined by "/". A pattern includes all layers below a matched module, so "stage1_block1" is that
+block, "stage[12]_.*" two stages, and "(.*/)?head" the head, also of a network with an encoder.
+Frozen layers are a mapping `{pattern: step}`: the layers train from that step on, or never if it is
+None. A layer follows the first pattern that matches it, and trains if none does:
+`{"head": 0, ".*": None}` trains the head only, and `{"head": 0, "stage4_.*": 500, ".*": None}` also
+the last stage from step 500 on.
 
-A frozen layer's parameters do not change, and no gradient is computed for them alone. Its batch
-norms normalize with their running statistics, and these do not move: it is the function that it
-was, as in evaluation. Dropout, which has nothing to freeze, stays as in training.
+The parameters of a frozen layer do not change, and no gradient is computed that only they need. Its
+batch norms normalize by their running statistics, which do not change either: a frozen layer is the
+same function as in evaluation. Dropout has no parameters to freeze and stays active.
 """
 
 import re
@@ -27,54 +28,75 @@ Frozen = Mapping[str, int | None]
 
 
 def matches(pattern: str, path: Path) -> bool:
-    """Whether a pattern matches a module, given by its path, or one that it lies in."""
+    """Returns True if a pattern matches a module or one that contains it.
+
+    Args:
+        pattern: Regular expression.
+        path: Names of the modules that lead to the module.
+
+    >>> matches("stage[12]_.*", ("stage2_block1", "conv1"))
+    True
+    """
     parents = ("/".join(path[: depth + 1]) for depth in range(len(path)))
     return any(re.fullmatch(pattern, parent) for parent in parents)
 
 
 def leaf_path(keys: Iterable[Any]) -> Path:
-    """Names on the way to a leaf of a collection of variables, from `jax.tree_util` keys."""
+    """Returns the names that lead to a leaf of a collection of variables.
+
+    Args:
+        keys: Keys of `jax.tree_util`.
+    """
     return tuple(key.key for key in keys)
 
 
 def check_patterns(patterns: Iterable[str], params: Any) -> None:
-    """Refuses patterns that choose no layer.
+    """Checks that every pattern matches a layer.
 
     Args:
-        patterns: Regular expressions, see above.
+        patterns: Regular expressions, see the module's description.
         params: Parameters, or their shapes.
 
     Raises:
-        InputError: A pattern is no regular expression or matches no layer of these parameters.
+        InputError: A pattern is no regular expression, or matches no layer of these parameters.
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
     layers = list(dict.fromkeys(leaf_path(keys)[:-1] for keys, _ in leaves))
     for pattern in patterns:
         try:
-            found = any(matches(pattern, layer) for layer in layers)
+            has_match = any(matches(pattern, layer) for layer in layers)
         except re.error as error:
             raise InputError(f"{pattern!r}: not a regular expression: {error}") from error
-        if not found:
-            some = ", ".join("/".join(layer) for layer in layers[:4])
+        if not has_match:
+            examples = ", ".join("/".join(layer) for layer in layers[:4])
             raise InputError(
                 f"{pattern!r}: expected to match a layer, found {len(layers)} and none of that "
-                f"name: {some}{', ...' if len(layers) > 4 else ''}"
+                f"name: {examples}{', ...' if len(layers) > 4 else ''}"
             )
 
 
 def _first_step(path: Path, frozen: Frozen) -> int | None:
-    """Step from which a module's parameters train; None: never."""
+    """Returns the step from which the parameters of a module train; None: never."""
     return next((step for pattern, step in frozen.items() if matches(pattern, path)), 0)
 
 
 def is_frozen(path: Path, frozen: Frozen, step: int) -> bool:
-    """Whether the module at a path is frozen at a step."""
+    """Returns True if a module is frozen at a step.
+
+    Args:
+        path: Names of the modules that lead to the module.
+        frozen: Frozen layers, see the module's description.
+        step: Number of steps taken before.
+    """
     first = _first_step(path, frozen)
     return first is None or step < first
 
 
 def stages(frozen: Frozen) -> list[int]:
-    """Steps at which the set of frozen layers changes, ascending, the first of them 0.
+    """Returns the steps at which the set of frozen layers changes, ascending, 0 included.
+
+    Args:
+        frozen: Frozen layers, see the module's description.
 
     Raises:
         InputError: A step is negative.
@@ -90,21 +112,22 @@ def stages(frozen: Frozen) -> list[int]:
 def optimizer(
     transformation: optax.GradientTransformation, frozen: Frozen
 ) -> optax.GradientTransformation:
-    """The same transformation, of the layers that train.
+    """Restricts an optimizer to the layers that train.
 
     Layers that never train have zero updates and no moments. Layers that train from a later step
-    on have zero updates until then, and their moments and step count start there: moments that
-    had seen thousands of zero gradients would make Adam's first steps several times too long. A
-    learning-rate schedule within the transformation counts from a layer's first step too; chain
-    it behind, `optax.chain(optimizer(optax.scale_by_adam(), frozen),
-    optax.scale_by_learning_rate(schedule))`, to have it count from the run's.
+    on have zero updates until then, and their moments and step count start there: moments of
+    thousands of zero gradients would make Adam's first steps several times too long. A
+    learning-rate schedule within the transformation also counts from a layer's first step. To
+    count from the first step of the run, chain it after:
+    `optax.chain(optimizer(optax.scale_by_adam(), frozen),
+    optax.scale_by_learning_rate(schedule))`.
 
     Args:
-        transformation: From optax.
-        frozen: See above.
+        transformation: Gradient transformation of optax.
+        frozen: Frozen layers, see the module's description.
 
     Returns:
-        A transformation whose `init` raises InputError for a pattern that matches no layer.
+        Gradient transformation, whose `init` raises InputError for a pattern without a match.
     """
 
     def label(keys: Any, leaf: Any) -> str:
@@ -131,39 +154,40 @@ def _from_step(
 def apply(
     model: nn.Module, variables: Any, *args: Any, frozen: Frozen, step: int, **options: Any
 ) -> Any:
-    """`model.apply` with the layers held that are frozen at a step.
+    """Calls `model.apply` with frozen layers.
 
     Args:
-        model: From `serjax.models.create`.
-        variables: Of the model.
-        *args: Of `model.apply`.
-        frozen: See above.
-        step: Fixed, not traced: what is frozen is decided when the program is compiled.
-        **options: Of `model.apply`.
+        model: Network from `serjax.models.create`.
+        variables: Variables of the model.
+        *args: Arguments of `model.apply`.
+        frozen: Frozen layers, see the module's description.
+        step: Number of steps taken before, a Python integer: compiling the program decides which
+            layers are frozen.
+        **options: Options of `model.apply`.
 
     Returns:
-        What `model.apply` does; gradients of frozen parameters are zero and the running statistics
-        of frozen layers are those given.
+        Result of `model.apply`. Gradients of frozen parameters are zero, and running statistics of
+        frozen layers do not change.
 
     Raises:
         InputError: A pattern matches no layer.
     """
 
-    def hold(keys: Any, leaf: jax.Array) -> jax.Array:
-        held = is_frozen(leaf_path(keys)[:-1], frozen, step)
-        return jax.lax.stop_gradient(leaf) if held else leaf
+    def stop_gradient(keys: Any, leaf: jax.Array) -> jax.Array:
+        is_stopped = is_frozen(leaf_path(keys)[:-1], frozen, step)
+        return jax.lax.stop_gradient(leaf) if is_stopped else leaf
 
-    def run_held(
+    def call_frozen(
         call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
     ) -> Any:
-        # Batch norms of every algebra have this field; False asks for batch statistics.
-        norm = context.module
-        batch = getattr(norm, "use_running_average", None) is False
-        if not batch or not is_frozen(norm.path, frozen, step):
+        # Batch norms of every algebra have this field; False means batch statistics.
+        layer = context.module
+        is_batch_norm = getattr(layer, "use_running_average", None) is False
+        if not is_batch_norm or not is_frozen(layer.path, frozen, step):
             return call(*args, **kwargs)
-        return norm.clone(parent=norm.scope, use_running_average=True)(*args, **kwargs)
+        return layer.clone(parent=layer.scope, use_running_average=True)(*args, **kwargs)
 
     check_patterns(frozen, variables["params"])
-    params = jax.tree_util.tree_map_with_path(hold, variables["params"])
-    with nn.intercept_methods(run_held):
+    params = jax.tree_util.tree_map_with_path(stop_gradient, variables["params"])
+    with nn.intercept_methods(call_frozen):
         return model.apply({**variables, "params": params}, *args, **options)

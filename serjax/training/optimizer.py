@@ -7,47 +7,52 @@ import optax
 
 if TYPE_CHECKING:
     from serjax.training.config import RunConfig
-
-OPTIMIZERS = ("adam", "sgd", "adadelta")
-SCHEDULES = ("cosine", "constant", "step_decay")
+    from serjax.training.resolve import ResolvedRunConfig
 
 
 def step_decay(
     rate: float, steps_per_epoch: int, *, hold: int, every: int, factor: float
 ) -> optax.Schedule:
-    """A rate that stays for some epochs and then is multiplied by a factor every so many.
+    """Makes a learning rate that is constant at first and then decays in steps.
 
-    Padi et al. 2021, section 4.2, hold 8 epochs, then halve every other epoch: 8, 2 and 0.5.
+    Padi et al. (2021), section 4.2, hold it for 8 epochs and then halve it every other epoch:
+    `hold=8, every=2, factor=0.5`.
 
     Args:
-        rate: In the first `hold` epochs.
+        rate: Learning rate of the first `hold` epochs.
         steps_per_epoch: Steps of an epoch.
         hold: Epochs before the first change.
         every: Epochs from one change to the next.
-        factor: Of each change.
+        factor: Factor of each change.
     """
 
-    def at(step: Any) -> Any:
+    # `optax.exponential_decay(staircase=True)` has the same values where `hold >= every`. For the
+    # others its `transition_begin`, `hold - every` epochs, would be negative, which it ignores.
+    def schedule(step: Any) -> Any:
         epoch = jnp.asarray(step) // steps_per_epoch
         changes = jnp.maximum((epoch - hold) // every + 1, 0)
         return rate * factor ** changes.astype(jnp.float32)
 
-    return at
+    return schedule
 
 
-def learning_rate(config: "RunConfig", steps_per_epoch: int, epochs: int) -> optax.ScalarOrSchedule:
-    """The configured learning rate: of all steps, or of each from 0 on.
+def learning_rate(
+    config: "ResolvedRunConfig", steps_per_epoch: int, epochs: int
+) -> optax.ScalarOrSchedule:
+    """Makes the configured learning rate.
 
     Args:
-        config: Of the run, its learning rate resolved.
+        config: Resolved configuration of the run.
         steps_per_epoch: Steps of an epoch.
-        epochs: Most epochs, at the end of which the cosine reaches zero.
+        epochs: Maximum number of epochs, at whose end the cosine reaches zero.
+
+    Returns:
+        Learning rate of all steps, or a function from the number of steps taken before.
     """
-    assert config.optimizer.learning_rate is not None
     rate, steps = config.optimizer.learning_rate, epochs * steps_per_epoch
-    if config.optimizer.schedule == "cosine" and steps > 1:  # a single step neither rises nor falls
-        # The rise keeps Adam's first steps, which are full-sized whatever the gradient, from
-        # throwing wide layers off their initial scale.
+    if config.optimizer.schedule == "cosine" and steps > 1:  # one step has no warmup and no decay
+        # Adam's first steps have full size whatever the gradient. The warmup prevents that they
+        # move wide layers far from their initial scale.
         return optax.warmup_cosine_decay_schedule(0.0, rate, max(steps // 20, 1), steps)
     if config.optimizer.schedule == "step_decay":
         hold, every, factor = config.optimizer.step_decay
@@ -56,11 +61,11 @@ def learning_rate(config: "RunConfig", steps_per_epoch: int, epochs: int) -> opt
 
 
 def rate_after(rate: optax.ScalarOrSchedule, steps: int) -> float:
-    """The learning rate of the last of so many steps.
+    """Returns the learning rate of the last step taken.
 
     Args:
-        rate: From `learning_rate`.
-        steps: At least 1.
+        rate: Learning rate, from `learning_rate`.
+        steps: Number of steps taken, at least 1.
     """
     return float(rate(steps - 1) if callable(rate) else rate)
 
@@ -68,15 +73,15 @@ def rate_after(rate: optax.ScalarOrSchedule, steps: int) -> float:
 def make_optimizer(
     config: "RunConfig", rate: optax.ScalarOrSchedule
 ) -> optax.GradientTransformation:
-    """The configured optimizer.
+    """Makes the configured optimizer.
 
-    Adam takes weight decay as AdamW does, decoupled; to the others it is a term of the loss. SGD
-    has a momentum of 0.9 (Padi et al. 2021), Adadelta a rho of 0.95 and an epsilon of 1e-8 (Kapoor
-    and Kumar).
+    The weight decay of Adam is decoupled, as in AdamW; that of the others is a term of the loss.
+    SGD has a momentum of 0.9 (Padi et al. 2021), Adadelta a rho of 0.95 and an epsilon of 1e-8
+    (Kapoor and Kumar).
 
     Args:
-        config: Of the run.
-        rate: From `learning_rate`.
+        config: Configuration of the run.
+        rate: Learning rate, from `learning_rate`.
     """
     if config.optimizer.name == "adam":
         if config.optimizer.weight_decay:

@@ -61,9 +61,11 @@ class TestEnsembles:
             found[str(out)] = config
             out.mkdir(parents=True)
             (corpus,), target = recordings.corpora, recordings.target
-            number, count = data.splits.parse_fold(config.fold)
-            seed = config.effective_split_seed
-            folds = data.splits.folds(corpus, config.split, target=target, folds=count, seed=seed)
+            number, count = data.splits.parse_fold(config.data.fold)
+            seed = config.split_seed
+            folds = data.splits.folds(
+                corpus, config.data.split, target=target, folds=count, seed=seed
+            )
             tested = [corpus.utterances[i] for i in folds[number - 1].test]
             classes = corpus.labels(target)
             share = 0.9 if config.seed == 3 else 0.4
@@ -89,7 +91,7 @@ class TestEnsembles:
         folder = protocols.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
         members = {Path(name).relative_to(folder).as_posix(): c for name, c in ran.items()}
         assert list(members)[:3] == ["fold-1/member-1", "fold-1/member-2", "fold-2/member-1"]
-        assert {(c.seed, c.split_seed) for c in members.values()} == {(3, 3), (4, 3)}
+        assert {(c.seed, c.data.split_seed) for c in members.values()} == {(3, 3), (4, 3)}
         together = report.read_predictions(folder / "predictions.csv")
         assert len(together) == len(set(together.paths)) == 24
         np.testing.assert_allclose(together.probabilities[:, 0], 0.65)
@@ -156,7 +158,7 @@ class TestCrossValidation:
             assert float(row["wa"]) == pytest.approx(np.mean(right))
             assert int(row["utterances"]) == len(right)
             config = json.loads((validated / row["run"] / "config.json").read_text())
-            assert config["fold"] == f"{row['run'][-1]}/3"
+            assert config["data"]["fold"] == f"{row['run'][-1]}/3"
             assert (validated / row["run"] / "report.html").exists()
         ua = [float(row["ua"]) for row in folds]
         assert summary["mean"]["ua"] == pytest.approx(np.mean(ua))
