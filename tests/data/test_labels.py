@@ -7,6 +7,7 @@ from rich.console import Console
 from serjax import data, models, training
 from serjax.data import labels
 from serjax.data.corpus import EMOTIONS, Corpus, CorpusError, Utterance
+from serjax.training.checks import check_config
 from serjax.training.input.dataset import prepare
 from tests.helpers.trees import iemocap, touch, write_tone
 
@@ -127,7 +128,7 @@ def test_of_a_run(tmp_path):
         split="random",
         fractions=(0.34, 0.33, 0.33),
     )
-    config.check()
+    check_config(config)
     task = prepare(config, models.front_end("dscnn"), Console(quiet=True))
     assert task.classes == ["anger", "happiness", "neutral", "sadness"]
     assert np.bincount(task.labels).tolist() == [3, 3, 3, 3]

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from serjax import training
-from serjax.training.optimizer import OPTIMIZERS, learning_rate, make_optimizer, step_decay
+from serjax.training.optimization.optimizer import (
+    OPTIMIZERS,
+    learning_rate,
+    make_optimizer,
+    step_decay,
+)
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 

@@ -12,6 +12,7 @@ import pytest
 from serjax import training
 from serjax.errors import InputError
 from serjax.training import Checkpoints, make_train_step
+from serjax.training.checks import check_config
 from serjax.training.devices import memory
 from serjax.training.devices.batch_sharding import BatchSharding, divide
 from serjax.training.state import state_of
@@ -248,4 +249,4 @@ def test_batches_are_divided_evenly():
 )
 def test_bad_configuration(fields, message):
     with pytest.raises(InputError, match=message):
-        training.RunConfig.make(**fields).check()
+        check_config(training.RunConfig.make(**fields))
