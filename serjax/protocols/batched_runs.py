@@ -32,15 +32,15 @@ from serjax.training.loop import LoopState, StopRequest
 from serjax.training.objective import classification_loss
 from serjax.training.optimizer import learning_rate, make_optimizer
 from serjax.training.resolve import ResolvedRunConfig, resolve
+from serjax.training.run_folder import results
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.run_dir import is_finished, open_folder
 from serjax.training.single_run import (
     initial_variables,
     network_metadata,
     print_header,
     write_network_run,
 )
-from serjax.training.run_folder import results
-from serjax.training.run_folder.checkpoint import Checkpoints
-from serjax.training.run_folder.run_dir import is_finished, open_folder
 from serjax.training.stage import log_learning_rate
 from serjax.training.state import TrainState, Variables, parameter_count, state_of
 from serjax.training.step import TrainStep, training_step

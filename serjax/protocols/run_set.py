@@ -17,9 +17,9 @@ from serjax.training.config import RunConfig, front_end_of
 from serjax.training.devices import processes
 from serjax.training.input.recordings import Recordings, divide, read, tables
 from serjax.training.resolve import resolve
-from serjax.training.single_run import run
 from serjax.training.run_folder.metadata import device, versions
 from serjax.training.run_folder.run_dir import is_finished, open_folder
+from serjax.training.single_run import run
 
 
 def cross_validate(

@@ -28,14 +28,14 @@ from serjax.training.devices import processes
 from serjax.training.input.sampler import Sampler
 from serjax.training.loop import LoopState
 from serjax.training.resolve import resolve
+from serjax.training.run_folder import results
+from serjax.training.run_folder.run_dir import open_folder
 from serjax.training.single_run import (
     load_dataset,
     network_metadata,
     print_header,
     write_network_run,
 )
-from serjax.training.run_folder import results
-from serjax.training.run_folder.run_dir import open_folder
 from serjax.training.stage import RunContext, Stage, TrainedStage, sharding_of, train_stage
 from serjax.training.state import Variables, create_state
 from serjax.training.trackers.progress import Clock

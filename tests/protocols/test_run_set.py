@@ -262,7 +262,7 @@ def test_a_signal_leaves_a_cross_validation_that_resumes(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "go on with: python experiments/cross_validate.py" in errors
+    assert "resume with: python experiments/cross_validate.py" in errors
     assert "--resume" in errors
     kept = (out / "fold-1" / "metrics.json").stat().st_mtime_ns
     process = start(out, "--resume")
@@ -468,7 +468,8 @@ class TestComparison:
         other = write_answers(tmp_path / "other", np.zeros(40, int), true=np.ones(40, int))
         with pytest.raises(InputError, match="expected the same test utterances; 1 are only in"):
             report.compare(a, fewer)
-        with pytest.raises(InputError, match=r"the same number of predictions .* found 1 and 2 for 0\.wav"):
+        message = r"the same number of predictions .* found 1 and 2 for 0\.wav"
+        with pytest.raises(InputError, match=message):
             report.compare(a, more)
         with pytest.raises(InputError, match=r"the true classes of 0\.wav differ"):
             report.compare(a, other)

@@ -26,9 +26,9 @@ from serjax.training import stage as training_stage
 from serjax.training.build import abstract_variables, build_model
 from serjax.training.objective import Batch
 from serjax.training.resolve import resolve
-from serjax.training.single_run import initial_variables
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.trained_run import load_run
+from serjax.training.single_run import initial_variables
 from serjax.training.state import compile_initialization
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
