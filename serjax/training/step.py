@@ -174,31 +174,34 @@ def batch_losses(
 
 
 def gradients(
+    prepare: Callable[[jax.Array, Part], Batch],
     apply: Apply,
     losses: Callable[..., tuple[jax.Array, dict[str, jax.Array]]],
     params: Any,
-    batch_stats: Any,
-    batch: Batch,
     key: jax.Array,
-    shard: Part,
     num_classes: int,
+    batch_stats: Any,
+    indices: jax.Array,
+    shard: Part,
 ) -> tuple[Any, tuple[Any, StepResult]]:
     """Computes the gradients of the mean loss for one shard of a batch.
 
     Args:
+        prepare: `prepare_batch` of indices and shard.
         apply: `model.apply` as of `forward`.
         losses: `batch_losses` of a batch, logits and features.
         params: Parameters of the model.
-        batch_stats: Running statistics before the batch.
-        batch: Examples of the shard.
         key: PRNG key of the step.
+        num_classes: Number of classes.
+        batch_stats: Running statistics before the batch.
+        indices: `[shard]` int32 indices of the shard's examples; -1 for padding of the batch.
         shard: Shard of the batch. Terms are divided by the weight of the whole batch, so that the
             gradients of its shards add up.
-        num_classes: Number of classes.
 
     Returns:
         Running statistics after the batch, gradients and sums.
     """
+    batch = prepare(indices, shard)
 
     def mean_loss(params: Any) -> tuple[jax.Array, Any]:
         variables = {"params": params, "batch_stats": batch_stats}
@@ -288,8 +291,8 @@ def training_step(
         apply = memory.rematerialized(apply, remat)
         losses = functools.partial(batch_losses, loss, auxiliary_losses, arrays)
 
-        def compute(batch_stats: Any, indices: jax.Array, shard: Part) -> Any:
-            batch = prepare_batch(
+        def prepare(indices: jax.Array, shard: Part) -> Batch:
+            return prepare_batch(
                 step_key,
                 examples,
                 indices,
@@ -298,10 +301,10 @@ def training_step(
                 augmentation=augmentation,
                 shard=shard,
             )
-            return gradients(
-                apply, losses, state.params, batch_stats, batch, step_key, shard, num_classes
-            )
 
+        compute = functools.partial(
+            gradients, prepare, apply, losses, state.params, step_key, num_classes
+        )
         batch_stats, (grads, result) = sharding.sum_over_shards(compute, state.batch_stats, indices)
         state = update(state, grads, batch_stats, optimizer)
         return state, result._replace(gradient_norm=optax.tree.norm(grads))

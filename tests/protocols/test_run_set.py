@@ -468,8 +468,9 @@ class TestComparison:
         other = write_answers(tmp_path / "other", np.zeros(40, int), true=np.ones(40, int))
         with pytest.raises(InputError, match="expected the same test utterances; 1 are only in"):
             report.compare(a, fewer)
-        message = r"the same number of predictions .* found 1 and 2 for 0\.wav"
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(
+            InputError, match=r"the same number of predictions .* found 1 and 2 for 0\.wav"
+        ):
             report.compare(a, more)
         with pytest.raises(InputError, match=r"the true classes of 0\.wav differ"):
             report.compare(a, other)
