@@ -1,8 +1,8 @@
 """One training step and one evaluation step, each a single compiled program.
 
-Read `training_step` first. It calls the functions above it from top to bottom: `prepare_batch`
-cuts a batch from the waveforms on the device, augments it and computes the model input; `forward`
-runs the model; `batch_losses` sums the losses; `gradients` differentiates them; `update` moves the
+Read `training_step` first. It calls the functions above it from top to bottom: `prepare_batch` cuts
+a batch from the waveforms on the device, augments it and computes the model input; `forward` runs
+the model; `batch_losses` sums the losses; `gradients` differentiates them; `update` moves the
 parameters.
 """
 
@@ -23,7 +23,7 @@ from serjax.training import freeze
 from serjax.training.auxiliary_loss import AuxiliaryLoss
 from serjax.training.devices import memory, multi_step
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding
-from serjax.training.devices.shard import Part
+from serjax.training.devices.shard import Shard
 from serjax.training.objective import (
     Batch,
     Features,
@@ -73,7 +73,7 @@ def cut_samples(front_end: FrontEnd) -> int:
 
 
 def _random_chunk(
-    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, shard: Part
+    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, shard: Shard
 ) -> tuple[jax.Array, jax.Array]:
     """Samples a chunk of each utterance at a random offset, of one random length for all.
 
@@ -89,9 +89,8 @@ def _random_chunk(
     return start + offset, jnp.minimum(length, chunk)
 
 
-def _whole_batch(size: int) -> Part:
-    """Returns the shard that is the whole batch."""
-    return Part(jnp.int32(0), jnp.float32(size), size, None)
+def _whole_batch(size: int) -> Shard:
+    return Shard(jnp.int32(0), jnp.float32(size), size, None)
 
 
 def prepare_batch(
@@ -102,7 +101,7 @@ def prepare_batch(
     *,
     front_end: FrontEnd,
     augmentation: str = "none",
-    shard: Part | None = None,
+    shard: Shard | None = None,
 ) -> Batch:
     """Cuts a batch from the waveforms, augments it and computes the model input.
 
@@ -135,7 +134,7 @@ def prepare_batch(
 
 
 def forward(
-    apply: Apply, variables: Variables, batch: Batch, key: jax.Array, shard: Part
+    apply: Apply, variables: Variables, batch: Batch, key: jax.Array, shard: Shard
 ) -> tuple[tuple[jax.Array, Features], Variables]:
     """Runs the model in training mode.
 
@@ -174,7 +173,7 @@ def batch_losses(
 
 
 def gradients(
-    prepare: Callable[[jax.Array, Part], Batch],
+    prepare: Callable[[jax.Array, Shard], Batch],
     apply: Apply,
     losses: Callable[..., tuple[jax.Array, dict[str, jax.Array]]],
     params: Any,
@@ -182,7 +181,7 @@ def gradients(
     num_classes: int,
     batch_stats: Any,
     indices: jax.Array,
-    shard: Part,
+    shard: Shard,
 ) -> tuple[Any, tuple[Any, StepResult]]:
     """Computes the gradients of the mean loss for one shard of a batch.
 
@@ -291,7 +290,7 @@ def training_step(
         apply = memory.rematerialized(apply, remat)
         losses = functools.partial(batch_losses, loss, auxiliary_losses, arrays)
 
-        def prepare(indices: jax.Array, shard: Part) -> Batch:
+        def prepare(indices: jax.Array, shard: Shard) -> Batch:
             return prepare_batch(
                 step_key,
                 examples,
