@@ -93,7 +93,7 @@ def test_kill_and_resume(whole, cache, tmp_path, moment):
 
 @pytest.mark.slow
 def test_fifty_kills_at_random_moments(cache, whole, tmp_path):
-    """Each run is killed and resumed until it ends; its results are those of an uninterrupted run."""
+    """Killed and resumed until it ends, a run has the results of an uninterrupted one."""
     rng = np.random.default_rng(0)
     started = time.monotonic()
     finish(tmp_path / "uninterrupted", cache)
