@@ -131,7 +131,8 @@ def pretrain(
     front_end = front_end_of(resolved)
     dataset = load_dataset(resolved, console, clock)
     dataset.check_resident("rhemo")
-    targets, corpus_dimensions = np.zeros((len(dataset.corpus), 0), np.float32), []
+    targets = np.zeros((len(dataset.corpus), 0), np.float32)
+    corpus_dimensions: list[str] = []
     if config.dimensions == "mapped":
         targets, corpus_dimensions = dimensions.targets(
             dataset.corpus.utterances, dataset.split.train

@@ -247,7 +247,7 @@ def train_stage(
                 state,
                 loop,
                 step=call_step,
-                calls=source.calls,
+                feed=source.feed,
                 order=sampler.order,
                 evaluate=evaluate,
                 checkpoints=saved_states,

@@ -102,7 +102,7 @@ def train_separately(folder):
                 state,
                 LoopState(),
                 step=jax.jit(make_step(number, keys()[number])),
-                calls=in_memory(jax.device_put(EXAMPLES)),
+                feed=in_memory(jax.device_put(EXAMPLES)),
                 order=order_of(name),
                 evaluate=lambda v, n=number: validation(int(v["batch_stats"]["steps"]), n),
                 checkpoints=checkpoints,

@@ -262,7 +262,7 @@ def test_a_signal_leaves_a_cross_validation_that_resumes(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "go on with: python experiments/cross_validate.py" in errors
+    assert "resume with: python experiments/cross_validate.py" in errors
     assert "--resume" in errors
     kept = (out / "fold-1" / "metrics.json").stat().st_mtime_ns
     process = start(out, "--resume")

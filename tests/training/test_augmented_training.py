@@ -185,7 +185,7 @@ def test_the_input_follows_the_configuration():
     [
         ({"augment": "tiwary"}, "unknown augmentation 'tiwary': did you mean 'tiwari'"),
         ({"augment": "waveform+"}, "unknown augmentation '': known are none, conservative"),
-        ({"silence": "drop"}, "unknown treatment of silence 'drop'"),
+        ({"silence": "drop"}, "unknown silence treatment 'drop'"),
         ({"model": "resnet34_stats", "image_size": (9, 9)}, "any number of frames"),
     ],
 )

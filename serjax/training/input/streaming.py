@@ -116,8 +116,8 @@ class Streamed:
         samples = array(np.int16, rows * size + cut_samples(self.front_end))
         return Examples(samples, *[array(np.int32, rows)] * 4), indices
 
-    def calls(self, order: np.ndarray, first: int) -> Iterator[Call]:
-        """Yields the calls of an epoch, see `serjax.training.input.feed.Calls`.
+    def feed(self, order: np.ndarray, first: int) -> Iterator[Call]:
+        """Yields the calls of an epoch, see `serjax.training.input.feed.Feed`.
 
         Args:
             order: Order of the epoch, `[batches, batch_size]` indices of examples.

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from serjax.training.input.feed import resident
+from serjax.training.input.feed import in_memory
 from serjax.training.loop import LoopState, StopRequest, train
 from serjax.training.run_folder import checkpoint_schedule
 from serjax.training.run_folder.checkpoint import Checkpoints
@@ -75,7 +75,7 @@ def test_the_best_epoch_is_there_though_it_was_not_saved_at_once(
     def add_one(state):
         params = jax.tree.map(lambda x: x + 1, state.params)
         ones = jnp.ones(())
-        result = StepResult(ones, ones, ones, jnp.eye(2), ones, jnp.bool_(True))
+        result = StepResult(ones, {}, ones, jnp.eye(2), ones, jnp.bool_(True))
         return state.replace(step=state.step + 1, params=params), result
 
     def step(state, examples, indices):
@@ -92,7 +92,7 @@ def test_the_best_epoch_is_there_though_it_was_not_saved_at_once(
         state_of({"params": {"kernel": jnp.zeros(3)}}, optimizer),
         LoopState(),
         step=step,
-        calls=resident(None),
+        feed=in_memory(None),
         order=lambda epoch: np.zeros((3, 2), np.int32),
         evaluate=lambda variables: {"loss": next(losses), "wa": 0.5, "ua": 0.5},
         checkpoints=checkpoints,
