@@ -25,7 +25,6 @@ from typing import Any
 import jax
 import numpy as np
 from rich.console import Console
-from serjax.training.resolve import resolve
 
 from benchmarks import device_peaks, measure, models, subprocesses
 from benchmarks.measure import in_unit, quantity_columns
@@ -36,6 +35,7 @@ from serjax import models as networks
 from serjax import training
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import RunConfig
+from serjax.training.config.resolve import resolve
 from serjax.training.devices import batch_sharding, memory
 
 TITLE = "Training, from waveforms to test metrics"

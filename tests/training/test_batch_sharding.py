@@ -11,11 +11,6 @@ import pytest
 
 from serjax.errors import InputError
 from serjax.training import Checkpoints, make_train_step
-<<<<<<< HEAD
-from serjax.training.checks import check_config
-from serjax.training.devices import memory
-=======
->>>>>>> wt-f2
 from serjax.training.devices.batch_sharding import BatchSharding, divide
 from serjax.training.state import state_of
 from tests.helpers import parallel_worker as worker
@@ -204,20 +199,3 @@ def test_uneven_shards_are_refused():
         divide(None, 20, accumulate=3)
     with pytest.raises(InputError, match=r"a multiple of 8, .* found 20"):
         BatchSharding("pmap", tuple(jax.devices() * 8)).check(20)
-<<<<<<< HEAD
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"parallel": "pmpa"}, "unknown parallel 'pmpa': did you mean 'pmap'"),
-        ({"remat": "dot"}, "unknown remat 'dot': did you mean 'dots'"),
-        ({"accumulate": 0}, "accumulate: expected at least 1, found 0"),
-        ({"model": "svm", "accumulate": 2}, "accumulate: expected none with svm, found 2"),
-    ],
-)
-def test_bad_configuration(fields, message):
-    with pytest.raises(InputError, match=message):
-        check_config(training.RunConfig.make(**fields))
-=======
->>>>>>> wt-f2
