@@ -85,7 +85,7 @@ def scale(
         InputError: The range is not finite and in order, shapes do not match, or the fill is
             unknown.
     """
-    check_range("factors", factors, above=0)
+    check_range("factors", factors, above=0.0)
     spectrogram, valid = as_masked(spectrogram, mask)
     factor = uniform(key, spectrogram.shape[:-2], factors)[..., None, None]
     frame, bin_ = _from_middle(valid, spectrogram.shape[-1])

@@ -142,7 +142,7 @@ def change_speed(
             (from 2^31 / 1000 samples on for twice the speed), or waveforms and lengths do not
             match.
     """
-    check_range("factors", factors, above=0)
+    check_range("factors", factors, above=0.0)
     slowest, fastest = (round(1000 * factor) - 1000 for factor in factors)
     waveform, lengths = as_utterances(waveform, lengths)
     samples = waveform.shape[-1]

@@ -68,7 +68,9 @@ def test_sets_are_joined_in_order():
     joined = augment.preset("waveform+aggressive")
     assert joined == augment.Augmentation(waveform.waveform_transforms, masks)
     joined = augment.preset("aggressive+tiwari")
-    assert joined == augment.Augmentation(tiwari.waveform_transforms, (*masks, *tiwari.spectrogram_transforms))
+    assert joined == augment.Augmentation(
+        tiwari.waveform_transforms, (*masks, *tiwari.spectrogram_transforms)
+    )
     assert augment.preset("none+tiwari") == tiwari
     assert waveform.waveform_transforms == tiwari.waveform_transforms
     assert waveform.spectrogram_transforms == ()
