@@ -26,7 +26,8 @@ def polar_initializer(criterion: str = "he") -> Initializer:
         criterion: Scale of the weights, "he" or "glorot".
 
     Returns:
-        An initializer `(key, shape, dtype)` for shapes `[4, *kernel_size, inputs / 4, outputs / 4]`.
+        Initializer `(key, shape, dtype)` for shapes
+        `[4, *kernel_size, inputs / 4, outputs / 4]`.
 
     Raises:
         InputError: The criterion is unknown.

@@ -31,15 +31,15 @@ _PRODUCTS: dict[Form, Callable[[Multiply, Array, Array], Array]] = {
     "stacked": stacked_product,
 }
 
-# Up to this number of examples, summing components of a dense kernel takes longer than twice as many
-# products. Both costs depend only on the kernel's size, so one limit holds for all sizes.
+# Up to this number of examples, summing components of a dense kernel takes longer than twice the
+# number of products. Both costs depend only on the kernel's size, so one limit holds for all sizes.
 _FEW_EXAMPLES = 64
 
 
-# Smallest number of real products per value read or written at which halving the products saves more
-# than the sums cost. Measured with forward and backward passes of 58 shapes on two x86 cores: 1 and
-# 9 kernel positions, 64 to 2,048 channels, 64 to 262,000 positions. With many positions the sums do
-# not fit into the cache, and the limit grows with them.
+# Smallest number of real products per value read or written at which halving the products saves
+# more than the sums cost. Measured with forward and backward passes of 58 shapes on two x86 cores:
+# 1 and 9 kernel positions, 64 to 2,048 channels, 64 to 262,000 positions. With many positions the
+# sums do not fit into the cache, and the limit grows with them.
 _MIN_PRODUCTS_PER_VALUE = 192
 _POSITIONS_IN_CACHE = 18
 
