@@ -191,7 +191,7 @@ def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     confusion = np.zeros((classes, classes))
     np.add.at(confusion, (labels, probabilities.argmax(-1)), 1)
     return {
-        "loss": float(losses.cross_entropy(probabilities, labels).mean()),
+        "loss": float(losses.negative_log_likelihood(probabilities, labels).mean()),
         "wa": float(metrics.weighted_accuracy(confusion)),
         "ua": float(metrics.unweighted_accuracy(confusion)),
     }

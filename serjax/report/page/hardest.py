@@ -50,7 +50,7 @@ def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtt
         The hardest first; of equally hard ones, the first in the file.
     """
     test = predictions.of_split("test")
-    hardness = losses.cross_entropy(test.probabilities, test.true)
+    hardness = losses.negative_log_likelihood(test.probabilities, test.true)
     wrong = np.flatnonzero(test.true != test.predicted)
     return [
         HardUtterance(

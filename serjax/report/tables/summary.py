@@ -57,7 +57,7 @@ def measure(
         )
         measured[name] = {
             **{key: interval._asdict() for key, interval in intervals.items()},
-            "loss": float(losses.cross_entropy(part.probabilities, part.true).mean()),
+            "loss": float(losses.negative_log_likelihood(part.probabilities, part.true).mean()),
             "utterances": len(part),
             "speakers": len(set(part.speakers)),
         }
