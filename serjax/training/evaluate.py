@@ -199,7 +199,7 @@ def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     counts = metrics.confusion_matrix(labels, probabilities.argmax(-1), probabilities.shape[-1])
     confusion = np.asarray(counts, np.float64)
     return {
-        "loss": float(losses.cross_entropy(probabilities, labels).mean()),
+        "loss": float(losses.negative_log_likelihood(probabilities, labels).mean()),
         "wa": float(metrics.weighted_accuracy(confusion)),
         "ua": float(metrics.unweighted_accuracy(confusion)),
     }
