@@ -1,6 +1,6 @@
 """Training steps on several devices, in a process that has this number of virtual devices.
 
-python tests/helpers/parallel_worker.py train FOLDER MODEL ...   every kind of step, and a checkpoint
+python tests/helpers/parallel_worker.py train FOLDER MODEL ...   every kind of step, a checkpoint
 python tests/helpers/parallel_worker.py resume FOLDER            the step after that checkpoint
 python tests/helpers/parallel_worker.py run FOLDER EPOCHS KIND   a whole run, or the rest of it
 python tests/helpers/parallel_worker.py stream FOLDER STORED     runs on a streamed corpus
