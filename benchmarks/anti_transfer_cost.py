@@ -28,7 +28,7 @@ from serjax.anti_transfer.loss import SOURCE_FEATURES, AntiTransferLoss, Referen
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.training.build import abstract_variables, input_shape
-from serjax.training.objective import Batch
+from serjax.training.objective.task_loss import Batch
 
 TITLE = "A training step with anti-transfer"
 COLUMNS = {

@@ -35,8 +35,8 @@ from serjax import models as networks
 from serjax import training
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import RunConfig
+from serjax.training.config.resolve import resolve
 from serjax.training.devices import batch_sharding, memory
-from serjax.training.resolve import resolve
 
 TITLE = "Training, from waveforms to test metrics"
 COLUMNS = {

@@ -11,8 +11,8 @@ from serjax.anti_transfer.config import NAME, UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import DataConfig, ModelConfig, RunConfig
+from serjax.training.config.resolve import resolve
 from serjax.training.devices import processes
-from serjax.training.resolve import resolve
 from serjax.training.single_run import run
 
 TASKS = {"speaker": "speaker", "word": "text"}

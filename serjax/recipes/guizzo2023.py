@@ -156,7 +156,7 @@ RECIPE = Recipe(
     tables=tuple(_tables()),
     deviations=(
         "Their network for words is trained on 1,000 words of LibriSpeech. Ours for words and "
-        "speakers are too if `--data-dir librispeech_words=DIR` is given. Without it they are trained on "
+        "speakers are too if `--data-dir librispeech_words=DIR` is given, otherwise on "
         "each row's own training set.",
         "Their RH-emo is pretrained on IEMOCAP; here the quaternion networks start from the "
         "shipped encoder, trained on EMO-DB. `--init quat_vgg16=RUN`, with a run of `serjax "

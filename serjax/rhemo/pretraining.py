@@ -21,13 +21,12 @@ from serjax.files import PathLike
 from serjax.models import pretrained
 from serjax.rhemo.config import STAGES, RHEmoConfig, StageSettings
 from serjax.rhemo.objective import emotions_loss, predict, reconstruction_loss, scores
-from serjax.training import freeze
 from serjax.training.build import abstract_variables, build_model, input_shape
-from serjax.training.config import front_end_of
+from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.devices import processes
 from serjax.training.input.sampler import Sampler
 from serjax.training.loop import LoopState
-from serjax.training.resolve import resolve
+from serjax.training.optimization import freeze
 from serjax.training.run_folder import results
 from serjax.training.run_folder.run_dir import open_folder
 from serjax.training.single_run import (

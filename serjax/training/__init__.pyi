@@ -1,8 +1,4 @@
-from . import freeze as freeze
-from .auxiliary_loss import AuxiliaryContext as AuxiliaryContext
-from .auxiliary_loss import AuxiliaryLoss as AuxiliaryLoss
-from .auxiliary_loss import register_auxiliary_loss as register_auxiliary_loss
-from .auxiliary_loss import register_auxiliary_loss_factory as register_auxiliary_loss_factory
+from .checks import check_config as check_config
 from .config import AuxiliaryLossConfig as AuxiliaryLossConfig
 from .config import RunConfig as RunConfig
 from .devices import batch_sharding as batch_sharding
@@ -18,10 +14,17 @@ from .loop import DivergedError as DivergedError
 from .loop import InterruptedRunError as InterruptedRunError
 from .loop import StopRequest as StopRequest
 from .loop import train as train
-from .objective import Batch as Batch
-from .objective import classification_loss as classification_loss
-from .recognizer import Recognizer as Recognizer
+from .objective.auxiliary_loss import AuxiliaryContext as AuxiliaryContext
+from .objective.auxiliary_loss import AuxiliaryLoss as AuxiliaryLoss
+from .objective.auxiliary_loss import register_auxiliary_loss as register_auxiliary_loss
+from .objective.auxiliary_loss import (
+    register_auxiliary_loss_factory as register_auxiliary_loss_factory,
+)
+from .objective.task_loss import Batch as Batch
+from .objective.task_loss import classification_loss as classification_loss
+from .optimization import freeze as freeze
 from .run_folder.checkpoint import Checkpoints as Checkpoints
+from .run_folder.recognizer import Recognizer as Recognizer
 from .single_run import run as run
 from .state import TrainState as TrainState
 from .state import create_state as create_state

@@ -309,7 +309,7 @@ class TestCrossCorpus:
         arguments = (*LDA, "--train", "emodb", "--train-dir", "a", "--test", "emodb")
         status, _, errors = command("cross_corpus", *arguments, "--test-dir", "b")
         assert status == 2
-        assert "the cross split puts the same recording in two parts" in errors
+        assert "the cross split puts the same recording in two sets" in errors
 
 
 class TestClassicalRun:

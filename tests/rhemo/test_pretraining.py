@@ -24,8 +24,9 @@ from serjax.rhemo import objective, pretraining
 from serjax.rhemo.config import StageSettings
 from serjax.training import stage as training_stage
 from serjax.training.build import abstract_variables, build_model
-from serjax.training.objective import Batch
-from serjax.training.resolve import resolve
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import resolve
+from serjax.training.objective.task_loss import Batch
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.trained_run import load_run
 from serjax.training.single_run import initial_variables
@@ -474,7 +475,7 @@ def test_a_stored_corpus_is_recognized_by_its_source(tmp_path):
 
 def test_an_unknown_start_is_refused():
     with pytest.raises(InputError, match="unknown embedding 'pretraind': did you mean 'pretrained"):
-        training.RunConfig.make(embedding="pretraind").check()
+        check_config(training.RunConfig.make(embedding="pretraind"))
 
 
 # --- Pictures ------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from serjax.errors import InputError
 from serjax.features import front_ends
 from serjax.training import create_state, make_train_step
 from serjax.training.build import abstract_variables, build_model
-from serjax.training.config import front_end_of
-from serjax.training.resolve import resolve
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.step import make_evaluation_step
 
 FRONT_END = dataclasses.replace(
@@ -191,4 +191,4 @@ def test_the_input_follows_the_configuration():
 )
 def test_bad_configuration(fields, message):
     with pytest.raises(InputError, match=message):
-        training.RunConfig.make(**fields).check()
+        check_config(training.RunConfig.make(**fields))

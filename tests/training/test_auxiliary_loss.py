@@ -13,8 +13,10 @@ from serjax import models, report, training
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends
-from serjax.training import AuxiliaryContext, AuxiliaryLoss, AuxiliaryLossConfig, auxiliary_loss
+from serjax.training import AuxiliaryContext, AuxiliaryLoss, AuxiliaryLossConfig
 from serjax.training.build import abstract_variables
+from serjax.training.checks import check_config
+from serjax.training.objective import auxiliary_loss
 from serjax.training.state import state_of
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -150,7 +152,7 @@ def test_configurations_of_a_name_share_a_loss_with_arrays(examples):
 )
 def test_bad_configurations_are_refused(config, message):
     with pytest.raises(InputError, match=message):
-        training.RunConfig.make(model="dscnn", auxiliary_losses=(config,)).check()
+        check_config(training.RunConfig.make(model="dscnn", auxiliary_losses=(config,)))
 
 
 def test_a_name_is_registered_once():

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from serjax.cli import arguments
+from serjax.cli.execution import execute
 from serjax.errors import InputError
 from serjax.files import write_bytes_atomic
 from serjax.training.run_folder.checkpoint import Checkpoints
@@ -142,7 +142,7 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(small_disk):
 
 def test_a_disk_that_fills_up_elsewhere_ends_the_command(small_disk, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["experiments/train.py", "--seed", "1"])
-    status = arguments.run(lambda _: write_bytes_atomic(small_disk / "page", bytes(5_000_000)))
+    status = execute(lambda _: write_bytes_atomic(small_disk / "page", bytes(5_000_000)))
     assert status == 1
     assert capsys.readouterr().err.splitlines() == [
         "error: No space left on device",

@@ -31,7 +31,8 @@ def measure(
     Returns:
         `test` and, for predictions of the validation set, `validation` (each with `wa`, `ua`,
         `f1_macro`, `f1_weighted` and registered metrics with 95 % intervals, `loss` in nats,
-        `utterances`, `speakers`); `per_class`, `confusion` and `classes` of the test set; `interval`.
+        `utterances`, `speakers`); `per_class`, `confusion` and `classes` of the test set;
+        `interval`.
         `serjax.report.files` describes them.
 
     Raises:

@@ -12,7 +12,7 @@ from serjax.training.evaluate import Evaluator, evaluation_batch
 from serjax.training.input.dataset import RunDataset
 from serjax.training.input.feed import Feed, in_memory
 from serjax.training.input.streaming import Streamed, StreamedEvaluator
-from serjax.training.objective import PredictionFunction, class_probabilities
+from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
 from serjax.training.state import Variables
 
 
