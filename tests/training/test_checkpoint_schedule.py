@@ -1,4 +1,4 @@
-"""A run is saved often enough to lose little, and seldom enough to cost little."""
+"""Checkpoint schedule: a run loses little when it is killed, and saving costs little."""
 
 import types
 
@@ -17,7 +17,7 @@ from serjax.training.step import StepResult
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """Clock that a test sets."""
 
     def __init__(self):
         self.now = 1000.0
@@ -33,41 +33,39 @@ def clock(monkeypatch):
     return clock
 
 
-def test_saving_takes_a_twentieth_of_the_time_at_most(clock):
+def test_saving_takes_at_most_a_twentieth_of_the_time(clock):
     """Epochs of a second, of which saving would add 0.3: the first and every seventh or so."""
-    rhythm = checkpoint_schedule.CheckpointSchedule()
+    schedule = checkpoint_schedule.CheckpointSchedule()
     saved = []
     for epoch in range(100):
         clock.now += 1
-        if rhythm.due_after_epoch():
+        if schedule.due_after_epoch():
             saved.append(epoch)
-            with rhythm.saving():
+            with schedule.saving():
                 clock.now += 0.3
     assert saved[:3] == [0, 5, 11]
     assert 0.3 * len(saved) / (clock.now - 1000) < 0.05 + 0.3 / 100
 
 
-def test_long_epochs_are_all_saved_and_in_their_midst_every_five_minutes(clock):
-    rhythm = checkpoint_schedule.CheckpointSchedule()
+def test_all_long_epochs_are_saved_and_every_five_minutes_within_them(clock):
+    schedule = checkpoint_schedule.CheckpointSchedule()
     for _ in range(3):
         clock.now += 299
-        assert not rhythm.due_within_epoch()
+        assert not schedule.due_within_epoch()
         clock.now += 2
-        assert rhythm.due_within_epoch()
-        assert rhythm.due_after_epoch()
-        with rhythm.saving():
+        assert schedule.due_within_epoch()
+        assert schedule.due_after_epoch()
+        with schedule.saving():
             clock.now += 10
-        assert not rhythm.due_within_epoch()
+        assert not schedule.due_within_epoch()
 
 
 @pytest.mark.parametrize(
     ("seconds", "states", "best"),
-    # Validation falls until the fourth epoch; two of each are kept.
+    # The loss falls until the fourth epoch; two checkpoints of each kind are retained.
     [(0.0, [15, 18], [9, 12]), (1e6, [3, 18], [3, 12])],
 )
-def test_the_best_epoch_is_there_though_it_was_not_saved_at_once(
-    clock, tmp_path, seconds, states, best
-):
+def test_the_best_epoch_is_saved_even_if_not_at_once(clock, tmp_path, seconds, states, best):
     optimizer = optax.sgd(0.1)
     losses = iter([5.0, 4.0, 3.0, 2.0, 2.5, 2.6])
 
@@ -101,13 +99,13 @@ def test_the_best_epoch_is_there_though_it_was_not_saved_at_once(
         display=types.SimpleNamespace(batch=lambda *_: None, epoch=lambda *_: None),
         stop=StopRequest(),
     )
-    found = {
+    steps = {
         name: sorted(int(p.name) for p in (tmp_path / name).iterdir() if p.name.isdigit())
         for name in ("last", "best")
     }
-    assert found == {"last": states, "best": best}
+    assert steps == {"last": states, "best": best}
     assert (loop.best_epoch, loop.best_step) == (4, 12)
-    kept = checkpoints.restore_best(state.variables, 12)
-    np.testing.assert_array_equal(kept["params"]["kernel"], np.full(3, 12.0))
+    variables = checkpoints.restore_best(state.variables, 12)
+    np.testing.assert_array_equal(variables["params"]["kernel"], np.full(3, 12.0))
     last, _ = checkpoints.restore_last(state)
     np.testing.assert_array_equal(last.params["kernel"], np.full(3, 18.0))

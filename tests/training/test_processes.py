@@ -1,4 +1,4 @@
-"""Two processes that train as one, against one process."""
+"""Two processes that train one network, compared with one process."""
 
 import json
 import os
@@ -45,10 +45,10 @@ def start(devices, *command, **environment):
 
 
 def finish(processes, status=0):
-    """Output and errors of each."""
-    told = [process.communicate(timeout=600) for process in processes]
-    assert [process.returncode for process in processes] == [status] * len(processes), told
-    return told
+    """Waits for processes; returns output and errors of each."""
+    outputs = [process.communicate(timeout=600) for process in processes]
+    assert [process.returncode for process in processes] == [status] * len(processes), outputs
+    return outputs
 
 
 # --- Steps ---------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def finish(processes, status=0):
 
 @pytest.fixture(scope="module")
 def joined(tmp_path_factory):
-    """Folder of what two processes of two devices computed."""
+    """Folder of the results of two processes with two devices each."""
     folder = tmp_path_factory.mktemp("joined")
     address = free_address()
     finish(
@@ -69,41 +69,41 @@ def joined(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def heard(joined):
+def reports(joined):
     return [json.loads((joined / f"process-{number}.json").read_text()) for number in range(2)]
 
 
-def test_two_processes_compute_what_one_computes(joined, standard_promotion):
+def test_two_processes_have_the_results_of_one(joined, standard_promotion):
     """Parameters, statistics, sums and probabilities; the second step is from a checkpoint."""
     one = BatchSharding("none", tuple(jax.devices()[:1]))
     state = one.replicate(worker.first_state("normed"))
     step = worker.make_step("normed", one)
-    state, told = worker.take(state, "normed", one, step, worker.BATCHES)
-    expected = worker.flat(state, told)
+    state, results = worker.take_steps(state, "normed", one, step, worker.BATCHES)
+    expected = worker.flatten(state, results)
     expected["probabilities"] = np.asarray(worker.evaluate("normed", one, state))
     for number in range(2):
-        found = np.load(joined / f"process-{number}.npz")
-        assert set(found.files) == set(expected)
+        arrays = np.load(joined / f"process-{number}.npz")
+        assert set(arrays.files) == set(expected)
         for name, value in expected.items():
-            np.testing.assert_allclose(found[name], value, 1e-4, 2e-5, err_msg=name)
+            np.testing.assert_allclose(arrays[name], value, 1e-4, 2e-5, err_msg=name)
 
 
-def test_the_first_process_alone_writes_and_reads(joined, heard):
+def test_only_the_first_process_writes_and_reads(joined, reports):
     assert (joined / "checkpoints-0" / "last" / "1").is_dir()
     assert not (joined / "checkpoints-1").exists()
-    assert [each["loop"] for each in heard] == [{"saved by": 0}] * 2
+    assert [report["loop"] for report in reports] == [{"saved by": 0}] * 2
 
 
-def test_processes_hear_of_each_other(heard):
-    for number, each in enumerate(heard):
-        assert each["devices"] == [0, 0, 1, 1]
-        assert each["gathered"] == [[0, 7], [1, 7]]
-        assert each["first"] == ["x" * 3000, 0]
-        assert each["own"] == number
+def test_processes_exchange_values(reports):
+    for number, report in enumerate(reports):
+        assert report["devices"] == [0, 0, 1, 1]
+        assert report["gathered"] == [[0, 7], [1, 7]]
+        assert report["first"] == ["x" * 3000, 0]
+        assert report["own"] == number
 
 
-def test_an_error_of_one_process_is_told_to_all(heard):
-    zero, one = (each["errors"] for each in heard)
+def test_an_error_of_one_process_is_raised_by_all(reports):
+    zero, one = (report["errors"] for report in reports)
     assert zero[:2] == ["process 1: no such file", "no such file"]
     assert one[:2] == ["no such file", "process 0: no such file"]
     for errors in (zero, one):
@@ -121,19 +121,17 @@ def test_an_error_of_one_process_is_told_to_all(heard):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_process(
-    tmp_path, streamed
-):
+def test_two_processes_that_are_stopped_at_one_and_resumed_end_like_one_process(tmp_path, streamed):
     data.build("synthetic", None, tmp_path / "stored", speakers=6, words=2)
     stored = ("--dataset", "tfds", "--data-dir", tmp_path / "stored")
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
 
     def pair(*more):
-        where = free_address()
+        address = free_address()
         return [
             start(
                 *(1, "experiments/train.py", *SETTINGS, "--out", tmp_path / f"run-{number}"),
-                *("--distributed", where, "2", number, *more),
+                *("--distributed", address, "2", number, *more),
                 *((*stored, "--stream") if streamed else CORPUS),
                 **cache,
             )
@@ -146,31 +144,31 @@ def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_proce
         time.sleep(0.01)
     processes[1].send_signal(signal.SIGTERM)
     for _, errors in finish(processes, 128 + signal.SIGTERM):
-        assert "stopped by SIGTERM; go on with" in errors
+        assert "stopped by SIGTERM; resume with" in errors
     (output, _), (silent, _) = finish(pair("--resume"))
     assert re.search(r"step: .* on each of 2 devices, shard_map", output)
     assert "resumed at epoch" in output
     assert all(line.startswith("[Gloo]") for line in silent.splitlines())
     assert not (tmp_path / "run-1").exists()
-    alone = (*(stored if streamed else CORPUS), "--out", tmp_path / "one")
-    finish([start(1, "experiments/train.py", *SETTINGS, *alone, **cache)])
+    single = (*(stored if streamed else CORPUS), "--out", tmp_path / "one")
+    finish([start(1, "experiments/train.py", *SETTINGS, *single, **cache)])
     two, one = (tmp_path / name for name in ("run-0", "one"))
-    found, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (two, one))
-    # Adam's first steps are as large for a gradient of rounding errors as for another.
-    for part in ("test", "validation"):
-        assert found[part].pop("loss") == pytest.approx(expected[part].pop("loss"), rel=0.005)
-    assert found == expected
+    metrics, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (two, one))
+    # Adam's first steps are as large for a gradient of rounding errors as for any other.
+    for split in ("test", "validation"):
+        assert metrics[split].pop("loss") == pytest.approx(expected[split].pop("loss"), rel=0.005)
+    assert metrics == expected
     tables = [np.genfromtxt(f / "predictions.csv", delimiter=",", dtype=str) for f in (two, one)]
-    numbers = [table[1:, -4:].astype(float) for table in tables]
+    probabilities = [table[1:, -4:].astype(float) for table in tables]
     np.testing.assert_array_equal(tables[0][:, :-4], tables[1][:, :-4])
-    np.testing.assert_allclose(numbers[0], numbers[1], atol=0.01)
+    np.testing.assert_allclose(probabilities[0], probabilities[1], atol=0.01)
 
 
 # --- Joining -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("where", "message"),
+    ("arguments", "message"),
     [
         (["localhost:9000", "2", "2"], "expected a process from 0 to 1, for there are 2, found 2"),
         (["localhost:9000", "2"], "expected nothing, or COORDINATOR PROCESSES PROCESS"),
@@ -178,17 +176,17 @@ def test_a_run_of_two_processes_that_is_stopped_at_one_ends_as_that_of_one_proce
         (["localhost", "2", "0"], "expected HOST:PORT of process 0, found 'localhost'"),
     ],
 )
-def test_wrong_numbers(where, message):
+def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
-        processes.join(where)
+        processes.join(arguments)
 
 
-def test_a_coordinator_that_does_not_answer():
+def test_a_first_process_that_does_not_answer_is_an_error():
     with pytest.raises(InputError, match=r"expected process 0 at localhost:\d+, found: .* for 0 s"):
         processes.join([free_address(), "2", "1"], seconds=0)
 
 
-def test_a_second_process_0():
+def test_a_second_first_process_is_refused():
     with socket.socket() as listener:
         listener.bind(("", 0))
         listener.listen()
