@@ -10,7 +10,7 @@ No metric is ever NaN: a ratio with a denominator of zero (the precision of a cl
 predicted, the accuracy of an empty set) is 0.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Integer, Num, Shaped
+
+from serjax.errors import InputError
 
 Confusion = TypeVar("Confusion", jax.Array, np.ndarray)
 Labels = Integer[Array | np.ndarray, " utterances"] | Sequence[int]
@@ -272,13 +274,60 @@ def bootstrap(
     return intervals
 
 
-METRICS = {
+METRICS: dict[str, Callable[[Any], Any]] = {
     "wa": weighted_accuracy,
     "ua": unweighted_accuracy,
     "f1_macro": f1_macro,
     "f1_weighted": f1_weighted,
 }
 """Reported metrics of a confusion matrix, by their names in a run's files."""
+
+TITLES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
+"""Titles of the metrics in tables, by their names."""
+
+
+def register(name: str, title: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Registers a metric of a confusion matrix, as a decorator.
+
+    The metric then has a value and an interval in every run's `metrics.json`, tables and page, and
+    in comparisons of runs.
+
+    Args:
+        name: Name in the run's files.
+        title: Title in tables.
+
+    Returns:
+        Decorator of a function from confusion matrices `[..., classes, classes]` to values `[...]`
+        in [0, 1].
+
+    Raises:
+        InputError: The name is taken.
+
+    Example:
+        >>> @register("lowest_recall", "lowest recall")
+        ... def lowest_recall(confusion):
+        ...     return recall(confusion).min(axis=-1)
+        >>> bootstrap([0, 0, 1, 1], [0, 0, 1, 0], num_classes=2)["lowest_recall"].value
+        0.5
+        >>> unregister("lowest_recall")
+    """
+    if name in METRICS:
+        raise InputError(f"metric {name!r}: expected a new name, found a registered one")
+
+    def decorate(metric: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        METRICS[name], TITLES[name] = metric, title
+        return metric
+
+    return decorate
+
+
+def unregister(name: str) -> None:
+    """Removes a registered metric.
+
+    Args:
+        name: Name that it was registered under.
+    """
+    del METRICS[name], TITLES[name]
 
 
 def check_labels(num_classes: int, **labels: np.ndarray) -> None:

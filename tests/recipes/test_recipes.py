@@ -14,6 +14,7 @@ from serjax import models, report, training
 from serjax.anti_transfer.sweep import Sweep
 from serjax.data import CorpusError
 from serjax.data.corpora import PUBLISHED
+from serjax.training.checks import check_config
 from tests.helpers.commands import call
 from tests.helpers.networks import variable_shapes
 from tests.helpers.run_folders import run_folder
@@ -66,7 +67,7 @@ def test_every_row_is_a_configuration_of_a_corpus_that_the_recipe_names(recipes,
                     continue
                 config = configured(recipe, row, there, small=small, tuned=tuned)
                 one = config.test_dataset is not None or row.anti_transfer is not None
-                config.replace(fold=None if one else "1/5").check()
+                check_config(config.replace(fold=None if one else "1/5"))
                 assert (config.dataset == "synthetic") is (there is None)
                 changed = set(recipe.tuned.config) - (set(recipe.small) if small else set())
                 paper = configured(recipe, row, there, small=small)
@@ -327,7 +328,7 @@ def test_what_is_transferred_hears_other_voices(recipes, configured):
     made = pretrainings(recipe, recipe.rows, folders, {}, 0, False)
     assert set(made) == {"resnet34_stats", "resnet34_mean"}
     for config in made.values():
-        config.check()
+        check_config(config)
         assert (config.target, config.data_dir) == ("speaker", "V")
     given = pretrainings(recipe, recipe.rows, folders, {"resnet34_stats": "R"}, 0, False)
     assert set(given) == {"resnet34_mean"}

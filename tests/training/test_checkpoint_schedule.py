@@ -90,7 +90,7 @@ def test_the_best_epoch_is_saved_even_if_not_at_once(clock, tmp_path, seconds, s
         state_of({"params": {"kernel": jnp.zeros(3)}}, optimizer),
         LoopState(),
         step=step,
-        calls=in_memory(None),
+        feed=in_memory(None),
         order=lambda epoch: np.zeros((3, 2), np.int32),
         evaluate=lambda variables: {"loss": next(losses), "wa": 0.5, "ua": 0.5},
         checkpoints=checkpoints,

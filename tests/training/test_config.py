@@ -17,4 +17,4 @@ from serjax.errors import InputError
 )
 def test_wrong_options_are_refused(fields, message):
     with pytest.raises(InputError, match=message):
-        training.RunConfig.make(**fields).check()
+        training.check_config(training.RunConfig.make(**fields))

@@ -12,7 +12,8 @@ from serjax import models
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends
-from serjax.training import Checkpoints, create_state, freeze, make_train_step
+from serjax.training import Checkpoints, create_state, make_train_step
+from serjax.training.optimization import freeze
 from tests.helpers.networks import random_variables
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")

@@ -8,10 +8,9 @@ from rich.console import Console
 
 from serjax import options
 from serjax.errors import InputError
-from serjax.training import AuxiliaryLossConfig, RunConfig
-from serjax.training.config import front_end_of
+from serjax.training import AuxiliaryLossConfig, RunConfig, check_config
+from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.input.dataset import prepare
-from serjax.training.resolve import resolve
 from serjax.training.run_folder.metadata import METADATA_KEYS, device, run_metadata, versions
 from serjax.training.run_folder.run_dir import open_folder
 
@@ -83,7 +82,7 @@ def test_the_configuration_of_a_run_is_read_back(tmp_path, metadata, suffix):
     assert list(options.differences(config, CONFIG)) == []
     assert config.auxiliary_losses == CONFIG.auxiliary_losses
     assert resolve(config) == CONFIG
-    config.check()
+    check_config(config)
 
 
 @pytest.mark.parametrize(
@@ -108,4 +107,4 @@ def test_wrong_types_are_refused_by_the_check(tmp_path):
     path.write_text(json.dumps({"optimizer": {"epochs": "three"}}))
     config = options.read_file(RunConfig, path, ignored=METADATA_KEYS)
     with pytest.raises(InputError, match=r"optimizer\.epochs: expected a whole number or null, fo"):
-        config.check()
+        check_config(config)

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from serjax import options, training
-from serjax.training.optimizer import learning_rate, make_optimizer, step_decay
+from serjax.training.optimization.optimizer import learning_rate, make_optimizer, step_decay
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 

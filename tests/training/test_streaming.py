@@ -18,7 +18,7 @@ from serjax.data.corpus import Corpus, Utterance
 from serjax.data.storage import builder
 from serjax.errors import InputError
 from serjax.training import loop
-from serjax.training.config import front_end_of
+from serjax.training.config.resolve import front_end_of
 from serjax.training.input import recordings
 from serjax.training.input.dataset import prepare
 from tests.helpers.processes import start

@@ -8,7 +8,7 @@ import numpy as np
 
 from serjax.errors import InputError
 from serjax.models.pretrained.families import Path, TorchName
-from serjax.training.freeze import leaf_path
+from serjax.training.optimization.freeze import leaf_path
 from serjax.training.state import Variables
 
 _LEAVES = {

@@ -15,9 +15,9 @@ from serjax.models.pretrained import files
 from serjax.models.pretrained.convert import convert
 from serjax.models.pretrained.encoder import with_embedding
 from serjax.models.pretrained.families import FAMILIES
-from serjax.training import freeze
 from serjax.training.build import build_model, input_shape
-from serjax.training.config import front_end_of
+from serjax.training.config.resolve import front_end_of
+from serjax.training.optimization import freeze
 from serjax.training.run_folder.trained_run import load_run
 from serjax.training.state import Variables, compile_initialization
 
@@ -61,7 +61,7 @@ def load(
             images. 1 sums it over its channels, for spectrograms: it answers to one channel as it
             did to three equal ones, so standardize the input, as ImageNet's images are. A run
             has its own channels, and no other number is accepted.
-        fresh: Layers to start anew besides, as patterns, see `serjax.training.freeze`. Padi et
+        fresh: Layers to start anew besides, as patterns, see `serjax.training.optimization.freeze`. Padi et
             al. 2021, section 3.2, replace all dense layers: `("dense1.*", "head")`.
         key: Of the new layers' weights; `jax.random.key(0)` by default.
         **options: Fields of the network, see `serjax.models.create`; for a run they are added to

@@ -22,7 +22,7 @@ from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import EvaluationPrograms, input_sizes, utterance_means
 from serjax.training.input.dataset import RunDataset
 from serjax.training.input.feed import Call, group_batches
-from serjax.training.objective import PredictionFunction, class_probabilities
+from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
 from serjax.training.state import Variables
 from serjax.training.step import cut_samples
 
@@ -116,8 +116,8 @@ class Streamed:
         samples = array(np.int16, rows * size + cut_samples(self.front_end))
         return Examples(samples, *[array(np.int32, rows)] * 4), indices
 
-    def calls(self, order: np.ndarray, first: int) -> Iterator[Call]:
-        """Yields the calls of an epoch, see `serjax.training.input.feed.Calls`.
+    def feed(self, order: np.ndarray, first: int) -> Iterator[Call]:
+        """Yields the calls of an epoch, see `serjax.training.input.feed.Feed`.
 
         Args:
             order: Order of the epoch, `[batches, batch_size]` indices of examples.

@@ -16,18 +16,26 @@ from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.files import PathLike
 from serjax.models import pretrained
-from serjax.training import auxiliary_loss, classical_run, freeze
-from serjax.training.auxiliary_loss import AuxiliaryContext, AuxiliaryLoss
+from serjax.training import classical_run
 from serjax.training.build import abstract_variables, build_model, input_shape
-from serjax.training.config import RunConfig, front_end_of
+from serjax.training.checks import check_config
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import (
+    ResolvedRunConfig,
+    front_end_of,
+    resolve,
+    uses_encoder_corpus,
+)
 from serjax.training.devices import processes
 from serjax.training.evaluate import scores
 from serjax.training.input.dataset import RunDataset, prepare
 from serjax.training.input.recordings import Recordings
 from serjax.training.loop import LoopState
-from serjax.training.objective import class_probabilities, classification_loss
-from serjax.training.optimizer import learning_rate, make_optimizer
-from serjax.training.resolve import ResolvedRunConfig, resolve, uses_encoder_corpus
+from serjax.training.objective import auxiliary_loss
+from serjax.training.objective.auxiliary_loss import AuxiliaryContext, AuxiliaryLoss
+from serjax.training.objective.task_loss import class_probabilities, classification_loss
+from serjax.training.optimization import freeze
+from serjax.training.optimization.optimizer import learning_rate, make_optimizer
 from serjax.training.run_folder import results
 from serjax.training.run_folder.metadata import device, run_metadata
 from serjax.training.run_folder.run_dir import check_free, open_folder
@@ -103,7 +111,7 @@ def run(
 
 def _check(config: RunConfig, profile: tuple[int, int] | None, events: bool) -> None:
     """Checks all options before the corpus is read."""
-    config.check()
+    check_config(config)
     if config.model.init is not None and not Path(config.model.init).exists():
         raise InputError(f"init: expected the folder of a run, or a file: no {config.model.init}")
     for name, is_requested in (("profile", profile is not None), ("tensorboard", events)):

@@ -7,7 +7,7 @@ import optax
 
 if TYPE_CHECKING:
     from serjax.training.config import RunConfig
-    from serjax.training.resolve import ResolvedRunConfig
+    from serjax.training.config.resolve import ResolvedRunConfig
 
 
 def step_decay(

@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Any, Literal
 
-from serjax import data, models
-from serjax.models.pretrained.encoder import ENCODER_CORPUS
-from serjax.training.config import OptimizerConfig, RunConfig, front_end_of, has_embedding
+from serjax import classical, data, models
+from serjax.errors import InputError, unknown_name
+from serjax.features.front_ends import FRONT_ENDS, FrontEnd
+from serjax.training.config.groups import OptimizerConfig, RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +68,37 @@ def _default_embedding(config: RunConfig) -> Literal["random", "pretrained"] | N
 
 def uses_encoder_corpus(config: RunConfig) -> bool:
     """Returns True if the shipped encoder was trained on the run's corpus or test corpus."""
+    from serjax.models.pretrained.encoder import ENCODER_CORPUS
+
     used = config.data
     return ENCODER_CORPUS in (
         *data.corpora_of(used.dataset, used.data_dir, used.dataset_options),
         *data.corpora_of(used.test_dataset, used.test_dir, used.test_dataset_options),
+    )
+
+
+def has_embedding(model: str) -> bool:
+    """Returns True for a network that takes the output of the RH-emo encoder."""
+    return isinstance(models.create(model, 2), models.Embedded)
+
+
+def front_end_of(config: RunConfig) -> FrontEnd:
+    """Returns the front end of the configured model.
+
+    Raises:
+        InputError: The model or the front end is unknown, or options contradict each other.
+    """
+    if config.is_classical:
+        return classical.FRONT_END
+    chosen = config.model
+    front_end = models.front_end(chosen.name)
+    if chosen.front_end is not None:
+        if chosen.front_end not in FRONT_ENDS:
+            raise InputError(unknown_name("front end", chosen.front_end, FRONT_ENDS))
+        front_end = FRONT_ENDS[chosen.front_end]
+    return dataclasses.replace(
+        front_end,
+        silence=chosen.silence or front_end.silence,
+        colormap=chosen.colormap or front_end.colormap,
+        image_size=chosen.image_size or front_end.image_size,
     )

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from serjax import models
-from serjax.training.config import RunConfig, has_embedding
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import has_embedding
 
 
 def for_models(

@@ -1,4 +1,4 @@
-"""Cross-validation and cross-corpus splits: every utterance tested once, nothing shared."""
+"""Cross-validation and cross-corpus splits: every utterance is tested once, sets are disjoint."""
 
 import csv
 from collections import Counter
@@ -18,13 +18,13 @@ from tests.helpers.corpora import (
     balanced,
     corpora,
     corpus_of,
-    parts_of,
     seeds,
+    sets_of,
 )
 
 
 def sessions(count: int = 5, speakers: int = 2, takes: int = 2) -> Corpus:
-    """Utterances named and divided as IEMOCAP's: the speakers of a session are in no other."""
+    """Returns utterances named like IEMOCAP's; sessions are disjoint by speaker."""
     utterances = [
         Utterance(f"Ses{s:02d}_{p}_{e}_{t}", emotion=e, speaker=f"{s}{p}", session=f"Ses{s:02d}")
         for s in range(1, count + 1)
@@ -48,10 +48,10 @@ def test_every_utterance_is_tested_once(protocol, corpus, seed, count, more):
     assert len(folds) == (len(corpus.labels("speaker")) if "leave" in protocol else count)
     assert_tested_once(folds, corpus)
     for fold in folds:
-        heard = [{content[i] for i in part} for part in parts_of(fold)]
-        assert sum(map(len, heard)) == len(set(content))
+        contents = [{content[i] for i in indices} for indices in sets_of(fold)]
+        assert sum(map(len, contents)) == len(set(content))
         if protocol != "random":
-            speakers = [set(corpus.select(part).column("speaker")) for part in parts_of(fold)]
+            speakers = [set(corpus.select(indices).column("speaker")) for indices in sets_of(fold)]
             assert sum(map(len, speakers)) == len(corpus.labels("speaker"))
     validated = np.concatenate([fold.validation for fold in folds])
     assert sorted(validated.tolist()) == list(range(len(corpus)))
@@ -68,18 +68,22 @@ def test_random_folds_are_stratified(corpus: Corpus, seed: int, count: int):
             assert got[emotion] in (size // count, -(-size // count))
 
 
-def test_folds_depend_on_the_seed_alone():
+def test_folds_depend_only_on_the_seed():
     for protocol in ("random", "speaker", "leave_one_speaker_out"):
         a, b, c = (splits.folds(balanced(), protocol, seed=seed) for seed in (0, 0, 1))
         for first, second in zip(a, b, strict=True):
-            for x, y in zip(parts_of(first), parts_of(second), strict=True):
+            for x, y in zip(sets_of(first), sets_of(second), strict=True):
                 np.testing.assert_array_equal(x, y)
         assert any(not np.array_equal(x.train, y.train) for x, y in zip(a, c, strict=True))
 
 
-def test_speaker_folds_are_of_like_size():
+def test_speaker_folds_have_similar_sizes():
     for fold in splits.folds(balanced(speakers=24), "speaker"):
-        assert [len(part) // 12 for part in parts_of(fold)] in ([14, 5, 5], [15, 4, 5], [15, 5, 4])
+        assert [len(indices) // 12 for indices in sets_of(fold)] in (
+            [14, 5, 5],
+            [15, 4, 5],
+            [15, 5, 4],
+        )
 
 
 def test_leave_one_session_out_is_padis():
@@ -113,7 +117,7 @@ def test_segments_of_a_recording_stay_together():
     ]
     corpus = Corpus("segments", tuple(utterances), balanced().read)
     for split in (*splits.folds(corpus, "random"), splits.split(corpus, "random")):
-        paths = [set(corpus.select(part).column("path")) for part in parts_of(split)]
+        paths = [set(corpus.select(indices).column("path")) for indices in sets_of(split)]
         assert sum(map(len, paths)) == 30
 
 
@@ -150,7 +154,7 @@ class TestFoldErrors:
     def test_identical_recordings_of_two_speakers(self):
         corpus = balanced(speakers=4)
         content = ["twin" if i in (0, 47) else str(i) for i in range(len(corpus))]
-        with pytest.raises(SplitError, match=r"same recording in two parts: 0000 .* 0047"):
+        with pytest.raises(SplitError, match=r"same recording in two sets: 0000 .* 0047"):
             splits.folds(corpus, "leave_one_speaker_out", content=content)
 
     def test_speaker_of_two_sessions(self):
@@ -178,23 +182,23 @@ class TestFoldErrors:
             splits.parse_fold(text)
 
 
-class TestLists:
+class TestSplitFiles:
     @pytest.fixture
     def write(self, tmp_path):
         def write(rows, columns=("path", "split")):
-            path = tmp_path / "parts.csv"
+            path = tmp_path / "splits.csv"
             with path.open("w", newline="") as file:
                 csv.writer(file).writerows([columns, *rows])
             return path
 
         return write
 
-    def test_parts_are_the_listed_ones(self, write):
+    def test_sets_are_the_listed_ones(self, write):
         corpus = balanced(speakers=3)
         named = [(u.path, splits.SPLIT_NAMES[int(u.speaker)]) for u in corpus.utterances]
-        path = write([(name, part) for name, part in [*named, ("other.wav", "test")]])
+        path = write([*named, ("other.wav", "test")])
         split = splits.split(corpus, "predefined", split_file=path)
-        assert [part.tolist() for part in parts_of(split)] == [
+        assert [indices.tolist() for indices in sets_of(split)] == [
             list(range(12 * i, 12 * i + 12)) for i in range(3)
         ]
 
@@ -212,11 +216,11 @@ class TestLists:
             splits.split(balanced(speakers=3), "predefined", split_file=write(rows, columns))
 
     def test_no_such_file(self):
-        with pytest.raises(SplitError, match=r"nowhere.csv: expected a CSV file of path and part"):
+        with pytest.raises(SplitError, match=r"nowhere.csv: expected a CSV file of path and split"):
             splits.split(balanced(), "predefined", split_file="nowhere.csv")
 
     def test_another_split(self, write):
-        with pytest.raises(SplitError, match="is for the given split; found speaker"):
+        with pytest.raises(SplitError, match="is for the predefined split; found speaker"):
             splits.split(balanced(), "speaker", split_file=write([]))
 
 
@@ -237,28 +241,28 @@ EMODB = {
 
 class TestCross:
     def corpora(self, test_name="other"):
-        def heard(name):
+        def read(name):
             return lambda utterance, rate: np.array([len(name), int(utterance.path)], np.float32)
 
-        first = Corpus("made", balanced().utterances, heard("made"))
-        second = Corpus(test_name, balanced(3, 2).utterances, heard(test_name))
+        first = Corpus("made", balanced().utterances, read("made"))
+        second = Corpus(test_name, balanced(3, 2).utterances, read(test_name))
         return first, second
 
     @pytest.mark.parametrize("name", ["random", "speaker"])
-    def test_train_and_validation_are_one_corpus_and_test_the_other(self, name):
+    def test_training_and_validation_sets_are_one_corpus_and_the_test_set_the_other(self, name):
         train, test = self.corpora()
-        crossing = splits.split_cross_corpus(train, test, split=name)
-        corpus, split = crossing.corpus, crossing.split
+        cross = splits.split_cross_corpus(train, test, split=name)
+        corpus, split = cross.corpus, cross.split
         assert_partition(split, corpus)
-        for part, prefix in ((split.train, "made/"), (split.validation, "made/")):
-            assert all(str(p).startswith(prefix) for p in corpus.select(part).column("path"))
+        for indices, prefix in ((split.train, "made/"), (split.validation, "made/")):
+            assert all(str(p).startswith(prefix) for p in corpus.select(indices).column("path"))
         assert corpus.select(split.test).column("emotion") == test.column("emotion")
         assert len(split.validation) / len(train) == pytest.approx(0.25, abs=0.06)
         if name == "speaker":
-            speakers = [set(corpus.select(part).column("speaker")) for part in parts_of(split)]
+            speakers = [set(corpus.select(indices).column("speaker")) for indices in sets_of(split)]
             assert sum(map(len, speakers)) == 13  # "00" of one corpus is not "00" of the other
 
-    def test_other_seeds_divide_otherwise(self):
+    def test_other_seeds_give_other_splits(self):
         # EMO-DB's ten speakers divide 3:1 in few ways, one of which is the most even.
         train = corpus_of(
             [
@@ -278,22 +282,22 @@ class TestCross:
     @pytest.mark.parametrize("test_name", ["other", "made", "another"])
     def test_every_utterance_keeps_its_sound(self, test_name):
         train, test = self.corpora(test_name)
-        crossing = splits.split_cross_corpus(train, test)
+        cross = splits.split_cross_corpus(train, test)
         both = [
             corpus.read(utterance, 16000)
             for corpus in (train, test)
             for utterance in corpus.utterances
         ]
-        for utterance, place in zip(crossing.corpus.utterances, crossing.indices, strict=True):
-            np.testing.assert_array_equal(crossing.corpus.read(utterance, 16000), both[place])
+        for utterance, place in zip(cross.corpus.utterances, cross.indices, strict=True):
+            np.testing.assert_array_equal(cross.corpus.read(utterance, 16000), both[place])
 
     def test_common_classes_only(self):
         train = corpus_of([(e, f"{i}") for i in range(4) for e in ("anger", "fear", "neutral")])
         test = corpus_of([(e, "x") for e in ("anger", "neutral", "sadness", "sadness")])
-        kept = splits.shared_classes(train, test)
-        assert [corpus.labels("emotion") for corpus in kept] == [["anger", "neutral"]] * 2
-        assert [len(corpus) for corpus in kept] == [8, 2]
-        assert kept[1].notes == ("made: 2 utterances of sadness left out",)
+        selected = splits.shared_classes(train, test)
+        assert [corpus.labels("emotion") for corpus in selected] == [["anger", "neutral"]] * 2
+        assert [len(corpus) for corpus in selected] == [8, 2]
+        assert selected[1].notes == ("2 utterances of sadness left out",)
         with pytest.raises(SplitError, match="same classes of emotion; only one has fear, sadness"):
             splits.split_cross_corpus(train, test)
 
@@ -307,12 +311,14 @@ class TestCross:
         content = [*range(len(train)), *range(1000, 1000 + len(test))]
         splits.split_cross_corpus(train, test, content=content)
         content[-1] = content[5]
-        with pytest.raises(SplitError, match=r"same recording in two parts: made/0005 .* other/"):
+        with pytest.raises(SplitError, match=r"same recording in two sets: made/0005 .* other/"):
             splits.split_cross_corpus(train, test, content=content)
 
-    def test_unknown_split_and_share(self):
+    def test_unknown_split_and_fraction(self):
         train, test = self.corpora()
-        with pytest.raises(SplitError, match="unknown split of a training corpus 'given'"):
+        with pytest.raises(SplitError, match="unknown split of a training corpus 'predefined'"):
             splits.split_cross_corpus(train, test, split="predefined")
-        with pytest.raises(SplitError, match=r"validation: expected a share in \(0, 1\), found 1"):
+        with pytest.raises(
+            SplitError, match=r"validation: expected a fraction in \(0, 1\), found 1"
+        ):
             splits.split_cross_corpus(train, test, validation=1)

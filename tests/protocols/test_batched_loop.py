@@ -1,4 +1,4 @@
-"""The loop of runs together, beside the loop of one run: the same ends of a step that is cheap."""
+"""Tests of the loop of batched runs against the loop of one run, with a cheap step."""
 
 import contextlib
 import dataclasses
@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from serjax.protocols.batched_loop import first_state, train_together
-from serjax.protocols.batched_runs import Together
+from serjax.protocols.batched_loop import initial_state, train_runs
+from serjax.protocols.run_batch import RunBatch
 from serjax.training import Checkpoints
-from serjax.training.input.feed import resident
+from serjax.training.input.feed import in_memory
 from serjax.training.loop import DivergedError, InterruptedRunError, LoopState, StopRequest, train
 from serjax.training.state import TrainState
 from serjax.training.step import StepResult
@@ -25,29 +25,29 @@ from serjax.training.trackers.progress import ProgressDisplay
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 4
-# Examples of each run's epoch, and the step that is worst to go beyond: where it stops falling.
+# Examples of each run's epoch, and the step from which its validation loss rises.
 SIZES = {"first": 11, "second": 5, "third": 8}
 TURNS = np.float32([20, 4, 9])
 EPOCHS, PATIENCE = 6, 2
-NUMBERS = {"epoch", "train_loss", "train_wa", "train_ua", "validation_loss", "validation_ua"}
+COLUMNS = {"epoch", "train_loss", "train_wa", "train_ua", "validation_loss", "validation_ua"}
 
 
 def make_step(number, key):
-    """Counts what it sees, and adds to its weight what follows from run, step and examples."""
+    """Counts examples, and adds values to its weight that depend on run, step and examples."""
 
-    def step(state, examples, indices, references=None):
-        del references
-        real = indices >= 0
-        seen = jnp.sum(jnp.where(real, examples[jnp.maximum(indices, 0)], 0.0))
-        drawn = jax.random.uniform(jax.random.fold_in(key, state.step))
-        weight = state.params["weight"] + seen * drawn
-        count = jnp.sum(real).astype(jnp.float32)
+    def step(state, examples, indices, arrays=None):
+        del arrays
+        valid = indices >= 0
+        total = jnp.sum(jnp.where(valid, examples[jnp.maximum(indices, 0)], 0.0))
+        factor = jax.random.uniform(jax.random.fold_in(key, state.step))
+        weight = state.params["weight"] + total * factor
+        count = jnp.sum(valid).astype(jnp.float32)
         result = StepResult(
-            loss=seen,
-            anti_transfer=jnp.zeros(()),
+            loss=total,
+            auxiliary={"auxiliary": 2 * total},
             weight=count,
             confusion=jnp.diag(jnp.stack([count - 1, jnp.ones(())])),
-            gradient_norm=drawn,
+            gradient_norm=factor,
             input_finite=jnp.bool_(True),
         )
         return TrainState(state.step + 1, {"weight": weight}, {"steps": state.step + 1}, ()), result
@@ -70,15 +70,15 @@ def keys():
 
 def order_of(name):
     def order(epoch):
-        filled = np.full(-(-SIZES[name] // BATCH) * BATCH, -1, np.int32)
-        filled[: SIZES[name]] = np.random.default_rng(epoch).permutation(SIZES[name])
-        return filled.reshape(-1, BATCH)
+        indices = np.full(-(-SIZES[name] // BATCH) * BATCH, -1, np.int32)
+        indices[: SIZES[name]] = np.random.default_rng(epoch).permutation(SIZES[name])
+        return indices.reshape(-1, BATCH)
 
     return order
 
 
 def validation(steps, number):
-    """Falls until the run's turn, and rises from there."""
+    """A loss that falls until the run's turn and rises after it."""
     return {"loss": float(abs(steps - TURNS[number])), "wa": 0.5, "ua": 0.25}
 
 
@@ -87,22 +87,22 @@ LIMITS = {"epochs": EPOCHS, "patience": PATIENCE}
 
 
 @contextlib.contextmanager
-def shown():
+def display_of_test():
     with ProgressDisplay(Console(file=io.StringIO())) as display:
         yield display
 
 
-def alone(folder):
-    """Last and best state, and history, of each run by itself."""
-    found = {}
+def train_separately(folder):
+    """Last and best state, and history, of each run on its own."""
+    results = {}
     for number, (name, state) in enumerate(zip(SIZES, states(), strict=True)):
         checkpoints = Checkpoints(folder / name)
-        with shown() as display:
+        with display_of_test() as display:
             last, loop = train(
                 state,
                 LoopState(),
                 step=jax.jit(make_step(number, keys()[number])),
-                calls=resident(jax.device_put(EXAMPLES)),
+                feed=in_memory(jax.device_put(EXAMPLES)),
                 order=order_of(name),
                 evaluate=lambda v, n=number: validation(int(v["batch_stats"]["steps"]), n),
                 checkpoints=checkpoints,
@@ -111,42 +111,42 @@ def alone(folder):
                 **LIMITS,
             )
         best = checkpoints.restore_best(last.variables, loop.best_step)
-        found[name] = (jax.device_get(last), jax.device_get(best), loop)
-    return found
+        results[name] = (jax.device_get(last), jax.device_get(best), loop)
+    return results
 
 
-def together_in(folder, engine="vmap", steps=1, stop=None, examples=EXAMPLES, after=None):
-    """The same together, from what is in the folder on."""
-    together = Together(engine, len(SIZES))
-    assert together.rows == {1: 3, 2: 4}[jax.local_device_count()]
-    step = together.compile_step(make_step, steps)
-    step_keys = together.stack(keys())
-    state = first_state(together.stack(states()))
+def train_batched(folder, method="vmap", steps=1, stop=None, examples=EXAMPLES, after=None):
+    """The same runs in one program, from the checkpoints in the folder on."""
+    run_batch = RunBatch(method, len(SIZES))
+    assert run_batch.rows == {1: 3, 2: 4}[jax.local_device_count()]
+    step = run_batch.compile_step(make_step, steps)
+    step_keys = run_batch.stack(keys())
+    state = initial_state(run_batch.stack(states()))
     checkpoints = Checkpoints(folder)
     loops = {name: LoopState() for name in SIZES}
-    saved = checkpoints.restore_last(together.gather(state))
+    saved = checkpoints.restore_last(run_batch.gather(state))
     if saved is not None:
-        state = together.spread(saved[0])
+        state = run_batch.distribute(saved[0])
         loops = {name: LoopState(**values) for name, values in saved[1].items()}
     calls = []
 
-    def counted(*given):
-        calls.append(given)
+    def counted(*arguments):
+        calls.append(arguments)
         if after is not None and len(calls) == after:
             stop.signal_number = 2
-        return step(*given, step_keys)
+        return step(*arguments, step_keys)
 
     def evaluate(variables, active):
         steps = jax.device_get(variables["batch_stats"]["steps"])
         return {number: validation(int(steps[number]), number) for number in active}
 
-    with shown() as display:
-        state = train_together(
+    with display_of_test() as display:
+        state = train_runs(
             state,
             loops,
-            together=together,
+            run_batch=run_batch,
             step=counted,
-            examples=together.replicate(examples),
+            examples=run_batch.replicate(examples),
             orders=[order_of(name) for name in SIZES],
             evaluate=evaluate,
             checkpoints=checkpoints,
@@ -155,42 +155,42 @@ def together_in(folder, engine="vmap", steps=1, stop=None, examples=EXAMPLES, af
             scan_steps=steps,
             **LIMITS,
         )
-    return together.gather(state), loops
+    return run_batch.gather(state), loops
 
 
-def numbers_of(loop):
-    rows = [{k: v for k, v in row.items() if k in NUMBERS} for row in loop.history]
+def results_of(loop):
+    rows = [{k: v for k, v in row.items() if k in COLUMNS} for row in loop.history]
     return dataclasses.replace(loop, history=rows)
 
 
-def assert_the_runs(found, loops, expected):
+def assert_equal_runs(state, loops, expected):
     assert list(loops) == list(expected)
     for number, (name, (last, best, loop)) in enumerate(expected.items()):
-        assert numbers_of(loops[name]) == numbers_of(loop)
-        mine = jax.tree.map(lambda x, n=number: x[n], found)
-        jax.tree.map(np.testing.assert_array_equal, mine.states, last)
-        jax.tree.map(np.testing.assert_array_equal, mine.best, best)
+        assert results_of(loops[name]) == results_of(loop)
+        of_run = jax.tree.map(lambda x, n=number: x[n], state)
+        jax.tree.map(np.testing.assert_array_equal, of_run.states, last)
+        jax.tree.map(np.testing.assert_array_equal, of_run.best, best)
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    found = alone(tmp_path_factory.mktemp("alone"))
-    # One goes on to the last epoch, the others stop, each at its own.
-    assert [len(loop.history) for *_, loop in found.values()] == [6, 4, 6]
-    assert [loop.best_epoch for *_, loop in found.values()] == [6, 2, 4]
-    return found
+    results = train_separately(tmp_path_factory.mktemp("separate"))
+    # Runs stop at different epochs.
+    assert [len(loop.history) for *_, loop in results.values()] == [6, 4, 6]
+    assert [loop.best_epoch for *_, loop in results.values()] == [6, 2, 4]
+    return results
 
 
-@pytest.mark.parametrize(("engine", "steps"), [("vmap", 1), ("scan", 1), ("vmap", 4)])
-def test_each_run_ends_as_by_itself(tmp_path, expected, engine, steps):
-    """Its own epochs, early stopping, history, last and best weights."""
-    assert_the_runs(*together_in(tmp_path, engine, steps), expected)
+@pytest.mark.parametrize(("method", "steps"), [("vmap", 1), ("scan", 1), ("vmap", 4)])
+def test_each_run_ends_as_on_its_own(tmp_path, expected, method, steps):
+    """Epochs, early stopping, history, last and best weights."""
+    assert_equal_runs(*train_batched(tmp_path, method, steps), expected)
 
 
 def test_each_run_ends_so_on_two_devices():
-    """Two runs on one and a run on the other; the test above in a process that has both."""
+    """Two runs on one device, one on the other: the test above in a process with two devices."""
     flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
-    test = "tests/protocols/test_lockstep.py::test_each_run_ends_as_by_itself"
+    test = "tests/protocols/test_batched_loop.py::test_each_run_ends_as_on_its_own"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
         cwd=ROOT,
@@ -203,15 +203,15 @@ def test_each_run_ends_so_on_two_devices():
 
 
 @pytest.mark.parametrize("after", [1, 4, 8, 15])
-def test_stopped_runs_go_on_to_the_same_end(tmp_path, expected, after):
-    """Within the first epoch, at an end of one, after a run has stopped."""
+def test_stopped_runs_resume_to_the_same_end(tmp_path, expected, after):
+    """Within the first epoch, at the end of one, after a run has stopped."""
     with pytest.raises(InterruptedRunError):
-        together_in(tmp_path, stop=StopRequest(), after=after)
-    assert_the_runs(*together_in(tmp_path), expected)
+        train_batched(tmp_path, stop=StopRequest(), after=after)
+    assert_equal_runs(*train_batched(tmp_path), expected)
 
 
 def test_the_run_that_diverged_is_named(tmp_path):
     broken = EXAMPLES.copy()
     broken[9:] = np.inf  # which only the first run's epochs have
     with pytest.raises(DivergedError, match=r"^first: loss is inf at step [123]; likely cause"):
-        together_in(tmp_path, examples=broken)
+        train_batched(tmp_path, examples=broken)

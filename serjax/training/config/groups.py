@@ -5,14 +5,10 @@ Every option is declared once, here. Flags, help, checks and `config.json` follo
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from serjax import options
-from serjax.errors import InputError, unknown_name
 from serjax.options import names_in, option
-
-if TYPE_CHECKING:
-    from serjax.features.front_ends import FrontEnd
 
 # Models, corpora and the like are imported where they are needed, so that a command's help, which
 # needs the declarations only, does not wait for JAX.
@@ -26,7 +22,7 @@ class DataConfig:
         "synthetic", "Name of the corpus.", choices=names_in("serjax.data:names"), common=True
     )
     data_dir: str | None = option(
-        None, "Folder of the corpus; the bundled one needs none.", common=True
+        None, "Folder of the corpus; the bundled one needs none.", metavar="DIR", common=True
     )
     dataset_options: dict[str, Any] = option(
         {},
@@ -57,7 +53,9 @@ class DataConfig:
         metavar=("TRAIN", "VALIDATION", "TEST"),
     )
     fold: str | None = option(
-        None, "One fold of a protocol, such as 2/5; `cross-validate` runs all of them."
+        None,
+        "One fold of a protocol, such as 2/5; `cross-validate` runs all of them.",
+        metavar="K/N",
     )
     split_file: str | None = option(
         None, "CSV file of path and split, for the predefined split.", metavar="FILE"
@@ -295,109 +293,3 @@ class RunConfig:
     def split_seed(self) -> int:
         """Seed of the split."""
         return self.seed if self.data.split_seed is None else self.data.split_seed
-
-    def check(self) -> None:
-        """Checks all options before anything is read.
-
-        Raises:
-            InputError: A value that no run can have.
-        """
-        from serjax import augment, models
-
-        options.check(self)
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed: expected 0 to 2**32 - 1, found {self.seed}")
-        hold, every, factor = self.optimizer.step_decay
-        if hold < 1 or every < 1 or not 0 < factor <= 1 or hold % 1 or every % 1:
-            raise InputError(
-                "optimizer.step_decay: expected whole epochs from 1 on, twice, and a factor in "
-                f"(0, 1], found {hold:g} {every:g} {factor:g}"
-            )
-        default = OptimizerConfig().step_decay
-        if self.optimizer.step_decay != default and self.optimizer.schedule != "step_decay":
-            raise InputError(
-                "optimizer.step_decay: expected with the schedule step_decay, found with "
-                f"{self.optimizer.schedule}"
-            )
-        augment.preset(self.augmentation.preset)
-        if self.is_classical:
-            self._check_classical()
-        else:
-            models.create(self.model.name, 2, **self.model.options)
-            if self.model.embedding is not None and not has_embedding(self.model.name):
-                raise InputError(
-                    f"model.embedding: expected none with {self.model.name}, which has no encoder, "
-                    f"found {self.model.embedding}"
-                )
-        front_end_of(self)
-        if self.auxiliary_losses:
-            from serjax.training import auxiliary_loss
-
-            auxiliary_loss.check(self.auxiliary_losses)
-        if self.data.labels is not None and self.data.target not in (None, "emotion"):
-            raise InputError(
-                f"data.target: expected emotion with the label set {self.data.labels!r}, found "
-                f"{self.data.target}"
-            )
-        self._check_split()
-
-    def _check_split(self) -> None:
-        """Checks the split or, with a fold, the protocol."""
-        from serjax.data import splits
-
-        name = self.data.split
-        if self.data.fold is None:
-            if name not in splits.names():
-                raise InputError(unknown_name("split", name, splits.names()))
-            return
-        splits.parse_fold(self.data.fold)
-        if name not in splits.protocols():
-            raise InputError(unknown_name("protocol", name, splits.protocols()))
-        for field in ("split_file", "test_dataset"):
-            if getattr(self.data, field) is not None:
-                raise InputError(f"data.{field}: expected none with fold {self.data.fold}")
-
-    def _check_classical(self) -> None:
-        """Refuses options that a classical model would ignore."""
-        applicable = ("model", "model_options", "seed", "imports")
-        for each, value, _ in options.differences(self, RunConfig()):
-            if each.path.startswith("data.") or each.name in applicable:
-                continue
-            raise InputError(f"{each.path}: expected none with {self.model.name}, found {value!r}")
-        if self.auxiliary_losses:
-            name = self.auxiliary_losses[0].name
-            raise InputError(
-                f"auxiliary_losses: expected none with {self.model.name}, found {name}"
-            )
-
-
-def has_embedding(model: str) -> bool:
-    """Returns True for a network that takes the output of the RH-emo encoder."""
-    from serjax import models
-
-    return isinstance(models.create(model, 2), models.Embedded)
-
-
-def front_end_of(config: RunConfig) -> "FrontEnd":
-    """Returns the front end of the configured model.
-
-    Raises:
-        InputError: The model or the front end is unknown, or options contradict each other.
-    """
-    from serjax import classical, models
-    from serjax.features.front_ends import FRONT_ENDS
-
-    if config.is_classical:
-        return classical.FRONT_END
-    chosen = config.model
-    front_end = models.front_end(chosen.name)
-    if chosen.front_end is not None:
-        if chosen.front_end not in FRONT_ENDS:
-            raise InputError(unknown_name("front end", chosen.front_end, FRONT_ENDS))
-        front_end = FRONT_ENDS[chosen.front_end]
-    return dataclasses.replace(
-        front_end,
-        silence=chosen.silence or front_end.silence,
-        colormap=chosen.colormap or front_end.colormap,
-        image_size=chosen.image_size or front_end.image_size,
-    )

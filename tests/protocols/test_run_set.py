@@ -1,7 +1,6 @@
 """Cross-validation, cross-corpus tests and comparisons, as functions and as commands."""
 
 import csv
-import dataclasses
 import json
 import os
 import signal
@@ -62,9 +61,11 @@ class TestEnsembles:
             found[str(out)] = config
             out.mkdir(parents=True)
             (corpus,), target = recordings.corpora, recordings.target
-            number, count = data.splits.parse_fold(config.fold)
-            seed = config.effective_split_seed
-            folds = data.splits.folds(corpus, config.split, target=target, folds=count, seed=seed)
+            number, count = data.splits.parse_fold(config.data.fold)
+            seed = config.split_seed
+            folds = data.splits.folds(
+                corpus, config.data.split, target=target, folds=count, seed=seed
+            )
             tested = [corpus.utterances[i] for i in folds[number - 1].test]
             classes = corpus.labels(target)
             share = 0.9 if config.seed == 3 else 0.4
@@ -90,7 +91,7 @@ class TestEnsembles:
         folder = protocols.cross_validate(config, folds=3, members=2, out=tmp_path / "all")
         members = {Path(name).relative_to(folder).as_posix(): c for name, c in ran.items()}
         assert list(members)[:3] == ["fold-1/member-1", "fold-1/member-2", "fold-2/member-1"]
-        assert {(c.seed, c.split_seed) for c in members.values()} == {(3, 3), (4, 3)}
+        assert {(c.seed, c.data.split_seed) for c in members.values()} == {(3, 3), (4, 3)}
         together = report.read_predictions(folder / "predictions.csv")
         assert len(together) == len(set(together.paths)) == 24
         np.testing.assert_allclose(together.probabilities[:, 0], 0.65)
@@ -157,7 +158,7 @@ class TestCrossValidation:
             assert float(row["wa"]) == pytest.approx(np.mean(right))
             assert int(row["utterances"]) == len(right)
             config = json.loads((validated / row["run"] / "config.json").read_text())
-            assert config["fold"] == f"{row['run'][-1]}/3"
+            assert config["data"]["fold"] == f"{row['run'][-1]}/3"
             assert (validated / row["run"] / "report.html").exists()
         ua = [float(row["ua"]) for row in folds]
         assert summary["mean"]["ua"] == pytest.approx(np.mean(ua))
@@ -261,7 +262,7 @@ def test_a_signal_leaves_a_cross_validation_that_resumes(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "go on with: python experiments/cross_validate.py" in errors
+    assert "resume with: python experiments/cross_validate.py" in errors
     assert "--resume" in errors
     kept = (out / "fold-1" / "metrics.json").stat().st_mtime_ns
     process = start(out, "--resume")
@@ -308,7 +309,7 @@ class TestCrossCorpus:
         arguments = (*LDA, "--train", "emodb", "--train-dir", "a", "--test", "emodb")
         status, _, errors = command("cross_corpus", *arguments, "--test-dir", "b")
         assert status == 2
-        assert "the cross split puts the same recording in two parts" in errors
+        assert "the cross split puts the same recording in two sets" in errors
 
 
 class TestClassicalRun:
@@ -467,7 +468,9 @@ class TestComparison:
         other = write_answers(tmp_path / "other", np.zeros(40, int), true=np.ones(40, int))
         with pytest.raises(InputError, match="expected the same test utterances; 1 are only in"):
             report.compare(a, fewer)
-        with pytest.raises(InputError, match=r"the same number of predictions .* found 1 and 2 for 0\.wav"):
+        with pytest.raises(
+            InputError, match=r"the same number of predictions .* found 1 and 2 for 0\.wav"
+        ):
             report.compare(a, more)
         with pytest.raises(InputError, match=r"the true classes of 0\.wav differ"):
             report.compare(a, other)

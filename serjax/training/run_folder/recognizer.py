@@ -8,7 +8,7 @@ import numpy as np
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.training.config import front_end_of
+from serjax.training.config.resolve import front_end_of
 from serjax.training.evaluate import Evaluator
 from serjax.training.run_folder.trained_run import load_run
 
