@@ -59,7 +59,7 @@ class PHMDense(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    rule_init: Initializer = hypercomplex.rule_initializer()
+    rule_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
     precision: Any = None
 
@@ -102,7 +102,7 @@ class PHMConv(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    rule_init: Initializer = hypercomplex.rule_initializer()
+    rule_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
     precision: Any = None
 
@@ -147,7 +147,7 @@ class PHMConvTranspose(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    rule_init: Initializer = hypercomplex.rule_initializer()
+    rule_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
     precision: Any = None
 

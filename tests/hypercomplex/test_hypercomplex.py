@@ -43,13 +43,13 @@ def test_the_quaternion_rule_is_the_table_of_units():
     for i, row in enumerate(reference.UNIT_PRODUCTS):
         for b, (sign, a) in enumerate(row):
             expected[i, a, b] = sign
-    np.testing.assert_array_equal(hypercomplex.QUATERNION_RULE, expected)
+    np.testing.assert_array_equal(hypercomplex.QUATERNION_MULTIPLICATION, expected)
 
 
 def test_the_complex_rule_multiplies_complex_numbers():
     for i, b in np.ndindex(2, 2):
         product = (1, 1j)[i] * (1, 1j)[b]
-        found = hypercomplex.COMPLEX_RULE[i, :, b]
+        found = hypercomplex.COMPLEX_MULTIPLICATION[i, :, b]
         np.testing.assert_array_equal(found, [np.real(product), np.imag(product)])
 
 
@@ -101,7 +101,7 @@ def test_the_complex_rule_convolves_complex_numbers(case):
     )
     expected = np.concatenate([y.real, y.imag], axis=-1)
     with jax.enable_x64(True):
-        rule = jnp.asarray(hypercomplex.COMPLEX_RULE, jnp.float64)
+        rule = jnp.asarray(hypercomplex.COMPLEX_MULTIPLICATION, jnp.float64)
         found = hypercomplex.conv(jnp.asarray(x), rule, jnp.asarray(kernel), **options)
         assert_close(found, expected)
 
@@ -111,7 +111,7 @@ def test_the_complex_rule_convolves_complex_numbers(case):
 def test_the_quaternion_rule_gives_the_quaternion_convolution(case):
     x, kernel, options = case
     with jax.enable_x64(True):
-        rule = jnp.asarray(hypercomplex.QUATERNION_RULE, jnp.float64)
+        rule = jnp.asarray(hypercomplex.QUATERNION_MULTIPLICATION, jnp.float64)
         x, kernel = jnp.asarray(x), jnp.asarray(kernel)
         found = hypercomplex.conv(x, rule, kernel, **options)
         assert_close(found, quaternion.conv(x, kernel, form="block", **options))
@@ -122,7 +122,7 @@ def test_the_quaternion_rule_gives_the_quaternion_convolution(case):
 def test_the_quaternion_rule_gives_the_transposed_quaternion_convolution(case):
     x, kernel, options = case
     with jax.enable_x64(True):
-        rule = jnp.asarray(hypercomplex.QUATERNION_RULE, jnp.float64)
+        rule = jnp.asarray(hypercomplex.QUATERNION_MULTIPLICATION, jnp.float64)
         x, kernel = jnp.asarray(x), jnp.asarray(kernel)
         found = hypercomplex.conv_transpose(x, rule, kernel, **options)
         assert_close(found, quaternion.conv_transpose(x, kernel, form="block", **options))
@@ -131,9 +131,9 @@ def test_the_quaternion_rule_gives_the_transposed_quaternion_convolution(case):
 def test_dense_of_each_known_algebra(float64):
     x, bias = normal(0, 2, 3, 8), normal(1, 12)
     rules = (
-        hypercomplex.REAL_RULE,
-        hypercomplex.COMPLEX_RULE,
-        hypercomplex.QUATERNION_RULE,
+        hypercomplex.REAL_MULTIPLICATION,
+        hypercomplex.COMPLEX_MULTIPLICATION,
+        hypercomplex.QUATERNION_MULTIPLICATION,
     )
     for rule in rules:
         n = len(rule)
@@ -153,7 +153,7 @@ def test_dense_of_each_known_algebra(float64):
 def test_the_real_rule_gives_the_real_layer(layer, float64):
     x, kernel, bias = normal(0, 2, 5, 4, 3), normal(1, 1, 3, 2, 3, 6), normal(2, 6)
     x, kernel, bias = map(jnp.asarray, (x, kernel, bias))
-    rule = jnp.asarray(hypercomplex.REAL_RULE, jnp.float64)
+    rule = jnp.asarray(hypercomplex.REAL_MULTIPLICATION, jnp.float64)
     params = {"params": {"kernel": kernel[0], "bias": bias}}
     expected = layer(6, (3, 2), strides=(2, 1), param_dtype=jnp.float64).apply(params, x)
     product = hypercomplex.conv if layer is nn.Conv else hypercomplex.conv_transpose
@@ -213,7 +213,7 @@ def test_the_error_in_bfloat16_is_a_few_roundings():
 
 @pytest.mark.parametrize("n", COMPONENTS)
 def test_initial_rules_are_orthogonal_for_every_component_of_the_product(n, key):
-    rule = np.asarray(hypercomplex.rule_initializer()(key, (n, n, n)), np.float64)
+    rule = np.asarray(hypercomplex.multiplication_initializer()(key, (n, n, n)), np.float64)
     for a in range(n):
         np.testing.assert_allclose(rule[:, a] @ rule[:, a].T, np.eye(n), atol=1e-6)
     if n > 1:
@@ -242,7 +242,7 @@ def test_initial_weights_keep_the_variance_of_rectified_layers(n, key):
     x = jax.random.normal(x_key, (128, width))
     for layer_key in keys:
         rule_key, kernel_key = jax.random.split(layer_key)
-        rule = hypercomplex.rule_initializer()(rule_key, (n, n, n))
+        rule = hypercomplex.multiplication_initializer()(rule_key, (n, n, n))
         kernel = hypercomplex.kernel_initializer()(kernel_key, (n, width // n, width // n))
         # Components that are equal, the strongest correlation there can be.
         x = jnp.tile(jax.nn.relu(x[:, : width // n]), n)
@@ -254,7 +254,7 @@ def test_initial_weights_keep_the_variance_of_rectified_layers(n, key):
 
 def test_initial_weights_have_the_dtype_asked_for(key):
     for initialize, shape in (
-        (hypercomplex.rule_initializer(), (3, 3, 3)),
+        (hypercomplex.multiplication_initializer(), (3, 3, 3)),
         (hypercomplex.kernel_initializer(), (3, 3, 4, 4)),
     ):
         weights = jax.eval_shape(lambda key: initialize(key, shape, jnp.bfloat16), key)  # noqa: B023
