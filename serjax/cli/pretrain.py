@@ -58,8 +58,8 @@ def _parser(task: str | None) -> Parser:
                 action="append",
                 default=[],
                 metavar="KEY=VALUE",
-                help=f"A setting of the {ordinal} stage: epochs, batch_size, learning_rate, patience, "
-                "weight_decay, warmup_epochs; repeatable.",
+                help=f"A setting of the {ordinal} stage: epochs, batch_size, learning_rate, "
+                "patience, weight_decay, warmup_epochs; repeatable.",
             )
     flags.add_config(parser, without=("target",), defaults=_base(task))
     flags.add_folder(parser)
