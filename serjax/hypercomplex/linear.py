@@ -30,8 +30,8 @@ def _check_multiplication(
     n = kernel.shape[0]
     if multiplication.shape != (n, n, n):
         raise InputError(
-            f"{what}: expected a multiplication tensor of shape {(n, n, n)} for a kernel {kernel.shape}, "
-            f"found {multiplication.shape}"
+            f"{what}: expected a multiplication tensor of shape {(n, n, n)} for a kernel "
+            f"{kernel.shape}, found {multiplication.shape}"
         )
     return n
 
