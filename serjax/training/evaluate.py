@@ -11,9 +11,9 @@ from serjax import losses, metrics
 from serjax.data import batches
 from serjax.data.batches import Array, Examples, Segments
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding, put
 from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
-from serjax.training.state import Variables
 from serjax.training.step import make_evaluation_step
 
 # Models of variable length are compiled for a few sizes, the shortest of this number of frames.
