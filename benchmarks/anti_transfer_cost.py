@@ -23,10 +23,12 @@ from benchmarks.measure import in_unit, quantity_columns, ratio_columns, time_in
 from benchmarks.programs import Program, compile_concurrently, compile_traced, initial_state
 from benchmarks.settings import Cases, DotPlot, Rows, Settings
 from serjax import models, training
-from serjax.anti_transfer.loss import OF_TEACHERS, AntiTransferLoss, References
+from serjax.anti_transfer.config import AntiTransfer
+from serjax.anti_transfer.loss import SOURCE_FEATURES, AntiTransferLoss, ReferenceArrays
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.training.build import abstract_variables, input_shape
+from serjax.training.objective.task_loss import Batch
 
 TITLE = "A training step with anti-transfer"
 COLUMNS = {
@@ -57,10 +59,10 @@ class _BatchWide(AntiTransferLoss):
     """Loss of one Gram matrix of all channels of all examples, differentiated automatically."""
 
     def __call__(
-        self, references: References | None, indices: jax.Array, features: Mapping[str, Any]
+        self, arrays: ReferenceArrays, batch: Batch, features: Mapping[str, Any], logits: jax.Array
     ) -> jax.Array:
-        ((_, name),) = self.terms
-        (source_features,) = features[OF_TEACHERS]
+        ((_, name),) = self.layers
+        (source_features,) = features[SOURCE_FEATURES]
 
         def gram(y: jax.Array) -> jax.Array:
             rows = jnp.moveaxis(y, -1, 1).reshape(len(y) * y.shape[-1], -1)
@@ -68,7 +70,7 @@ class _BatchWide(AntiTransferLoss):
 
         target, source = gram(features[name]), jax.lax.stop_gradient(gram(source_features))
         cosine = target @ source / (jnp.linalg.norm(target) * jnp.linalg.norm(source) + 1e-9)
-        return jnp.full(len(indices), jnp.square(cosine))
+        return jnp.full(len(batch.indices), jnp.square(cosine))
 
 
 class _Steps:
@@ -114,21 +116,21 @@ class _Steps:
             layer: Number of the convolution.
             kind: Class of the loss.
         """
-        spec = training.AntiTransfer("", (str(layer),))
+        term = AntiTransfer("", (str(layer),))
         abstract = abstract_variables(self.model, self.front_end)
-        teachers = [(self.model, self._source_variables)]
-        return kind(self.model, abstract, self.front_end, [spec], teachers)
+        networks = [(self.model, self._source_variables)]
+        return kind(self.model, abstract, self.front_end, [term], networks)
 
-    def cached_references(self, loss: AntiTransferLoss) -> References:
+    def cached_references(self, loss: AntiTransferLoss) -> ReferenceArrays:
         """Makes a cache of the size that the loss has for all utterances.
 
         Its values are random: they take the same time to read.
         """
-        size = loss.kept_bytes(1)
+        size = loss.cache_bytes(1)
         values = np.random.default_rng(0).integers(-127, 128, (_UTTERANCES, size), np.int8)
-        return References((), (jnp.asarray(values),), jnp.arange(_UTTERANCES, dtype=jnp.int32))
+        return ReferenceArrays((), (jnp.asarray(values),), jnp.arange(_UTTERANCES, dtype=jnp.int32))
 
-    def compile(self, loss: AntiTransferLoss | None, references: References | None) -> Program:
+    def compile(self, loss: AntiTransferLoss | None, references: ReferenceArrays | None) -> Program:
         """Compiles a training step; its argument is the indices of the batch, random per round.
 
         Args:
@@ -136,8 +138,14 @@ class _Steps:
             references: References of the loss, or None.
         """
         step = training.make_train_step(
-            self.model, self.front_end, self._optimizer, jax.random.key(0), 4, anti_transfer=loss
+            self.model,
+            self.front_end,
+            self._optimizer,
+            jax.random.key(0),
+            4,
+            auxiliary_losses={} if loss is None else {"anti_transfer": loss},
         )
+        arrays = {} if references is None else {"anti_transfer": references}
 
         def make_arguments(index: int) -> tuple[jax.Array]:
             rng = np.random.default_rng(index)
@@ -145,10 +153,10 @@ class _Steps:
             return (jax.device_put(indices.astype(np.int32)),)
 
         first = make_arguments(0)
-        program = compile_traced(step.trace(self.state, self.examples, *first, references), *first)
+        program = compile_traced(step.trace(self.state, self.examples, *first, arrays), *first)
 
         def call(indices: jax.Array) -> Any:
-            self.state, result = program.call(self.state, self.examples, indices, references)
+            self.state, result = program.call(self.state, self.examples, indices, arrays)
             return result
 
         return dataclasses.replace(program, call=call, make_arguments=make_arguments)
@@ -172,7 +180,7 @@ def _measure(settings: Settings, name: str, layers: Sequence[int]) -> Rows:
         programs |= compile_concurrently(makers)
         none = programs["none"]
         seconds = time_interleaved(programs, settings.rounds)
-        cached_mib = loss.kept_bytes(_UTTERANCES) / 2**20
+        cached_mib = loss.cache_bytes(_UTTERANCES) / 2**20
         for form, program in programs.items():
             rows.append(
                 {

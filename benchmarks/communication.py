@@ -171,7 +171,7 @@ def compile_step(
 
     examples = jax.eval_shape(make_examples)
     step = make_train_step(
-        model, front_end, optimizer, jax.random.key(0), _CLASSES, division=sharding
+        model, front_end, optimizer, jax.random.key(0), _CLASSES, sharding=sharding
     )
     batch = sharding.abstract_batch(examples_per_device * len(devices))
     return step.lower(state, examples, batch, None).compile(), parameter_count(state.params)

@@ -2,7 +2,7 @@
 
 A step is that of a training run: spectrograms, network, loss, gradients, Adam's update, and the
 transfer of its results to the host. "single" is a step of one run, "sequential" the steps of five
-runs one after the other, "vmap" and "scan" the batching of `serjax.protocols.batched_runs`, on all
+runs one after the other, "vmap" and "scan" the batching of `serjax.protocols.run_batch`, on all
 devices. The reference is the time of "sequential"; on a GPU also that of a single run of a small
 network, which leaves most of the GPU idle. "dscnn 32, 20" is the DSCNN on images of 32 rows and
 columns at batch size 20; "dense" is two dense layers.
@@ -25,7 +25,7 @@ from benchmarks.settings import Cases, DotPlot, Rows, Settings
 from serjax import models, training
 from serjax.data import batches
 from serjax.features.front_ends import FrontEnd
-from serjax.protocols.batched_runs import ENGINES, Together
+from serjax.protocols.run_batch import METHODS, RunBatch
 from serjax.training.build import input_shape
 from serjax.training.state import TrainState
 from serjax.training.step import TrainStep
@@ -129,16 +129,16 @@ def _measure(settings: Settings, name: str, batch: int) -> Rows:
         "single": dataclasses.replace(single, call=calls[0]),
         "sequential": dataclasses.replace(single, call=lambda: [call() for call in calls]),
     }
-    for engine in ENGINES:
-        together = Together(engine, _RUNS)
+    for method in METHODS:
+        run_batch = RunBatch(method, _RUNS)
         arguments = (
-            together.replicate(examples),
-            together.place(indices[:, None]),
-            together.stack([key] * _RUNS),
+            run_batch.replicate(examples),
+            run_batch.place(indices[:, None]),
+            run_batch.stack([key] * _RUNS),
         )
-        states = together.stack([state] * _RUNS)
-        program = compile_traced(together.compile_step(make_step).trace(states, *arguments))
-        programs[engine] = dataclasses.replace(
+        states = run_batch.stack([state] * _RUNS)
+        program = compile_traced(run_batch.compile_step(make_step).trace(states, *arguments))
+        programs[method] = dataclasses.replace(
             program, call=_stateful_call(program.call, states, *arguments)
         )
     seconds = time_interleaved(programs, settings.rounds)

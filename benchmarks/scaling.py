@@ -112,7 +112,7 @@ def _step(
     examples = sharding.replicate(packed)
     optimizer, key = optax.adam(1e-4), jax.random.key(0)
     state = sharding.replicate(initial_state(model, optimizer, input_shape(front_end)))
-    step = training.make_train_step(model, front_end, optimizer, key, 4, division=sharding)
+    step = training.make_train_step(model, front_end, optimizer, key, 4, sharding=sharding)
 
     def make_arguments(index: int) -> tuple[jax.Array]:
         indices = np.random.default_rng(index).integers(0, utterances, batch)

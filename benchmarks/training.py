@@ -35,6 +35,7 @@ from serjax import models as networks
 from serjax import training
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import RunConfig
+from serjax.training.config.resolve import resolve
 from serjax.training.devices import batch_sharding, memory
 
 TITLE = "Training, from waveforms to test metrics"
@@ -130,26 +131,24 @@ def measure_run(**options: Any) -> dict[str, Any]:
         Measurements for `_row`, as JSON can represent them.
     """
     config = RunConfig.make(**options)
-    # The package's name `run` is the function; its module makes the step that is to be timed.
-    job: Any = importlib.import_module("serjax.training.run")
+    stage: Any = importlib.import_module("serjax.training.stage")  # it makes the step to be timed
     steps: list[_TimedStep] = []
-    make = job.make_train_step
+    make = stage.make_train_step
 
     def make_timed(*arguments: Any, **settings: Any) -> _TimedStep:
         steps.append(_TimedStep(make(*arguments, **settings), settings["scan_steps"]))
         return steps[-1]
 
-    job.make_train_step = make_timed
+    stage.make_train_step = make_timed
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
         out = training.run(config, out=Path(folder) / "run", console=Console(file=null))
         stages = json.loads((out / "timing.json").read_text())
         metrics = json.loads((out / "metrics.json").read_text())
     (step,) = steps
-    batch = resolve(config).batch_size
-    assert batch is not None
+    batch = resolve(config).optimizer.batch_size
     first = min(1, len(step.seconds) - 1)
     seconds, examples = np.array(step.seconds[first:]), np.array(step.examples[first:])
-    sharding = batch_sharding.divide(config.parallel, batch)
+    sharding = batch_sharding.divide(config.system.parallel, batch)
     return {
         "batch": batch,
         "seconds": seconds.tolist(),

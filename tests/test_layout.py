@@ -24,6 +24,7 @@ LAYERS = (
     ("hypercomplex",),
     ("layers",),
     ("models",),
+    ("pretrained",),
     ("data",),
     ("classical",),
     ("report",),
@@ -35,7 +36,6 @@ LAYERS = (
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-# Commands of models and corpora are imported by nothing; serjax itself imports nothing eagerly.
 MOST_LINES = 400
 MOST_ENTRIES = 17
 

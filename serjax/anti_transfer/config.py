@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-from serjax import losses
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import AuxiliaryLossConfig, RunConfig
 
@@ -38,6 +37,8 @@ class AntiTransfer:
         Raises:
             InputError: A value that no run can have.
         """
+        from serjax import losses  # a command's help, which needs none of it, does not wait for JAX
+
         if self.aggregation not in losses.AGGREGATIONS:
             raise InputError(unknown_name("aggregation", self.aggregation, losses.AGGREGATIONS))
         if not self.beta > 0:

@@ -11,9 +11,9 @@ from serjax.anti_transfer.config import NAME, UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import DataConfig, ModelConfig, RunConfig
+from serjax.training.config.resolve import resolve
 from serjax.training.devices import processes
-from serjax.training.resolve import resolve
-from serjax.training.run import run
+from serjax.training.single_run import run
 
 TASKS = {"speaker": "speaker", "word": "text"}
 """Orthogonal tasks of Guizzo et al. (2023), and the column of the corpus that each recognizes."""
@@ -75,7 +75,7 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
         command: Command line, for the report.
 
     Raises:
-        InputError: The task is unknown, or the corpus lacks its column.
+        InputError: The task is unknown, or the corpus has no such column.
     """
     config = source_task_config(task, student)
     expected = _without_system(options.to_json(config))
@@ -113,7 +113,7 @@ def with_source_network(
         command: Command line, for the report.
 
     Raises:
-        InputError: The source is neither a folder nor a task, or the student lacks a layer.
+        InputError: The source is neither a folder nor a task, or the student has no such layer.
     """
     if term.source == UNTRAINED or processes.by_first(Path(term.source).exists):
         return term
@@ -136,7 +136,7 @@ def with_source_networks(config: RunConfig, console: Console, command: list[str]
         command: Command line, for the report.
 
     Raises:
-        InputError: A source is neither a folder nor a task, or the network lacks a layer.
+        InputError: A source is neither a folder nor a task, or the network has no such layer.
     """
     every = tuple(
         with_source_network(AntiTransfer.from_config(each), config, console, command).to_config()

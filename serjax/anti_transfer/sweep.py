@@ -11,12 +11,13 @@ from serjax.anti_transfer.config import UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
 from serjax.anti_transfer.source_tasks import TASKS, source_task_config
 from serjax.errors import InputError, unknown_name
-from serjax.training.config import RunConfig, front_end_of
+from serjax.training.checks import check_config
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import front_end_of, resolve
+from serjax.training.config.variants import for_models
 from serjax.training.input.recordings import Recordings, read
-from serjax.training.resolve import resolve
-from serjax.training.run import run
 from serjax.training.run_folder.run_dir import is_finished
-from serjax.training.variants import for_models
+from serjax.training.single_run import run
 
 METHODS = {
     "none": (),
@@ -73,7 +74,7 @@ class Sweep:
             if model in classical.names():
                 raise InputError(f"model: expected networks, which have layers, found {model!r}")
         for student in self._students():
-            student.check()
+            check_config(student)
         if self._uses_layers():
             for model in self.models:
                 self._layers_of(model)

@@ -54,6 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from serjax import protocols, report
+    from serjax.training.checks import check_config
     from serjax.training.devices.processes import by_first, is_first
 
     configs, notes = protocols.for_models(config, names)
@@ -63,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
         for model, each in configs.items()
     }
     for each in series.values():
-        each.replace(fold="1/5").check()
+        check_config(each.replace(fold="1/5"))
 
     def cross_validate(
         each: RunConfig, out: Path | None, console: Console, command: list[str]

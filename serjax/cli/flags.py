@@ -54,7 +54,7 @@ def _settings(each: Option) -> dict[str, Any]:
         inner = get_args(type_)
         return {"nargs": len(inner), "type": inner[0], "metavar": metavar}
     kind = type_ if type_ in (int, float) else str
-    short = {int: "N", float: "X"}.get(kind, each.name.upper())
+    short = {int: "N", float: "X"}.get(kind, "NAME")
     return {"type": kind, "metavar": metavar or short}
 
 
@@ -67,7 +67,7 @@ def _spaced(value: Any) -> str:
 
 def _help(each: Option, default: Any) -> str:
     """Returns the help text with the default."""
-    if default in (None, (), {}, False) or default is True:
+    if default is None or isinstance(default, bool) or default in ((), {}):
         return each.declaration.help
     return f"{each.declaration.help.removesuffix('.')} (default: {_spaced(default)})."
 

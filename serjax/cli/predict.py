@@ -73,8 +73,8 @@ def main() -> int:
     recognizer = training.Recognizer(arguments.run)
     waveforms = [audio.load(path, recognizer.sample_rate) for path in arguments.files]
     for path, waveform in zip(arguments.files, waveforms, strict=True):
-        if len(waveform) < recognizer.shortest:
-            seconds = recognizer.shortest / recognizer.sample_rate
+        if len(waveform) < recognizer.min_samples:
+            seconds = recognizer.min_samples / recognizer.sample_rate
             raise InputError(
                 f"{path}: expected at least {seconds:.3f} s, found "
                 f"{len(waveform) / recognizer.sample_rate:.3f} s"

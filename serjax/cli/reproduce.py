@@ -100,6 +100,7 @@ class _Plan:
 def _plan(arguments: argparse.Namespace, console: "Console") -> _Plan:
     """Plans a reproduction and checks every configuration and split."""
     from serjax.recipes import plan
+    from serjax.training.checks import check_config
 
     if arguments.recipe not in RECIPES:
         raise InputError(unknown_name("recipe", arguments.recipe, RECIPES))
@@ -118,7 +119,7 @@ def _plan(arguments: argparse.Namespace, console: "Console") -> _Plan:
     folder = arguments.out or Path("runs") / arguments.recipe
     pretrainings = plan.pretrainings(recipe, selected, folders, init, arguments.seed, is_small)
     for config in pretrainings.values():
-        config.check()
+        check_config(config)
     init |= {network: str(folder / "pretrained" / network) for network in pretrainings}
     kinds = (False, True) if arguments.tuned else (False,)
     rows = [

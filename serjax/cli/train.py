@@ -49,11 +49,13 @@ def _steps(text: str) -> tuple[int, int]:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from serjax.training.checks import check_config
+
     config = flags.read_config(arguments)
     terms = read_anti_transfer(arguments)
     if terms:
         config = config.replace(auxiliary_losses=tuple(term.to_config() for term in terms))
-    config.check()
+    check_config(config)
 
     def job(command: list[str]) -> None:
         from rich.console import Console

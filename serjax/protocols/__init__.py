@@ -2,6 +2,6 @@
 
 from serjax.protocols.batching import CHOICES
 from serjax.protocols.run_set import check_folds, cross_corpus, cross_validate
-from serjax.training.variants import for_models
+from serjax.training.config.variants import for_models
 
 __all__ = ["CHOICES", "check_folds", "cross_corpus", "cross_validate", "for_models"]

@@ -18,10 +18,9 @@ from serjax.errors import InputError
 from serjax.protocols.batched_loop import RunsState, initial_state, train_runs
 from serjax.protocols.batching import CHECKPOINTS
 from serjax.protocols.run_batch import BatchedEvaluator, RunBatch
-from serjax.training import auxiliary_loss, freeze
-from serjax.training.auxiliary_loss import AuxiliaryContext
 from serjax.training.build import abstract_variables, build_model
-from serjax.training.config import RunConfig, front_end_of
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import ResolvedRunConfig, front_end_of, resolve
 from serjax.training.devices import memory, multi_step
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import evaluation_batch, scores
@@ -29,18 +28,20 @@ from serjax.training.input.dataset import RunDataset, prepare
 from serjax.training.input.recordings import Recordings
 from serjax.training.input.sampler import Sampler
 from serjax.training.loop import LoopState, StopRequest
-from serjax.training.objective import classification_loss
-from serjax.training.optimizer import learning_rate, make_optimizer
-from serjax.training.resolve import ResolvedRunConfig, resolve
-from serjax.training.run import (
+from serjax.training.objective import auxiliary_loss
+from serjax.training.objective.auxiliary_loss import AuxiliaryContext
+from serjax.training.objective.task_loss import classification_loss
+from serjax.training.optimization import freeze
+from serjax.training.optimization.optimizer import learning_rate, make_optimizer
+from serjax.training.run_folder import results
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.run_dir import is_finished, open_folder
+from serjax.training.single_run import (
     initial_variables,
     network_metadata,
     print_header,
     write_network_run,
 )
-from serjax.training.run_folder import results
-from serjax.training.run_folder.checkpoint import Checkpoints
-from serjax.training.run_folder.run_dir import is_finished, open_folder
 from serjax.training.stage import log_learning_rate
 from serjax.training.state import TrainState, Variables, parameter_count, state_of
 from serjax.training.step import TrainStep, training_step

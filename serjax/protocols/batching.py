@@ -7,8 +7,8 @@ import jax
 
 from serjax.errors import InputError
 from serjax.protocols.run_batch import METHODS
-from serjax.training import auxiliary_loss
 from serjax.training.config import RunConfig
+from serjax.training.objective import auxiliary_loss
 from serjax.training.run_folder.run_dir import is_finished
 
 CHOICES = ("auto", "off", *METHODS)

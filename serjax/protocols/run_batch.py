@@ -30,7 +30,7 @@ from serjax.features.front_ends import FrontEnd
 from serjax.training.devices import multi_step
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE
 from serjax.training.evaluate import EvaluationPrograms, utterance_means
-from serjax.training.objective import class_probabilities
+from serjax.training.objective.task_loss import class_probabilities
 from serjax.training.state import TrainState, Variables
 from serjax.training.step import StepResult, TrainStep
 

@@ -13,13 +13,14 @@ from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
 from serjax.protocols.batched_runs import run_batched
 from serjax.protocols.batching import CHOICES, choose
-from serjax.training.config import RunConfig, front_end_of
+from serjax.training.checks import check_config
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.devices import processes
 from serjax.training.input.recordings import Recordings, divide, read, tables
-from serjax.training.resolve import resolve
-from serjax.training.run import run
 from serjax.training.run_folder.metadata import device, versions
 from serjax.training.run_folder.run_dir import is_finished, open_folder
+from serjax.training.single_run import run
 
 
 def cross_validate(
@@ -191,7 +192,7 @@ def _run_all(
     groups = {name: _members(name, config, members) for name, config in series.items()}
     runs = {name: config for group in groups.values() for name, config in group.items()}
     for config in runs.values():
-        config.check()
+        check_config(config)
     first = next(iter(runs.values()))
     recordings = processes.by_all(lambda: read(first, front_end_of(first), console, corpora))
     for config in runs.values():  # a split that does not exist is refused before hours of training

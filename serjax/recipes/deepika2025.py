@@ -168,7 +168,7 @@ RECIPE = Recipe(
         "theirs start from.",
         "Training accuracies are those of the best epoch, minutes of one fold with compilation, on "
         "the device at hand; they do not say which epoch, how many folds, or which device.",
-        "They do not mention speakers. With `random` folds, as here, all speakers are seen in training.",
+        "They do not mention speakers. With `random` folds all speakers are seen in training.",
     ),
     tuned=Tuned(
         {

@@ -155,19 +155,20 @@ RECIPE = Recipe(
     rows=tuple(_rows()),
     tables=tuple(_tables()),
     deviations=(
-        "Their network for words is trained on 1,000 words of LibriSpeech. So are ours for words and "
-        "speakers if `--data-dir librispeech_words=DIR` is given. Without it they are trained on "
+        "Their network for words is trained on 1,000 words of LibriSpeech. Ours for words and "
+        "speakers are too if `--data-dir librispeech_words=DIR` is given, otherwise on "
         "each row's own training set.",
         "Their RH-emo is pretrained on IEMOCAP; here the quaternion networks start from the "
         "shipped encoder, trained on EMO-DB. `--init quat_vgg16=RUN`, with a run of `serjax "
         "pretrain --task rhemo --dataset iemocap`, starts them as theirs.",
         "Without initial weights a network starts with the encoder of its source-task network, so "
         "that both have the same input.",
-        "They select each of 13 layers by validation; here the layer is the one that they selected.",
+        "They select one of 13 layers by validation; here the layer is the one they selected.",
         "TESS by actor is left out: with two actresses, training, validation and test set cannot "
         "have different speakers, and the paper does not say how it was split.",
         "They do not say which emotions of IEMOCAP they recognize (here anger, happiness, "
-        "neutral, sadness), nor the maximum number of epochs (here 500, which early stopping does not reach).",
+        "neutral, sadness), nor the maximum number of epochs (here 500; early "
+        "stopping ends before).",
         "Every Gram matrix belongs to one example, as in the paper's equation.",
         "Utterances longer than 4 s are cut into equal segments that overlap a little instead "
         "of leaving a remainder, and their predictions are averaged.",
@@ -188,7 +189,7 @@ RECIPE = Recipe(
     source_options={"words": 1000},
     elsewhere=(
         "Figure 2, the gain at each of the 13 layers: `serjax anti-transfer "
-        "--model vgg16,quat_vgg16 --layers all`, with a corpus, draws it.",
+        "--model vgg16,quat_vgg16 --layers all`, with a corpus, plots it.",
         "Section 3.2.3, 80.5 % less time and 53.7 % less memory of the quaternion network: `python "
         "benchmarks/run.py --suite models --models vgg16,quat_vgg16` measures both.",
     ),

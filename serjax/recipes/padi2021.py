@@ -2,8 +2,8 @@
 and spectrogram augmentation", ICMI 2021.
 
 ResNet34 with statistics pooling takes 128 log-mel bands, in chunks of 150 to 300 frames in training
-and whole utterances at test, with SpecAugment and transfer from speaker recognition. The tables have
-leave-one-session-out on IEMOCAP, and folds of all utterances with and without each component.
+and whole utterances at test, with SpecAugment and transfer from speaker recognition. The tables
+have leave-one-session-out on IEMOCAP, and folds of all utterances with and without each component.
 
     serjax reproduce padi2021 --data-dir iemocap=IEMOCAP --data-dir voxceleb=VOXCELEB
     serjax reproduce padi2021 --data-dir iemocap=IEMOCAP --init resnet34_stats=RUN
@@ -115,10 +115,10 @@ RECIPE = Recipe(
     deviations=(
         "Theirs starts from a network trained on the 7,000 speakers of VoxCeleb 1 and 2. Here "
         "`--data-dir voxceleb=DIR` trains one on VoxCeleb1's, or `--init` names one; without "
-        "either, Table 3 starts from random weights, and Figure 4's rows with transfer are left out.",
+        "either, Table 3 starts from random weights, and Figure 4 lacks the rows with transfer.",
         "They add two augmented copies of every utterance; here every utterance is augmented "
         "again in every epoch.",
-        "They do not say when training stops, nor name a validation set. Here it is one of the four "
+        "They do not say when training stops, nor name a validation set. Here it is one of four "
         "sessions, or of Figure 4's five folds, and the best of at most 30 epochs is tested.",
         "They do not say what replaces statistics pooling: here the mean over positions of "
         "ResNet34, in the pretraining too. Both pretrainings are augmented.",

@@ -6,6 +6,7 @@ from typing import Any
 
 from serjax import options
 from serjax.errors import InputError, unknown_name
+from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
 
 STAGES = ("reconstruction", "emotions")
@@ -100,7 +101,7 @@ class RHEmoConfig:
         Raises:
             InputError: A value that no pretraining can have.
         """
-        self.run.check()
+        check_config(self.run)
         if not self.run.model.name.endswith("rhemo"):
             raise InputError(f"model: expected rhemo to be pretrained, found {self.run.model.name}")
         if self.dimensions not in ("mapped", "none"):

@@ -10,7 +10,7 @@ import numpy as np
 from serjax import losses
 from serjax.models.rhemo import DIMENSIONS
 from serjax.training import evaluate
-from serjax.training.objective import Batch, Features, LossFunction
+from serjax.training.objective.task_loss import Batch, Features, LossFunction
 
 
 def _dimension_logits(features: Features) -> jax.Array:

@@ -21,16 +21,20 @@ from serjax.files import PathLike
 from serjax.models import pretrained
 from serjax.rhemo.config import STAGES, RHEmoConfig, StageSettings
 from serjax.rhemo.objective import emotions_loss, predict, reconstruction_loss, scores
-from serjax.training import freeze
 from serjax.training.build import abstract_variables, build_model, input_shape
-from serjax.training.config import front_end_of
+from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.devices import processes
 from serjax.training.input.sampler import Sampler
 from serjax.training.loop import LoopState
-from serjax.training.resolve import resolve
-from serjax.training.run import load_dataset, network_metadata, print_header, write_network_run
+from serjax.training.optimization import freeze
 from serjax.training.run_folder import results
 from serjax.training.run_folder.run_dir import open_folder
+from serjax.training.single_run import (
+    load_dataset,
+    network_metadata,
+    print_header,
+    write_network_run,
+)
 from serjax.training.stage import RunContext, Stage, TrainedStage, sharding_of, train_stage
 from serjax.training.state import Variables, create_state
 from serjax.training.trackers.progress import Clock
@@ -127,7 +131,8 @@ def pretrain(
     front_end = front_end_of(resolved)
     dataset = load_dataset(resolved, console, clock)
     dataset.check_resident("rhemo")
-    targets, corpus_dimensions = np.zeros((len(dataset.corpus), 0), np.float32), []
+    targets = np.zeros((len(dataset.corpus), 0), np.float32)
+    corpus_dimensions: list[str] = []
     if config.dimensions == "mapped":
         targets, corpus_dimensions = dimensions.targets(
             dataset.corpus.utterances, dataset.split.train

@@ -10,7 +10,8 @@ import numpy as np
 from serjax import models
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
-from serjax.training.config import RunConfig, front_end_of
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import front_end_of
 
 
 def build_model(config: RunConfig, num_classes: int) -> nn.Module:

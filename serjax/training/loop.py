@@ -14,7 +14,7 @@ import numpy as np
 
 from serjax import metrics
 from serjax.training.devices import processes
-from serjax.training.input.feed import Calls
+from serjax.training.input.feed import Feed
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.checkpoint_schedule import CheckpointSchedule
 from serjax.training.state import TrainState, Variables
@@ -213,7 +213,7 @@ def train(
     loop: LoopState,
     *,
     step: TrainStep,
-    calls: Calls,
+    feed: Feed,
     order: Callable[[int], np.ndarray],
     evaluate: Callable[[Variables], dict[str, float]],
     checkpoints: Checkpoints,
@@ -228,7 +228,7 @@ def train(
         state: Initial or restored state; donated.
         loop: Initial or restored state of the loop; changed in place.
         step: Training step from `make_train_step`, which may be compiled ahead.
-        calls: Feed of the step: its arguments, call after call, for an epoch.
+        feed: Feed of the step: its arguments, call after call, for an epoch.
         order: Function from an epoch's number to indices `[batches, batch_size]`, -1 for padding.
         evaluate: Function from variables to "loss", "wa", "ua" and perhaps more of the validation
             set.
@@ -265,7 +265,7 @@ def train(
         # A transfer between host and device that is not explicit here is a mistake.
         with jax.transfer_guard("disallow"):
             started = time.monotonic()
-            for call in calls(indices, loop.batch):
+            for call in feed(indices, loop.batch):
                 state, results = step(state, call.examples, call.indices)
                 batches = _unstack(jax.device_get(results), call.batches)
                 loop.seconds += time.monotonic() - started

@@ -17,17 +17,17 @@ import optax
 from rich.console import Console
 
 from serjax.features.front_ends import FrontEnd
-from serjax.training import freeze
-from serjax.training.auxiliary_loss import AuxiliaryLoss
+from serjax.training.config.resolve import ResolvedRunConfig
 from serjax.training.devices import batch_sharding, memory, multi_step, processes
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.input.dataset import RunDataset
 from serjax.training.input.sampler import Sampler
 from serjax.training.input.source import source_of
 from serjax.training.loop import Display, LoopState, StopRequest, train
-from serjax.training.objective import LossFunction, PredictionFunction
-from serjax.training.optimizer import rate_after
-from serjax.training.resolve import ResolvedRunConfig
+from serjax.training.objective.auxiliary_loss import AuxiliaryLoss
+from serjax.training.objective.task_loss import LossFunction, PredictionFunction
+from serjax.training.optimization import freeze
+from serjax.training.optimization.optimizer import rate_after
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.state import TrainState, Variables, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
@@ -247,7 +247,7 @@ def train_stage(
                 state,
                 loop,
                 step=call_step,
-                calls=source.calls,
+                feed=source.feed,
                 order=sampler.order,
                 evaluate=evaluate,
                 checkpoints=saved_states,

@@ -1,8 +1,8 @@
 """One training step and one evaluation step, each a single compiled program.
 
-Read `training_step` first. It calls the functions above it from top to bottom: `prepare_batch`
-cuts a batch from the waveforms on the device, augments it and computes the model input; `forward`
-runs the model; `batch_losses` sums the losses; `gradients` differentiates them; `update` moves the
+Read `training_step` first. It calls the functions above it from top to bottom: `prepare_batch` cuts
+a batch from the waveforms on the device, augments it and computes the model input; `forward` runs
+the model; `batch_losses` sums the losses; `gradients` differentiates them; `update` moves the
 parameters.
 """
 
@@ -19,12 +19,11 @@ from serjax import augment, metrics
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.features.front_ends import FrontEnd
-from serjax.training import freeze
-from serjax.training.auxiliary_loss import AuxiliaryLoss
 from serjax.training.devices import memory, multi_step
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding
-from serjax.training.devices.shard import Part
-from serjax.training.objective import (
+from serjax.training.devices.shard import Shard
+from serjax.training.objective.auxiliary_loss import AuxiliaryLoss
+from serjax.training.objective.task_loss import (
     Batch,
     Features,
     LossFunction,
@@ -32,6 +31,7 @@ from serjax.training.objective import (
     class_probabilities,
     classification_loss,
 )
+from serjax.training.optimization import freeze
 from serjax.training.state import TrainState, Variables
 
 # Padi et al. (2021), section 4.2: the length of a batch's chunks, in frames, is one of these.
@@ -73,7 +73,7 @@ def cut_samples(front_end: FrontEnd) -> int:
 
 
 def _random_chunk(
-    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, shard: Part
+    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, shard: Shard
 ) -> tuple[jax.Array, jax.Array]:
     """Samples a chunk of each utterance at a random offset, of one random length for all.
 
@@ -89,9 +89,8 @@ def _random_chunk(
     return start + offset, jnp.minimum(length, chunk)
 
 
-def _whole_batch(size: int) -> Part:
-    """Returns the shard that is the whole batch."""
-    return Part(jnp.int32(0), jnp.float32(size), size, None)
+def _whole_batch(size: int) -> Shard:
+    return Shard(jnp.int32(0), jnp.float32(size), size, None)
 
 
 def prepare_batch(
@@ -102,7 +101,7 @@ def prepare_batch(
     *,
     front_end: FrontEnd,
     augmentation: str = "none",
-    shard: Part | None = None,
+    shard: Shard | None = None,
 ) -> Batch:
     """Cuts a batch from the waveforms, augments it and computes the model input.
 
@@ -135,7 +134,7 @@ def prepare_batch(
 
 
 def forward(
-    apply: Apply, variables: Variables, batch: Batch, key: jax.Array, shard: Part
+    apply: Apply, variables: Variables, batch: Batch, key: jax.Array, shard: Shard
 ) -> tuple[tuple[jax.Array, Features], Variables]:
     """Runs the model in training mode.
 
@@ -174,31 +173,34 @@ def batch_losses(
 
 
 def gradients(
+    prepare: Callable[[jax.Array, Shard], Batch],
     apply: Apply,
     losses: Callable[..., tuple[jax.Array, dict[str, jax.Array]]],
     params: Any,
-    batch_stats: Any,
-    batch: Batch,
     key: jax.Array,
-    shard: Part,
     num_classes: int,
+    batch_stats: Any,
+    indices: jax.Array,
+    shard: Shard,
 ) -> tuple[Any, tuple[Any, StepResult]]:
     """Computes the gradients of the mean loss for one shard of a batch.
 
     Args:
+        prepare: `prepare_batch` of indices and shard.
         apply: `model.apply` as of `forward`.
         losses: `batch_losses` of a batch, logits and features.
         params: Parameters of the model.
-        batch_stats: Running statistics before the batch.
-        batch: Examples of the shard.
         key: PRNG key of the step.
+        num_classes: Number of classes.
+        batch_stats: Running statistics before the batch.
+        indices: `[shard]` int32 indices of the shard's examples; -1 for padding of the batch.
         shard: Shard of the batch. Terms are divided by the weight of the whole batch, so that the
             gradients of its shards add up.
-        num_classes: Number of classes.
 
     Returns:
         Running statistics after the batch, gradients and sums.
     """
+    batch = prepare(indices, shard)
 
     def mean_loss(params: Any) -> tuple[jax.Array, Any]:
         variables = {"params": params, "batch_stats": batch_stats}
@@ -261,7 +263,7 @@ def training_step(
         key: PRNG key of the run; the key of a step is `fold_in(key, state.step)`.
         num_classes: Number of classes.
         augmentation: Name that `serjax.augment.preset` knows.
-        frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
+        frozen: Layers that train from a later step on, or never, see `serjax.training.optimization.freeze`.
             Every stage is a branch of the one program, without the gradients that it does not
             use, and adds to the time of its compilation.
         auxiliary_losses: Auxiliary losses by name.
@@ -288,8 +290,8 @@ def training_step(
         apply = memory.rematerialized(apply, remat)
         losses = functools.partial(batch_losses, loss, auxiliary_losses, arrays)
 
-        def compute(batch_stats: Any, indices: jax.Array, shard: Part) -> Any:
-            batch = prepare_batch(
+        def prepare(indices: jax.Array, shard: Shard) -> Batch:
+            return prepare_batch(
                 step_key,
                 examples,
                 indices,
@@ -298,10 +300,10 @@ def training_step(
                 augmentation=augmentation,
                 shard=shard,
             )
-            return gradients(
-                apply, losses, state.params, batch_stats, batch, step_key, shard, num_classes
-            )
 
+        compute = functools.partial(
+            gradients, prepare, apply, losses, state.params, step_key, num_classes
+        )
         batch_stats, (grads, result) = sharding.sum_over_shards(compute, state.batch_stats, indices)
         state = update(state, grads, batch_stats, optimizer)
         return state, result._replace(gradient_norm=optax.tree.norm(grads))

@@ -23,7 +23,7 @@ from serjax.anti_transfer.source_network import chance_level_note
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.training.build import abstract_variables, build_model, input_shape
-from serjax.training.objective import Batch
+from serjax.training.objective.task_loss import Batch
 from serjax.training.run_folder.trained_run import load_run
 from serjax.training.state import state_of
 from tests.helpers.networks import random_variables

@@ -1,6 +1,5 @@
 """Model input of Kapoor & Kumar: voiced chunks as colour images, one per utterance and epoch."""
 
-import dataclasses
 import io
 
 import jax
@@ -13,7 +12,8 @@ from serjax import data, report, training
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends, voice_activity
-from serjax.training.config import front_end_of
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import front_end_of
 from tests.helpers.networks import torch_state
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -75,7 +75,7 @@ def test_front_ends_are_selected_by_name():
     assert front_end.input_shape == (64, 64, 3)
     assert front_end.silence == "keep"
     with pytest.raises(InputError, match="unknown front end 'kapor': did you mean 'kapoor'"):
-        config.replace(front_end="kapor").check()
+        check_config(config.replace(front_end="kapor"))
 
 
 def test_a_network_trains_on_chunks_from_pretrained_weights(tmp_path):

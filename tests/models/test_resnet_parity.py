@@ -10,7 +10,7 @@ import pytest
 
 from serjax import models
 from serjax.models import pretrained
-from serjax.training import freeze
+from serjax.training.optimization import freeze
 
 # Flax's own batch norm promotes implicitly.
 pytestmark = pytest.mark.usefixtures("standard_promotion")

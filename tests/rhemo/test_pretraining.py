@@ -22,13 +22,14 @@ from serjax.errors import InputError
 from serjax.models import pretrained
 from serjax.rhemo import objective, pretraining
 from serjax.rhemo.config import StageSettings
-from serjax.training.build import abstract_variables, build_model
-from serjax.training.objective import Batch
 from serjax.training import stage as training_stage
-from serjax.training.resolve import resolve
-from serjax.training.run import initial_variables
+from serjax.training.build import abstract_variables, build_model
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import resolve
+from serjax.training.objective.task_loss import Batch
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.trained_run import load_run
+from serjax.training.single_run import initial_variables
 from serjax.training.state import compile_initialization
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -305,7 +306,7 @@ def test_both_stages_resume_to_the_same_results(finished, tmp_path, monkeypatch)
             with pytest.raises(training.InterruptedRunError):
                 rhemo.pretrain(CONFIG, out=folder, resume=resume)
         assert not (folder / "checkpoints/last").exists()
-            # Two batches are left of the first stage's four.
+        # Two batches are left of the first stage's four.
         patched.setattr(training_stage, "StopRequest", lambda: StopAfter(3))
         with pytest.raises(training.InterruptedRunError):
             rhemo.pretrain(CONFIG, out=folder, resume=True)
@@ -350,7 +351,10 @@ def test_defaults_are_the_papers_except_on_the_bundled_corpus():
         ({"emotions": {"warmup_epochs": -1}}, "warmup_epochs: expected at least 0, found -1"),
         ({"reconstruction": {"learning_rate": 0}}, "learning_rate: expected more than 0, found 0"),
         ({"run": training.RunConfig.make(model="vgg16")}, "expected rhemo.*found vgg16"),
-        ({"run": training.RunConfig.make(model="rhemo", epochs=3)}, "optimizer.epochs: .* stages .*found 3"),
+        (
+            {"run": training.RunConfig.make(model="rhemo", epochs=3)},
+            "optimizer.epochs: .* stages .*found 3",
+        ),
         (
             {"run": training.RunConfig.make(model="rhemo", init="a")},
             "model.init: .* stages .*found 'a'",
@@ -395,7 +399,9 @@ def test_other_networks_cannot_take_the_encoder(finished, tmp_path):
     for name in ("config.json", "metrics.json"):
         shutil.copy(finished / name, other)
     described = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**described, "model": {**described["model"], "name": "quat_rhemo"}}))
+    (other / "config.json").write_text(
+        json.dumps({**described, "model": {**described["model"], "name": "quat_rhemo"}})
+    )
     with pytest.raises(InputError, match="expected a run of quat_dscnn, found one of quat_rhemo"):
         pretrained.load("quat_dscnn", other)
     with pytest.raises(InputError, match="input_channels: expected 1"):
@@ -469,7 +475,7 @@ def test_a_stored_corpus_is_recognized_by_its_source(tmp_path):
 
 def test_an_unknown_start_is_refused():
     with pytest.raises(InputError, match="unknown embedding 'pretraind': did you mean 'pretrained"):
-        training.RunConfig.make(embedding="pretraind").check()
+        check_config(training.RunConfig.make(embedding="pretraind"))
 
 
 # --- Pictures ------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
         "wa": max(supports, default=0) / max(sum(supports), 1),
     }
     tiles = []
-    for key, name, meaning in _METRICS:
+    for key, name, meaning in (*_METRICS, *_registered(test)):
         value, low, high = (test[key][end] for end in ("value", "low", "high"))
         mark = (
             f"<i class='chance' style='left:{100 * chance[key]:.2f}%'></i>" if key in chance else ""
@@ -78,6 +78,16 @@ def headline(metrics: Mapping[str, Any]) -> str:
     )
 
 
+def _registered(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns the metrics that a user registered: key, title, and no further words."""
+    built_in = ("wa", "ua", "f1_macro", "f1_weighted")
+    return [
+        (key, escape(title), "")
+        for key, title in METRIC_NAMES.items()
+        if key in test and key not in built_in
+    ]
+
+
 def runs(summary: Mapping[str, Any]) -> str:
     """Shows the metrics of each run of a set, their mean and standard deviation.
 
@@ -96,7 +106,7 @@ def runs(summary: Mapping[str, Any]) -> str:
     ]
     for name, key in (("mean", "mean"), ("standard deviation", "standard_deviation")):
         rows.append((name, *(percent(summary[key][column]) for column in columns), ""))
-    heads = [f"{METRIC_NAMES[column]} %" for column in columns]
+    heads = [f"{METRIC_NAMES.get(column, column)} %" for column in columns]
     return html.section("Runs", html.table(("run", *heads, "utterances"), rows))
 
 

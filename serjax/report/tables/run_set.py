@@ -47,21 +47,23 @@ def write_run_set(
     rows: list[dict[str, Any]] = []
     tests: list[Predictions] = []
     seconds = 0.0
-    for name in runs:
-        test = read_metrics(folder / name / "metrics.json")["test"]
+    measured = [read_metrics(folder / name / "metrics.json")["test"] for name in runs]
+    # A metric that a user registers later is missing from earlier runs.
+    keys = [key for key in METRICS if all(key in test for test in measured)]
+    for name, test in zip(runs, measured, strict=True):
         tests.append(read_predictions(folder / name / "predictions.csv").of_split("test"))
         seconds += read_timing(folder / name / "timing.json").get("total", 0.0)
-        values = {key: test[key]["value"] for key in METRICS}
+        values = {key: test[key]["value"] for key in keys}
         rows.append({"run": name, "utterances": test["utterances"], **values})
     pooled = pool(tests, folder)
     metrics = measure(pooled, over=bootstrap_unit(pooled), resamples=resamples)
-    table = np.array([[row[key] for key in METRICS] for row in rows])
-    deviation = table.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(METRICS))
+    table = np.array([[row[key] for key in keys] for row in rows])
+    deviation = table.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(keys))
     summary = {
         "runs": rows,
-        "mean": dict(zip(METRICS, table.mean(axis=0).tolist(), strict=True)),
-        "standard_deviation": dict(zip(METRICS, deviation.tolist(), strict=True)),
-        "pooled": {key: metrics["test"][key] for key in METRICS},
+        "mean": dict(zip(keys, table.mean(axis=0).tolist(), strict=True)),
+        "standard_deviation": dict(zip(keys, deviation.tolist(), strict=True)),
+        "pooled": {key: metrics["test"][key] for key in keys},
         "interval": metrics["interval"],
     }
     write_predictions(folder / "predictions.csv", pooled)
@@ -122,17 +124,18 @@ def _markdown(summary: Mapping[str, Any]) -> str:
 def _cells(summary: Mapping[str, Any]) -> list[list[str]]:
     """Returns the cells of the table, its header first; metrics in per cent."""
     level = f"{100 * summary['interval']['level']:g} %"
-    cells = [["run", "n", *(f"{METRIC_NAMES[key]} %" for key in METRICS)]]
+    keys = list(summary["mean"])
+    cells = [["run", "n", *(f"{METRIC_NAMES.get(key, key)} %" for key in keys)]]
     for row in summary["runs"]:
-        cells.append([row["run"], f"{row['utterances']:,}", *_percents(row)])
-    cells.append(["mean", "", *_percents(summary["mean"])])
-    cells.append(["standard deviation", "", *_percents(summary["standard_deviation"])])
+        cells.append([row["run"], f"{row['utterances']:,}", *_percents(row, keys)])
+    cells.append(["mean", "", *_percents(summary["mean"], keys)])
+    cells.append(["standard deviation", "", *_percents(summary["standard_deviation"], keys)])
     total = sum(row["utterances"] for row in summary["runs"])
     pooled = {key: interval["value"] for key, interval in summary["pooled"].items()}
-    cells.append(["pooled", f"{total:,}", *_percents(pooled)])
+    cells.append(["pooled", f"{total:,}", *_percents(pooled, keys)])
     ends = [
         f"{100 * summary['pooled'][key]['low']:.1f} – {100 * summary['pooled'][key]['high']:.1f}"
-        for key in METRICS
+        for key in keys
     ]
     cells.append([f"{level} interval", "", *ends])
     return cells
@@ -146,5 +149,5 @@ def _footnote(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _percents(values: Mapping[str, float]) -> list[str]:
-    return [f"{100 * values[key]:.1f}" for key in METRICS]
+def _percents(values: Mapping[str, float], keys: Sequence[str]) -> list[str]:
+    return [f"{100 * values[key]:.1f}" for key in keys]

@@ -12,8 +12,8 @@ from serjax import losses, metrics
 from serjax.report.files.predictions import Predictions
 from serjax.report.tables.layout import console_table
 
-METRIC_NAMES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
-"""Names of the metrics in tables, by their keys in `metrics.json`."""
+METRIC_NAMES = metrics.TITLES
+"""Titles of the metrics in tables, by their keys in `metrics.json`."""
 
 
 def measure(
@@ -30,8 +30,9 @@ def measure(
 
     Returns:
         `test` and, for predictions of the validation set, `validation` (each with `wa`, `ua`,
-        `f1_macro` and `f1_weighted` with 95 % intervals, `loss` in nats, `utterances`,
-        `speakers`); `per_class`, `confusion` and `classes` of the test set; `interval`.
+        `f1_macro`, `f1_weighted` and registered metrics with 95 % intervals, `loss` in nats,
+        `utterances`, `speakers`); `per_class`, `confusion` and `classes` of the test set;
+        `interval`.
         `serjax.report.files` describes them.
 
     Raises:
@@ -59,7 +60,7 @@ def measure(
         )
         measured[name] = {
             **{key: interval._asdict() for key, interval in intervals.items()},
-            "loss": float(losses.cross_entropy(split.probabilities, split.true).mean()),
+            "loss": float(losses.negative_log_likelihood(split.probabilities, split.true).mean()),
             "utterances": len(split),
             "speakers": len(set(split.speakers)),
         }

@@ -19,7 +19,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from serjax.errors import InputError
-from serjax.training.devices.shard import Part
+from serjax.training.devices.shard import Shard
 
 KINDS = ("none", "shard_map", "pmap")
 """Kinds of data parallelism."""
@@ -190,7 +190,7 @@ class BatchSharding:
 
     def sum_over_shards(
         self,
-        shard_step: Callable[[Any, jax.Array, Part], tuple[Any, Any]],
+        shard_step: Callable[[Any, jax.Array, Shard], tuple[Any, Any]],
         stats: Any,
         indices: jax.Array,
     ) -> tuple[Any, Any]:
@@ -215,7 +215,7 @@ class BatchSharding:
         def run(stats: Any, number: jax.Array, indices: jax.Array) -> tuple[Any, Any]:
             first = (number * self.device_count + device) * micro_size
             batch_size = micro_size * self.device_count * self.accumulate
-            shard = Part(first, jnp.maximum(weight, 1.0), batch_size, sync_axis)
+            shard = Shard(first, jnp.maximum(weight, 1.0), batch_size, sync_axis)
             return shard_step(stats, indices, shard)
 
         if self.accumulate == 1:

@@ -13,7 +13,7 @@ from serjax.layers.batch_norm import HypercomplexBatchNorm
 
 
 @flax.struct.dataclass
-class Part:
+class Shard:
     """The examples of a batch that one device computes at once.
 
     Layers of these kinds give the results of the whole batch on a shard: `flax.linen.Dropout`,

@@ -23,7 +23,7 @@ class Call(NamedTuple):
     indices: jax.Array
 
 
-Calls = Callable[[np.ndarray, int], Iterator[Call]]
+Feed = Callable[[np.ndarray, int], Iterator[Call]]
 """`(order, first)`: the calls of an epoch from its batch `first` on.
 
 `order` `[batches, batch_size]` holds indices of examples, -1 for padding.
@@ -34,7 +34,7 @@ def group_batches(order: np.ndarray, first: int, scan_steps: int) -> list[tuple[
     """Groups the batches of an epoch into calls.
 
     Args:
-        order: Order of an epoch, see `Calls`.
+        order: Order of an epoch, see `Feed`.
         first: First batch that is not done.
         scan_steps: Number of batches of a call. If it is more than 1, the last call is padded by
             batches without examples.
@@ -56,7 +56,7 @@ def in_memory(
     examples: Examples,
     place: Callable[[np.ndarray], jax.Array] = jax.device_put,
     scan_steps: int = 1,
-) -> Calls:
+) -> Feed:
     """Makes the feed of examples that lie on the device.
 
     Args:
@@ -65,8 +65,8 @@ def in_memory(
         scan_steps: Number of batches of a call.
     """
 
-    def calls(order: np.ndarray, first: int) -> Iterator[Call]:
+    def feed(order: np.ndarray, first: int) -> Iterator[Call]:
         for count, indices in group_batches(order, first, scan_steps):
             yield Call(count, examples, place(indices))
 
-    return calls
+    return feed

@@ -10,9 +10,9 @@ from serjax.features.front_ends import FrontEnd
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import Evaluator, evaluation_batch
 from serjax.training.input.dataset import RunDataset
-from serjax.training.input.feed import Calls, in_memory
+from serjax.training.input.feed import Feed, in_memory
 from serjax.training.input.streaming import Streamed, StreamedEvaluator
-from serjax.training.objective import PredictionFunction, class_probabilities
+from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
 from serjax.training.state import Variables
 
 
@@ -21,14 +21,14 @@ class Source(NamedTuple):
 
     Attributes:
         arguments: Examples and indices of a call, or their shapes, to compile the step for.
-        calls: Feed of the training step.
+        feed: Feed of the training step.
         compile: Function of variables that compiles all programs of `evaluate`.
         evaluate: Function from variables and ascending indices of utterances `[utterances]` to
             predictions `[utterances, n]`.
     """
 
     arguments: tuple[Any, Any]
-    calls: Calls
+    feed: Feed
     compile: Callable[[Variables], None]
     evaluate: Callable[[Variables, np.ndarray], np.ndarray]
 
@@ -57,7 +57,7 @@ def source_of(
         streamed = Streamed(dataset, front_end, sharding, scan_steps)
         reader = StreamedEvaluator(model, streamed, evaluation_batch(batch_size))
         arguments = streamed.abstract_call(batch_size)
-        return Source(arguments, streamed.calls, reader.compile, reader)
+        return Source(arguments, streamed.feed, reader.compile, reader)
     examples = sharding.replicate(dataset.examples)
     evaluator = Evaluator(model, front_end, evaluation_batch(batch_size), predict, sharding)
     return Source(

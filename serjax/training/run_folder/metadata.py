@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 import serjax
-from serjax.training.config import RunConfig, front_end_of
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import front_end_of
 from serjax.training.input.dataset import RunDataset
 
 METADATA_KEYS = (

@@ -11,7 +11,8 @@ from serjax import models, options, report
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.training.build import abstract_variables, build_model
-from serjax.training.config import RunConfig, front_end_of
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import front_end_of
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.metadata import METADATA_KEYS
 from serjax.training.state import Variables
