@@ -264,9 +264,8 @@ def training_step(
         key: PRNG key of the run; the key of a step is `fold_in(key, state.step)`.
         num_classes: Number of classes.
         augmentation: Name that `serjax.augment.preset` knows.
-        frozen: Layers that train from a later step on, or never, see
-            `serjax.training.optimization.freeze`. Every stage is a branch of the one program, without the gradients that it does not
-            use, and adds to the time of its compilation.
+        frozen: Layers that train from a later step on, or never, see `training.freeze`. Every stage
+            is a branch of the one program, without the gradients that it does not use.
         auxiliary_losses: Auxiliary losses by name.
         loss: Loss of the task; None: cross-entropy.
         sharding: Sharding of a batch over devices and micro-batches.
