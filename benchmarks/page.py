@@ -122,7 +122,7 @@ def _wide_table(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Se
 def _figure(path: Path, plot: Plot, rows: Rows) -> str:
     """Plots the rows for the page in both color schemes, and saves the light one."""
     light, dark = (plot.draw(rows, dark=dark) for dark in (False, True))
-    if light is None:
+    if light is None or dark is None:
         return ""
     write_bytes_atomic(path, png(light))
     return html.themed_figure(light, dark, plot.label)

@@ -14,7 +14,17 @@ import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
@@ -114,15 +124,14 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return field.default
 
 
-@functools.cache
-def options_of(config: type) -> dict[str, Option]:
+def options_of(config: Any) -> dict[str, Option]:
     """Returns the options of a configuration class, those of its groups included, by name.
 
     Args:
         config: Dataclass whose fields are options or groups of options.
     """
     declared: list[Option] = []
-    hints = get_type_hints(config)
+    hints: dict[str, Any] = get_type_hints(config)
     for field in dataclasses.fields(config):
         type_, declaration = hints[field.name], field.metadata.get(_KEY)
         if declaration is not None:
@@ -267,7 +276,7 @@ def _from_plain(value: Any, type_: Any, where: str) -> Any:
         return None
     for each in alternatives(type_):
         if dataclasses.is_dataclass(each) and isinstance(value, Mapping):
-            return from_mapping(each, value, where)
+            return from_mapping(cast(Any, each), value, where)
         if get_origin(each) is tuple and isinstance(value, list):
             inner = get_args(each)
             of_items = [inner[0]] * len(value) if inner[-1] is Ellipsis else [*inner]

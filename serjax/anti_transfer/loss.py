@@ -32,7 +32,7 @@ from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd
 from serjax.losses import gram
-from serjax.models.variables import Variables
+from serjax.models.variables import Variables, leaf_path
 from serjax.training.build import abstract_variables, build_model, input_shape
 from serjax.training.config import AuxiliaryLossConfig, RunConfig
 from serjax.training.config.resolve import front_end_of
@@ -110,9 +110,9 @@ class AntiTransferLoss(AuxiliaryLoss):
         has_encoder = classify_method(model) is not None
         shared = features["embedding"] if has_encoder else x
         self._encoder_layers = [
-            freeze.leaf_path(keys)[:-1]
+            leaf_path(keys)[:-1]
             for keys, _ in jax.tree_util.tree_leaves_with_path(abstract["params"])
-            if has_encoder and freeze.leaf_path(keys)[0] == "embedding"
+            if has_encoder and leaf_path(keys)[0] == "embedding"
         ]
         self._names = [_resolve_layers(term, features) for term in terms]
         self.layers = [

@@ -15,7 +15,7 @@ import optax
 from rich.console import Console
 
 from serjax.errors import InputError
-from serjax.models.variables import Variables
+from serjax.models.variables import Variables, check_patterns
 from serjax.protocols.batched_loop import RunsState, initial_state, train_runs
 from serjax.protocols.batching import CHECKPOINTS
 from serjax.protocols.run_batch import BatchedEvaluator, RunBatch
@@ -205,7 +205,7 @@ class _BatchedTraining:
         dataset = self._list[0].dataset
         self._model = build_model(self._config, len(dataset.classes))
         self.abstract = abstract_variables(self._model, self._front_end)
-        freeze.check_patterns(self._config.model.freeze, self.abstract["params"])
+        check_patterns(self._config.model.freeze, self.abstract["params"])
         self._examples = self._batch.replicate(dataset.examples)
         batch_size = evaluation_batch(self._config.optimizer.batch_size)
         self._evaluator = BatchedEvaluator(self._model, self._front_end, batch_size, self._batch)

@@ -16,7 +16,7 @@ from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.files import PathLike
 from serjax.models import pretrained
-from serjax.models.variables import Variables
+from serjax.models.variables import Variables, check_patterns
 from serjax.training import classical_run
 from serjax.training.build import abstract_variables, build_model, input_shape
 from serjax.training.checks import check_config
@@ -35,7 +35,6 @@ from serjax.training.loop import LoopState
 from serjax.training.objective import auxiliary_loss
 from serjax.training.objective.auxiliary_loss import AuxiliaryContext, AuxiliaryLoss
 from serjax.training.objective.task_loss import class_probabilities, classification_loss
-from serjax.training.optimization import freeze
 from serjax.training.optimization.optimizer import learning_rate, make_optimizer
 from serjax.training.run_folder import results
 from serjax.training.run_folder.metadata import device, run_metadata
@@ -183,7 +182,7 @@ def _run_network(context: RunContext, out: Path | None, command: list[str]) -> P
     config, dataset, model = context.config, context.dataset, context.model
     sharding_of(config, config.optimizer.batch_size, dataset)  # refused before anything is written
     abstract = abstract_variables(model, context.front_end)
-    freeze.check_patterns(config.model.freeze, abstract["params"])
+    check_patterns(config.model.freeze, abstract["params"])
     auxiliary_losses = auxiliary_loss.make_auxiliary_losses(
         AuxiliaryContext(model, abstract, context.front_end, config, context.console)
     )

@@ -12,6 +12,7 @@ from serjax import models
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends
+from serjax.models.variables import leaf_path
 from serjax.training import Checkpoints, create_state, make_train_step
 from serjax.training.optimization import freeze
 from tests.helpers.networks import random_variables
@@ -48,13 +49,13 @@ def states(step, state, steps):
 
 
 def layers(tree):
-    return {freeze.leaf_path(k)[:-1] for k, _ in jax.tree_util.tree_leaves_with_path(tree)}
+    return {leaf_path(k)[:-1] for k, _ in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def changed_layers(before, after):
     """Returns the layers with a parameter or statistic that is not equal bit for bit."""
     return {
-        freeze.leaf_path(keys)[:-1]
+        leaf_path(keys)[:-1]
         for keys, old in jax.tree_util.tree_leaves_with_path(before)
         if old.tobytes() != _leaf(after, keys).tobytes()
     }
