@@ -32,6 +32,7 @@ from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd
 from serjax.losses import gram
+from serjax.models.variables import Variables
 from serjax.training.build import abstract_variables, build_model, input_shape
 from serjax.training.config import AuxiliaryLossConfig, RunConfig
 from serjax.training.config.resolve import front_end_of
@@ -42,7 +43,7 @@ from serjax.training.objective.auxiliary_loss import (
 )
 from serjax.training.objective.task_loss import Batch, Features
 from serjax.training.optimization import freeze
-from serjax.training.state import Variables, create_state
+from serjax.training.state import create_state
 
 # More than this is computed in every step instead of being cached.
 _MAX_CACHE_BYTES = 2**32

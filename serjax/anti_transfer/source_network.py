@@ -14,8 +14,8 @@ from serjax import models, report
 from serjax.anti_transfer.config import UNTRAINED, AntiTransfer
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.run_folder.trained_run import load_run
-from serjax.training.state import Variables
 
 
 def classify_method(model: nn.Module) -> str | None:

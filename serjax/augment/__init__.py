@@ -1,12 +1,18 @@
-"""Random changes to training examples, on the device and independent for each example.
+"""Random augmentation of training examples on the device, independent for each example.
 
-Waveforms `[..., samples]` are changed within their lengths, spectrograms `[..., frames, bins]`
-within their masks; what is padding stays padding.
+Waveforms `[..., samples]` change within their lengths and spectrograms `[..., frames, bins]` within
+their masks. Padding stays padding.
 """
 
+from serjax.augment.augmentation import (
+    Augmentation,
+    SpectrogramTransform,
+    SupportsAugmentation,
+    WaveformTransform,
+)
 from serjax.augment.geometry import elastic, elastic_displacement, flip, rotate, scale
 from serjax.augment.masking import POLICIES, SpecAugmentPolicy, spec_augment, spec_augment_mask
-from serjax.augment.presets import PRESETS, Augmentation, preset
+from serjax.augment.presets import PRESETS, preset, register
 from serjax.augment.waveform import add_noise, change_speed, gain, shift
 
 __all__ = [
@@ -14,6 +20,9 @@ __all__ = [
     "PRESETS",
     "Augmentation",
     "SpecAugmentPolicy",
+    "SpectrogramTransform",
+    "SupportsAugmentation",
+    "WaveformTransform",
     "add_noise",
     "change_speed",
     "elastic",
@@ -21,6 +30,7 @@ __all__ = [
     "flip",
     "gain",
     "preset",
+    "register",
     "rotate",
     "scale",
     "shift",

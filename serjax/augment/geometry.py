@@ -1,7 +1,7 @@
-"""Random changes of spectrograms seen as images: rotation, scaling, elastic deformation, flips.
+"""Random image transforms of spectrograms: rotation, scaling, elastic deformation and flips.
 
-Values between pixels are interpolated linearly. What comes from outside an utterance, or from
-frames that are not real, is the fill; frames that are not real stay as they are.
+Values between pixels are interpolated linearly. Values from outside an utterance, or from its
+padding, are replaced by the fill. Padding stays as it is.
 """
 
 import functools
@@ -12,44 +12,44 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
+from jaxtyping import Array, Bool, Float, Float32, PRNGKeyArray
 
 from serjax.augment.fill import Fill, check_fill, fill_value
-from serjax.augment.ranges import Range, check_range, chosen, uniform
+from serjax.augment.sampling import Range, bernoulli, check_range, uniform
 from serjax.errors import InputError
 from serjax.features.arrays import as_masked, at_least_float32
 
-Array = jax.Array | np.ndarray
-
 
 def rotate(
-    key: jax.Array,
-    spectrogram: Array,
+    key: PRNGKeyArray,
+    spectrogram: Float[Array | np.ndarray, "*batch frames bins"],
     *,
     degrees: Range = (-5.0, 5.0),
-    mask: Array | None = None,
+    mask: Bool[Array | np.ndarray, "*batch frames"] | None = None,
     fill: Fill = "min",
-) -> jax.Array:
-    """Rotates each example by a random angle about the middle of its real frames.
+) -> Float[Array, "*batch frames bins"]:
+    """Rotates each example by a random angle about the middle of its valid frames.
 
     Args:
-        key: random key; each example gets its own angle from it.
-        spectrogram: floating `[..., frames, bins]`.
-        degrees: smallest and largest angle, drawn uniformly; as `scipy.ndimage.rotate` counts, in
-            pixels that are as high as wide.
-        mask: bool `[..., frames]`, True for real frames; all when None.
-        fill: what comes from outside: the mean or the minimum of the example's real frames, or a
+        key: PRNG key, from which each example gets its own angle.
+        spectrogram: Spectrograms `[..., frames, bins]`, floating.
+        degrees: Smallest and largest angle, sampled uniformly, with square pixels and the sign of
+            `scipy.ndimage.rotate`.
+        mask: Valid frames `[..., frames]`; None if all are valid.
+        fill: Value from outside: the mean or the minimum of the example's valid frames, or a
             number.
 
     Returns:
         Array of the same shape and dtype.
 
     Raises:
-        InputError: the range is not one, shapes do not match, or the fill is unknown.
+        InputError: The range is not finite and in order, shapes do not match, or the fill is
+            unknown.
     """
     check_range("degrees", degrees)
-    spectrogram, real = as_masked(spectrogram, mask)
+    spectrogram, valid = as_masked(spectrogram, mask)
     angle = jnp.deg2rad(uniform(key, spectrogram.shape[:-2], degrees))[..., None, None]
-    frame, bin_ = _from_the_middle(real, spectrogram.shape[-1])
+    frame, bin_ = _from_middle(valid, spectrogram.shape[-1])
     offset = jnp.stack(
         [
             (jnp.cos(angle) - 1) * frame + jnp.sin(angle) * bin_,
@@ -57,178 +57,195 @@ def rotate(
         ],
         axis=-3,
     )
-    return _displaced(spectrogram, real, offset, fill)
+    return _displace(spectrogram, valid, offset, fill)
 
 
 def scale(
-    key: jax.Array,
-    spectrogram: Array,
+    key: PRNGKeyArray,
+    spectrogram: Float[Array | np.ndarray, "*batch frames bins"],
     *,
     factors: Range = (0.9, 1.1),
-    mask: Array | None = None,
+    mask: Bool[Array | np.ndarray, "*batch frames"] | None = None,
     fill: Fill = "min",
-) -> jax.Array:
-    """Enlarges or shrinks each example by a random factor about the middle of its real frames.
+) -> Float[Array, "*batch frames bins"]:
+    """Scales each example by a random factor about the middle of its valid frames.
 
     Args:
-        key: random key; each example gets its own factor from it.
-        spectrogram: floating `[..., frames, bins]`.
-        factors: smallest and largest factor, positive, drawn uniformly.
-        mask: bool `[..., frames]`, True for real frames; all when None.
-        fill: as in `rotate`.
+        key: PRNG key, from which each example gets its own factor.
+        spectrogram: Spectrograms `[..., frames, bins]`, floating.
+        factors: Smallest and largest factor, positive, sampled uniformly.
+        mask: Valid frames `[..., frames]`; None if all are valid.
+        fill: Value from outside: the mean or the minimum of the example's valid frames, or a
+            number.
 
     Returns:
         Array of the same shape and dtype.
 
     Raises:
-        InputError: the range is not one, shapes do not match, or the fill is unknown.
+        InputError: The range is not finite and in order, shapes do not match, or the fill is
+            unknown.
     """
-    check_range("factors", factors, above=0)
-    spectrogram, real = as_masked(spectrogram, mask)
+    check_range("factors", factors, above=0.0)
+    spectrogram, valid = as_masked(spectrogram, mask)
     factor = uniform(key, spectrogram.shape[:-2], factors)[..., None, None]
-    frame, bin_ = _from_the_middle(real, spectrogram.shape[-1])
+    frame, bin_ = _from_middle(valid, spectrogram.shape[-1])
     offset = jnp.stack([(1 / factor - 1) * frame, (1 / factor - 1) * bin_], axis=-3)
-    return _displaced(spectrogram, real, offset, fill)
+    return _displace(spectrogram, valid, offset, fill)
 
 
 def elastic(
-    key: jax.Array,
-    spectrogram: Array,
+    key: PRNGKeyArray,
+    spectrogram: Float[Array | np.ndarray, "*batch frames bins"],
     *,
     displacement: float = 2.0,
     smoothness: float = 8.0,
-    mask: Array | None = None,
+    mask: Bool[Array | np.ndarray, "*batch frames"] | None = None,
     fill: Fill = "min",
-) -> jax.Array:
-    """Deforms each example as if it were printed on rubber.
+) -> Float[Array, "*batch frames bins"]:
+    """Deforms each example by a random smooth displacement field.
+
+    Elastic deformation (Simard et al., 2003), see `elastic_displacement`.
 
     Args:
-        key: random key; each example gets its own deformation from it.
-        spectrogram: floating `[..., frames, bins]`.
-        displacement: as in `elastic_displacement`.
-        smoothness: as in `elastic_displacement`.
-        mask: bool `[..., frames]`, True for real frames; all when None.
-        fill: as in `rotate`.
+        key: PRNG key, from which each example gets its own deformation.
+        spectrogram: Spectrograms `[..., frames, bins]`, floating.
+        displacement: Standard deviation of the displacements in pixels, at least 0.
+        smoothness: Standard deviation of the smoothing Gaussian in pixels, positive.
+        mask: Valid frames `[..., frames]`; None if all are valid.
+        fill: Value from outside: the mean or the minimum of the example's valid frames, or a
+            number.
 
     Returns:
         Array of the same shape and dtype.
 
     Raises:
-        InputError: an argument is out of range, shapes do not match, or the fill is unknown.
-
-    References:
-        Simard, Steinkraus & Platt, "Best practices for convolutional neural networks applied to
-        visual document analysis" (ICDAR 2003).
+        InputError: An argument is out of range, shapes do not match, or the fill is unknown.
     """
-    spectrogram, real = as_masked(spectrogram, mask)
+    spectrogram, valid = as_masked(spectrogram, mask)
     offset = elastic_displacement(
         key, spectrogram.shape, displacement=displacement, smoothness=smoothness
     )
-    return _displaced(spectrogram, real, offset, fill)
+    return _displace(spectrogram, valid, offset, fill)
 
 
 def elastic_displacement(
-    key: jax.Array, shape: tuple[int, ...], *, displacement: float = 2.0, smoothness: float = 8.0
-) -> jax.Array:
-    """How far from a pixel `elastic` takes its value, given the same key.
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    displacement: float = 2.0,
+    smoothness: float = 8.0,
+) -> Float32[Array, "*batch 2 frames bins"]:
+    """Samples the displacements that `elastic` applies with the same key.
 
-    Uniform noise, smoothed by a Gaussian and scaled (Simard et al. 2003). Simard et al. give the
-    factor of the scale; here it follows from how far pixels are to move.
+    Uniform noise, smoothed by a Gaussian and scaled (Simard et al., 2003). Simard et al. give a
+    factor for the scale; here the factor follows from the standard deviation of the displacements.
 
     Args:
-        key: random key.
-        shape: of the spectrogram, `(..., frames, bins)`.
-        displacement: standard deviation of every displacement, in pixels, at least 0.
-        smoothness: standard deviation of the Gaussian, in pixels, positive.
+        key: PRNG key.
+        shape: Shape of the spectrogram, `(..., frames, bins)`.
+        displacement: Standard deviation of the displacements in pixels, at least 0.
+        smoothness: Standard deviation of the smoothing Gaussian in pixels, positive.
 
     Returns:
-        float32 `[..., 2, frames, bins]`: in frames, and in bins.
+        Displacements along frames, then along bins.
 
     Raises:
-        InputError: an argument is out of range.
+        InputError: An argument is out of range.
     """
     if not displacement >= 0:
         raise InputError(f"displacement: expected at least 0 pixels, found {displacement}")
     if not smoothness > 0:
         raise InputError(f"smoothness: expected more than 0 pixels, found {smoothness}")
     *leading, frames, bins = shape
-    one = math.sqrt(3)  # uniform noise up to here has a deviation of 1
-    noise = jax.random.uniform(key, (*leading, 2, frames, bins), jnp.float32, -one, one)
+    limit = math.sqrt(3)  # uniform noise in [-limit, limit] has a standard deviation of 1
+    noise = jax.random.uniform(key, (*leading, 2, frames, bins), jnp.float32, -limit, limit)
     along_time = jnp.asarray(displacement * _unit_blur(frames, smoothness), jnp.float32)
     along_frequency = jnp.asarray(_unit_blur(bins, smoothness), jnp.float32)
     return along_time @ noise @ along_frequency.T
 
 
 def flip(
-    key: jax.Array,
-    spectrogram: Array,
+    key: PRNGKeyArray,
+    spectrogram: Float[Array | np.ndarray, "*batch frames bins"],
     *,
     axis: Literal["time", "frequency"] = "time",
     probability: float = 0.5,
-    mask: Array | None = None,
-) -> jax.Array:
-    """Reverses the order of some examples' real frames, or of their bins.
+    mask: Bool[Array | np.ndarray, "*batch frames"] | None = None,
+) -> Float[Array, "*batch frames bins"]:
+    """Reverses the valid frames, or the bins, of randomly selected examples.
 
     Args:
-        key: random key; each example is flipped or not by its own draw.
-        spectrogram: floating `[..., frames, bins]`.
-        axis: "time" or "frequency".
-        probability: share of the examples that are flipped, in [0, 1].
-        mask: bool `[..., frames]`, True for real frames; all when None.
+        key: PRNG key, from which each example is selected or not.
+        spectrogram: Spectrograms `[..., frames, bins]`, floating.
+        axis: Reversed axis, "time" or "frequency".
+        probability: Probability that an example is flipped, in [0, 1].
+        mask: Valid frames `[..., frames]`; None if all are valid.
 
     Returns:
-        Array of the same shape and dtype; frames that are not real stay as they are.
+        Array of the same shape and dtype; padding stays as it is.
 
     Raises:
-        InputError: an argument is out of range, or shapes do not match.
+        InputError: An argument is out of range, or shapes do not match.
     """
     if axis not in ("time", "frequency"):
         raise InputError(f'axis: expected "time" or "frequency", found {axis!r}')
-    spectrogram, real = as_masked(spectrogram, mask)
-    some = chosen(key, spectrogram.shape[:-2], probability)[..., None]
+    spectrogram, valid = as_masked(spectrogram, mask)
+    is_flipped = bernoulli(key, spectrogram.shape[:-2], probability)[..., None]
     if axis == "frequency":
         flipped = spectrogram[..., ::-1]
     else:
-        # The first real frame changes places with the last, whatever lies between.
-        places = jnp.argsort(~real, axis=-1, stable=True)
-        order = jnp.cumsum(real, axis=-1, dtype=jnp.int32) - 1
-        mirrored = jnp.clip(real.sum(axis=-1, keepdims=True, dtype=jnp.int32) - 1 - order, 0)
-        source = jnp.take_along_axis(places, mirrored, axis=-1)
+        # The first valid frame changes places with the last one, even if there are gaps between.
+        positions = jnp.argsort(~valid, axis=-1, stable=True)
+        order = jnp.cumsum(valid, axis=-1, dtype=jnp.int32) - 1
+        mirrored = jnp.clip(valid.sum(axis=-1, keepdims=True, dtype=jnp.int32) - 1 - order, 0)
+        source = jnp.take_along_axis(positions, mirrored, axis=-1)
         flipped = jnp.take_along_axis(spectrogram, source[..., None], axis=-2)
-    return jnp.where((some & real)[..., None], flipped, spectrogram)
+    return jnp.where((is_flipped & valid)[..., None], flipped, spectrogram)
 
 
-def _from_the_middle(real: jax.Array, bins: int) -> tuple[jax.Array, jax.Array]:
-    """Distances `[..., frames, bins]` from the middle real frame, and from the middle bin."""
-    frame = jnp.arange(real.shape[-1], dtype=jnp.float32)
-    count = jnp.maximum(real.sum(axis=-1, keepdims=True, dtype=jnp.float32), 1)
-    middle = jnp.sum(jnp.where(real, frame, 0), axis=-1, keepdims=True) / count
-    shape = (*real.shape, bins)
-    down = jnp.broadcast_to((frame - middle)[..., None], shape)
-    return down, jnp.broadcast_to(jnp.arange(bins, dtype=jnp.float32) - (bins - 1) / 2, shape)
+def _from_middle(
+    valid: Bool[Array, "*batch frames"], bins: int
+) -> tuple[Float32[Array, "*batch frames {bins}"], Float32[Array, "*batch frames {bins}"]]:
+    """Computes distances from the middle valid frame, and from the middle bin."""
+    frame = jnp.arange(valid.shape[-1], dtype=jnp.float32)
+    count = jnp.maximum(valid.sum(axis=-1, keepdims=True, dtype=jnp.float32), 1)
+    middle = jnp.sum(jnp.where(valid, frame, 0), axis=-1, keepdims=True) / count
+    shape = (*valid.shape, bins)
+    frame_distance = jnp.broadcast_to((frame - middle)[..., None], shape)
+    bin_distance = jnp.arange(bins, dtype=jnp.float32) - (bins - 1) / 2
+    return frame_distance, jnp.broadcast_to(bin_distance, shape)
 
 
-def _displaced(spectrogram: jax.Array, real: jax.Array, offset: jax.Array, fill: Fill) -> jax.Array:
-    """Takes each value from its place displaced by `offset` `[..., 2, frames, bins]`."""
+def _displace(
+    spectrogram: Float[Array, "*batch frames bins"],
+    valid: Bool[Array, "*batch frames"],
+    offset: Float32[Array, "*batch 2 frames bins"],
+    fill: Fill,
+) -> Float[Array, "*batch frames bins"]:
+    """Reads each value from its position displaced by `offset`."""
     check_fill(fill)
-    filling = at_least_float32(fill_value(spectrogram, real, fill))
-    # Less the fill, so that what lies outside is zero.
-    values = jnp.where(real[..., None], at_least_float32(spectrogram) - filling, 0)
+    outside = at_least_float32(fill_value(spectrogram, valid, fill))
+    # The fill is subtracted first, so that values from outside are zero.
+    values = jnp.where(valid[..., None], at_least_float32(spectrogram) - outside, 0)
     frames, bins = values.shape[-2:]
-    place = jnp.stack(jnp.meshgrid(jnp.arange(frames), jnp.arange(bins), indexing="ij"))
-    place = place.astype(values.dtype) + offset.astype(values.dtype)
+    position = jnp.stack(jnp.meshgrid(jnp.arange(frames), jnp.arange(bins), indexing="ij"))
+    position = position.astype(values.dtype) + offset.astype(values.dtype)
 
-    def one(image: jax.Array, at: jax.Array) -> jax.Array:
-        return map_coordinates(image, list(at), order=1, mode="constant", cval=0.0)
+    def interpolate(
+        image: Float[Array, "frames bins"], coordinates: Float[Array, "2 frames bins"]
+    ) -> Float[Array, "frames bins"]:
+        return map_coordinates(image, list(coordinates), order=1, mode="constant", cval=0.0)
 
-    taken = jax.vmap(one)(values.reshape(-1, frames, bins), place.reshape(-1, 2, frames, bins))
-    taken = (taken.reshape(values.shape) + filling).astype(spectrogram.dtype)
-    return jnp.where(real[..., None], taken, spectrogram)
+    displaced = jax.vmap(interpolate)(
+        values.reshape(-1, frames, bins), position.reshape(-1, 2, frames, bins)
+    )
+    displaced = (displaced.reshape(values.shape) + outside).astype(spectrogram.dtype)
+    return jnp.where(valid[..., None], displaced, spectrogram)
 
 
 @functools.cache
 def _unit_blur(size: int, deviation: float) -> np.ndarray:
-    """Matrix `[size, size]` that smooths by a Gaussian and keeps white noise's variance."""
+    """Returns a Gaussian smoothing matrix `[size, size]` that keeps white noise's variance."""
     from scipy.ndimage import gaussian_filter1d
 
     blur = gaussian_filter1d(np.eye(size), deviation, axis=0, mode="constant")

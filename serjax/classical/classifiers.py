@@ -159,6 +159,6 @@ def _calibrate(
         return lambda x: special.softmax(np.exp(log_scale) * scores(x), axis=-1)
 
     def loss(log_scale: float) -> float:
-        return float(losses.cross_entropy(validation(scaled(log_scale)), labels).mean())
+        return float(losses.negative_log_likelihood(validation(scaled(log_scale)), labels).mean())
 
     return scaled(optimize.minimize_scalar(loss, bounds=(-4, 4), method="bounded").x)

@@ -51,16 +51,15 @@ def _parser(task: str | None) -> Parser:
             help="Valence, arousal and dominance: mapped from the emotion for corpora without "
             "ratings, or none, to leave their classifiers out (default: %(default)s).",
         )
-        for flag, stage in (("first", "reconstruction"), ("second", "emotions")):
+        for ordinal, stage in (("first", "reconstruction"), ("second", "emotions")):
             add(
-                f"--{flag}",
-                dest=stage,
+                f"--{stage}",
                 type=key_value,
                 action="append",
                 default=[],
                 metavar="KEY=VALUE",
-                help=f"A setting of the {flag} stage: epochs, batch_size, learning_rate, patience, "
-                "weight_decay, warmup_epochs; repeatable.",
+                help=f"A setting of the {ordinal} stage: epochs, batch_size, learning_rate, "
+                "patience, weight_decay, warmup_epochs; repeatable.",
             )
     flags.add_config(parser, without=("target",), defaults=_base(task))
     flags.add_folder(parser)

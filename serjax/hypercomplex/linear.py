@@ -1,14 +1,14 @@
-"""Dense layer, convolution and transposed convolution over n components, as pure functions.
+"""Dense layer, convolution and transposed convolution over n components as pure functions.
 
-Each makes the real weight matrix out of rule and kernel and takes one real product with it: as
-much arithmetic as a real layer of the same width, with an n-th of its weights.
+Each function makes the real weight matrix of multiplication tensor and kernel, and multiplies by it
+once. The layers need the arithmetic of a real layer of the same width, with an n-th of its weights.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from serjax.errors import InputError
 from serjax.ops.channel_sums import add_bias
@@ -23,144 +23,149 @@ from serjax.ops.convolution import (
 )
 
 
-def _check_rule(rule: jax.Array, kernel: jax.Array, what: str) -> int:
-    """Components of one number; raises InputError unless rule and kernel agree about them."""
+def _check_multiplication(
+    multiplication: Float[Array, "..."], kernel: Float[Array, "..."], what: str
+) -> int:
+    """Returns the number of components, or raises InputError if the shapes do not match."""
     n = kernel.shape[0]
-    if rule.shape != (n, n, n):
+    if multiplication.shape != (n, n, n):
         raise InputError(
-            f"{what}: expected a rule of shape {(n, n, n)} for a kernel {kernel.shape}, "
-            f"found {rule.shape}"
+            f"{what}: expected a multiplication tensor of shape {(n, n, n)} for a kernel "
+            f"{kernel.shape}, found {multiplication.shape}"
         )
     return n
 
 
-def block_matrix(rule: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Real matrix of a hypercomplex kernel, `Σ_i A_i ⊗ S_i`, so that `x @ matrix` is the product.
+def block_matrix(
+    multiplication: Float[Array, "n n n"],
+    kernel: Float[Array, "n *kernel_size inputs_of_component outputs_of_component"],
+) -> Float[Array, "*kernel_size n*inputs_of_component n*outputs_of_component"]:
+    """Makes the real matrix of a hypercomplex kernel, `Σ_i A_i ⊗ S_i`: `x @ matrix` is the product.
 
     Args:
-        rule: `[n, n, n]`.
-        kernel: `[n, ..., inputs / n, outputs / n]`.
+        multiplication: Multiplication tensor A.
+        kernel: Kernel S, `[n, ..., inputs / n, outputs / n]`.
 
     Returns:
-        `[..., inputs, outputs]`, n x n blocks.
+        Matrix `[..., inputs, outputs]`, n x n blocks.
 
     Raises:
-        InputError: a rule that does not fit the kernel.
+        InputError: The shapes do not match.
     """
-    n = _check_rule(rule, kernel, "hypercomplex block matrix")
-    *window, inputs, outputs = kernel.shape[1:]
-    blocks = jnp.einsum("iab,i...xy->...bxay", rule, kernel)
-    return blocks.reshape(*window, n * inputs, n * outputs)
+    n = _check_multiplication(multiplication, kernel, "hypercomplex block matrix")
+    *kernel_size, inputs, outputs = kernel.shape[1:]
+    blocks = jnp.einsum("iab,i...xy->...bxay", multiplication, kernel)
+    return blocks.reshape(*kernel_size, n * inputs, n * outputs)
 
 
-def _product(multiply: Multiply, rule: jax.Array) -> Multiply:
-    return lambda x, kernel: multiply(x, block_matrix(rule, kernel))
+def _product(multiply: Multiply, multiplication: Array) -> Multiply:
+    return lambda x, kernel: multiply(x, block_matrix(multiplication, kernel))
 
 
 def dense(
-    x: jax.Array,
-    rule: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array | None = None,
+    x: Float[Array, "*batch inputs"],
+    multiplication: Float[Array, "n n n"],
+    kernel: Float[Array, "n inputs//n outputs_of_component"],
+    bias: Float[Array, " outputs"] | None = None,
     *,
     precision: Any = None,
-) -> jax.Array:
-    """Hypercomplex matrix product.
+) -> Float[Array, "*batch outputs"]:
+    """Applies a hypercomplex matrix product.
 
     Args:
-        x: `[..., inputs]`, n blocks.
-        rule: `[n, n, n]`, see `hypercomplex.rules`.
-        kernel: `[n, inputs / n, outputs / n]`.
-        bias: `[outputs]`, or none.
-        precision: of the real product, as in `jax.lax.dot_general`.
+        x: Input `[..., inputs]`, n blocks.
+        multiplication: Multiplication tensor A, such as `QUATERNION_MULTIPLICATION`.
+        kernel: Kernel `[n, inputs / n, outputs / n]`.
+        bias: Bias, or None.
+        precision: Precision of the real product, as in `jax.lax.dot_general`.
 
     Returns:
-        `[..., outputs]`: component a of output o sums `rule[i, a, b] kernel[i, c, o] x[b, c]`
-        over i, b and c.
+        Array `[..., outputs]`: component a of output o is the sum of
+        `A[i, a, b] kernel[i, c, o] x[b, c]` over i, b and c.
 
     Raises:
-        InputError: shapes that do not fit.
+        InputError: The shapes do not match.
     """
     if kernel.ndim != 3 or x.ndim < 1:
         raise InputError(
             "hypercomplex dense: expected input [..., inputs] and a kernel [n, inputs / n, "
             f"outputs / n], found {x.shape} and {kernel.shape}"
         )
-    n = _check_rule(rule, kernel, "hypercomplex dense")
+    n = _check_multiplication(multiplication, kernel, "hypercomplex dense")
     check_shapes(x, kernel, bias, n, 1, "hypercomplex dense")
-    y = jnp.matmul(x, block_matrix(rule, kernel), precision=precision)
+    y = jnp.matmul(x, block_matrix(multiplication, kernel), precision=precision)
     return add_bias(y, bias)
 
 
 def conv(
-    x: jax.Array,
-    rule: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array | None = None,
+    x: Float[Array, "batch *space inputs"],
+    multiplication: Float[Array, "n n n"],
+    kernel: Float[Array, "n *kernel_size inputs_of_group outputs_of_component"],
+    bias: Float[Array, " outputs"] | None = None,
     *,
     strides: int | Sequence[int] = 1,
     padding: Padding = "SAME",
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
     precision: Any = None,
-) -> jax.Array:
-    """Hypercomplex convolution (cross-correlation, as everywhere in deep learning).
+) -> Float[Array, "batch *out_space outputs"]:
+    """Applies a hypercomplex convolution (a cross-correlation, as usual in deep learning).
 
     Args:
-        x: `[batch, *space, inputs]`, one to three axes of space, n blocks of channels.
-        rule: `[n, n, n]`, see `hypercomplex.rules`.
-        kernel: `[n, *window, inputs / n / groups, outputs / n]`.
-        bias: `[outputs]`, or none.
-        strides: one, or one per axis.
-        padding: "SAME", "VALID", an integer for both sides, or a pair per axis.
-        dilation: of the kernel, one or one per axis.
-        groups: hypercomplex channels are split into so many groups, convolved apart.
-        precision: of the real product.
+        x: Input with one to three spatial axes and n blocks of channels.
+        multiplication: Multiplication tensor A, such as `QUATERNION_MULTIPLICATION`.
+        kernel: Kernel `[n, *kernel_size, inputs / n / groups, outputs / n]`.
+        bias: Bias, or None.
+        strides: Strides, one or one per axis.
+        padding: Padding: "SAME", "VALID", an integer for both sides, or a pair per axis.
+        dilation: Dilation of the kernel, one or one per axis.
+        groups: Number of groups of hypercomplex channels, which are convolved separately.
+        precision: Precision of the real product, as in `jax.lax.conv_general_dilated`.
 
     Returns:
-        `[batch, *space', outputs]`.
+        Array `[batch, *out_space, outputs]`.
 
     Raises:
-        InputError: shapes that do not fit.
+        InputError: The shapes do not match.
     """
     rank = check_rank(x, kernel, "hypercomplex conv")
-    n = _check_rule(rule, kernel, "hypercomplex conv")
+    n = _check_multiplication(multiplication, kernel, "hypercomplex conv")
     check_shapes(x, kernel, bias, n, groups, "hypercomplex conv")
     multiply = convolution(rank, strides, padding, dilation, precision)
-    y = grouped(_product(multiply, rule), x, kernel, n, groups)
+    y = grouped(_product(multiply, multiplication), x, kernel, n, groups)
     return add_bias(y, bias)
 
 
 def conv_transpose(
-    x: jax.Array,
-    rule: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array | None = None,
+    x: Float[Array, "batch *space inputs"],
+    multiplication: Float[Array, "n n n"],
+    kernel: Float[Array, "n *kernel_size inputs_of_group outputs_of_component"],
+    bias: Float[Array, " outputs"] | None = None,
     *,
     strides: int | Sequence[int] = 1,
     padding: Padding = "SAME",
     precision: Any = None,
-) -> jax.Array:
-    """Hypercomplex transposed convolution: the input spread by the stride, then convolved.
+) -> Float[Array, "batch *out_space outputs"]:
+    """Applies a hypercomplex transposed convolution, to the input dilated by the strides.
 
     Args:
-        x: `[batch, *space, inputs]`, n blocks of channels.
-        rule: `[n, n, n]`, see `hypercomplex.rules`.
-        kernel: `[n, *window, inputs / n, outputs / n]`.
-        bias: `[outputs]`, or none.
-        strides: one, or one per axis.
-        padding: as in `jax.lax.conv_transpose`; "SAME" multiplies each axis by its stride.
-        precision: of the real product.
+        x: Input with one to three spatial axes and n blocks of channels.
+        multiplication: Multiplication tensor A, such as `QUATERNION_MULTIPLICATION`.
+        kernel: Kernel `[n, *kernel_size, inputs / n, outputs / n]`.
+        bias: Bias, or None.
+        strides: Strides, one or one per axis.
+        padding: Padding as in `jax.lax.conv_transpose`; "SAME" multiplies each axis by its stride.
+        precision: Precision of the real product, as in `jax.lax.conv_general_dilated`.
 
     Returns:
-        `[batch, *space', outputs]`.
+        Array `[batch, *out_space, outputs]`.
 
     Raises:
-        InputError: shapes that do not fit.
+        InputError: The shapes do not match.
     """
     rank = check_rank(x, kernel, "hypercomplex conv_transpose")
-    n = _check_rule(rule, kernel, "hypercomplex conv_transpose")
+    n = _check_multiplication(multiplication, kernel, "hypercomplex conv_transpose")
     check_shapes(x, kernel, bias, n, 1, "hypercomplex conv_transpose")
     multiply = transposed_convolution(rank, strides, padding, precision)
-    y = _product(multiply, rule)(x, kernel)
+    y = _product(multiply, multiplication)(x, kernel)
     return add_bias(y, bias)

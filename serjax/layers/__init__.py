@@ -1,7 +1,7 @@
 """Flax layers of each algebra behind one interface, and pooling.
 
-`REAL`, `QUATERNION` and `phm(n)` hold the same four kinds of layer, so that an architecture is
-written once and receives its algebra as a field.
+`REAL`, `QUATERNION` and `phm(n)` hold the same four kinds of layers, so an architecture is written
+once and receives its algebra as a field.
 """
 
 from serjax.layers.algebra import HEAD_INIT, QUATERNION, REAL, Algebra, phm

@@ -1,54 +1,57 @@
-"""Layers of parameterized hypercomplex multiplication: dense, convolution, transposed."""
+"""Layers of parameterized hypercomplex multiplication (PHM)."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from serjax import hypercomplex
-from serjax.layers.quaternion import Dtype, window
+from serjax.layers.quaternion import Dtype, as_kernel_size
 from serjax.ops.convolution import Padding, check_blocks
 from serjax.quaternion import Initializer
 
 
 def _parameters(
     layer: "PHMDense | PHMConv | PHMConvTranspose",
-    x: jax.Array,
-    window: tuple[int, ...] = (),
+    x: Float[Array, "..."],
+    kernel_size: tuple[int, ...] = (),
     groups: int = 1,
 ) -> list[Any]:
-    """Input, rule, kernel and bias (or none) of a layer, in the arithmetic's type."""
+    """Returns input, multiplication tensor, kernel and bias in the dtype of the arithmetic."""
     name, n = type(layer).__name__, layer.components
     check_blocks(x.shape[-1], n, f"{name}, input")
     check_blocks(layer.features, n, f"{name}, features")
-    shape = (n, *window, x.shape[-1] // n // groups, layer.features // n)
-    rule = layer.param("rule", layer.rule_init, (n, n, n), layer.param_dtype)
+    shape = (n, *kernel_size, x.shape[-1] // n // groups, layer.features // n)
+    # The multiplication tensor is stored as "rule", the name that checkpoints have.
+    multiplication = layer.param("rule", layer.multiplication_init, (n, n, n), layer.param_dtype)
     kernel = layer.param("kernel", layer.kernel_init, shape, layer.param_dtype)
     bias = None
     if layer.use_bias:
         bias = layer.param("bias", nn.initializers.zeros, (layer.features,), layer.param_dtype)
-    return list(nn.dtypes.promote_dtype(x, rule, kernel, bias, dtype=layer.dtype, inexact=True))
+    arrays = x, multiplication, kernel, bias
+    return list(nn.dtypes.promote_dtype(*arrays, dtype=layer.dtype, inexact=True))
 
 
 class PHMDense(nn.Module):
-    """Dense layer over numbers of n components, `[..., inputs] -> [..., features]`.
+    """Dense layer over values with n components, `[..., inputs] -> [..., features]`.
 
-    Parameters: `rule` `[n, n, n]`, `kernel` `[n, inputs / n, features / n]`, `bias` `[features]`:
-    an n-th of a real layer's weights, and the rule by which components multiply, which is learnt
-    with them (Zhang et al. 2021).
+    Parameters: `rule` `[n, n, n]`, `kernel` `[n, inputs / n, features / n]`, `bias` `[features]`.
+    The kernel has an n-th of a real layer's weights. The rule is the multiplication tensor, learned
+    together with the kernel (Zhang et al., 2021).
 
     Attributes:
-        features: Output channels, a multiple of `components`.
-        components: n, of one number.
-        use_bias: Whether a bias is added.
-        dtype: Of the arithmetic; by default what input and parameters promote to.
-        param_dtype: Of the stored parameters.
-        rule_init: For the shape `[n, n, n]`.
-        kernel_init: For shapes with the components first.
-        precision: Of the real product.
+        features: Number of output channels, a multiple of `components`.
+        components: Number n of components.
+        use_bias: True to add a bias.
+        dtype: Dtype of the arithmetic; the promoted dtype of input and parameters if None.
+        param_dtype: Dtype of the stored parameters.
+        multiplication_init: Initializer of multiplication tensors `[n, n, n]`.
+        kernel_init: Initializer of kernels, components first.
+        precision: Precision of the real product.
 
+    >>> import jax
     >>> layer = PHMDense(6, components=3)
     >>> jax.tree.map(jnp.shape, layer.init(jax.random.key(0), jnp.ones([1, 3])))["params"]
     {'bias': (6,), 'kernel': (3, 1, 2), 'rule': (3, 3, 3)}
@@ -59,37 +62,40 @@ class PHMDense(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    rule_init: Initializer = hypercomplex.rule_initializer()
+    multiplication_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
     precision: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Applies the layer to `[..., inputs]`, inputs a multiple of `components`."""
+    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch features"]:
+        """Applies the layer to `[..., inputs]`, inputs a multiple of `components`.
+
+        Raises:
+            InputError: `inputs` or `features` is not a multiple of `components`.
+        """
         return hypercomplex.dense(*_parameters(self, x), precision=self.precision)
 
 
 class PHMConv(nn.Module):
-    """Convolution over numbers of n components, `[batch, *space, inputs] -> [..., features]`.
+    """Convolution over values with n components, `[batch, *space, inputs] -> [..., features]`.
 
     Parameters: `rule` `[n, n, n]`, `kernel` `[n, *kernel_size, inputs / n / groups, features / n]`,
-    `bias` `[features]` (Grassucci et al. 2022). Fields are named as in
-    `flax.linen.Conv`.
+    `bias` `[features]` (Grassucci et al., 2022). Fields are named as in `flax.linen.Conv`.
 
     Attributes:
-        features: Output channels, a multiple of `components`.
-        kernel_size: One entry per axis of space, or one integer for two equal ones.
-        components: n, of one number.
-        strides: One, or one per axis.
-        padding: "SAME", "VALID", an integer, or a pair per axis.
-        kernel_dilation: One, or one per axis.
-        feature_group_count: Groups of hypercomplex channels convolved apart.
-        use_bias: Whether a bias is added.
-        dtype: Of the arithmetic; by default what input and parameters promote to.
-        param_dtype: Of the stored parameters.
-        rule_init: For the shape `[n, n, n]`.
-        kernel_init: For shapes with the components first.
-        precision: Of the real product.
+        features: Number of output channels, a multiple of `components`.
+        kernel_size: Kernel size, one integer per spatial axis, or one for two equal axes.
+        components: Number n of components.
+        strides: Strides, one or one per axis.
+        padding: Padding: "SAME", "VALID", an integer, or a pair per axis.
+        kernel_dilation: Dilation of the kernel, one or one per axis.
+        feature_group_count: Number of groups of hypercomplex channels, convolved separately.
+        use_bias: True to add a bias.
+        dtype: Dtype of the arithmetic; the promoted dtype of input and parameters if None.
+        param_dtype: Dtype of the stored parameters.
+        multiplication_init: Initializer of multiplication tensors `[n, n, n]`.
+        kernel_init: Initializer of kernels, components first.
+        precision: Precision of the real product.
     """
 
     features: int
@@ -102,15 +108,21 @@ class PHMConv(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    rule_init: Initializer = hypercomplex.rule_initializer()
+    multiplication_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
     precision: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Applies the layer to `[batch, *space, inputs]`, inputs a multiple of `components`."""
+    def __call__(
+        self, x: Float[Array, "batch *space inputs"]
+    ) -> Float[Array, "batch *out_space features"]:
+        """Applies the layer to `[batch, *space, inputs]`, inputs a multiple of `components`.
+
+        Raises:
+            InputError: `inputs` or `features` is not a multiple of `components`.
+        """
         return hypercomplex.conv(
-            *_parameters(self, x, window(self.kernel_size), self.feature_group_count),
+            *_parameters(self, x, as_kernel_size(self.kernel_size), self.feature_group_count),
             strides=self.strides,
             padding=self.padding,
             dilation=self.kernel_dilation,
@@ -126,17 +138,17 @@ class PHMConvTranspose(nn.Module):
     `[features]`.
 
     Attributes:
-        features: Output channels, a multiple of `components`.
-        kernel_size: One entry per axis of space, or one integer for two equal ones.
-        components: n, of one number.
-        strides: One, or one per axis.
-        padding: As in `jax.lax.conv_transpose`.
-        use_bias: Whether a bias is added.
-        dtype: Of the arithmetic; by default what input and parameters promote to.
-        param_dtype: Of the stored parameters.
-        rule_init: For the shape `[n, n, n]`.
-        kernel_init: For shapes with the components first.
-        precision: Of the real product.
+        features: Number of output channels, a multiple of `components`.
+        kernel_size: Kernel size, one integer per spatial axis, or one for two equal axes.
+        components: Number n of components.
+        strides: Strides, one or one per axis.
+        padding: Padding as in `jax.lax.conv_transpose`.
+        use_bias: True to add a bias.
+        dtype: Dtype of the arithmetic; the promoted dtype of input and parameters if None.
+        param_dtype: Dtype of the stored parameters.
+        multiplication_init: Initializer of multiplication tensors `[n, n, n]`.
+        kernel_init: Initializer of kernels, components first.
+        precision: Precision of the real product.
     """
 
     features: int
@@ -147,15 +159,21 @@ class PHMConvTranspose(nn.Module):
     use_bias: bool = True
     dtype: Dtype | None = None
     param_dtype: Dtype = jnp.float32
-    rule_init: Initializer = hypercomplex.rule_initializer()
+    multiplication_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
     precision: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Applies the layer to `[batch, *space, inputs]`, inputs a multiple of `components`."""
+    def __call__(
+        self, x: Float[Array, "batch *space inputs"]
+    ) -> Float[Array, "batch *out_space features"]:
+        """Applies the layer to `[batch, *space, inputs]`, inputs a multiple of `components`.
+
+        Raises:
+            InputError: `inputs` or `features` is not a multiple of `components`.
+        """
         return hypercomplex.conv_transpose(
-            *_parameters(self, x, window(self.kernel_size)),
+            *_parameters(self, x, as_kernel_size(self.kernel_size)),
             strides=self.strides,
             padding=self.padding,
             precision=self.precision,

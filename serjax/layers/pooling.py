@@ -1,47 +1,51 @@
-"""Pooling: maximum and mean of windows, means of a fixed number of bins, statistics over time."""
+"""Maximum, average, adaptive average and statistics pooling."""
 
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from jax import lax
+from jaxtyping import Array, Bool, Float
 
 from serjax.errors import InputError
 from serjax.features.arrays import at_least_float32
 
 
 def max_pool(
-    x: jax.Array,
+    x: Float[Array, "batch rows columns channels"],
     window: Sequence[int],
     strides: Sequence[int] | None = None,
     padding: int = 0,
     *,
     partial: bool = False,
-) -> jax.Array:
-    """Maximum of each window, `[batch, rows, columns, channels]`.
+) -> Float[Array, "batch out_rows out_columns channels"]:
+    """Computes the maximum of each window.
 
-    Along rows, then along columns, the maximum of as many strided slices as a window is long.
-    XLA's windowed maximum, and more so the scatter that is its derivative, are slower, on CPUs by
-    five to ten times. Equal maxima share the gradient, where that scatter gives it to the first.
+    The maximum is computed along rows, then along columns, over strided slices. XLA's windowed
+    maximum and the scatter of its derivative are five to ten times slower on CPUs. Equal maxima
+    share the gradient, whereas XLA's scatter gives it to the first.
 
     Args:
-        x: `[batch, rows, columns, channels]`.
-        window: Extent along rows and columns.
-        strides: From window to window; by default the window's extent.
-        padding: Rows and columns around, which never win.
-        partial: Whether a last window that starts inside the image and reaches past its end
-            counts, PyTorch's `ceil_mode`; else it is left out.
+        x: Images.
+        window: Size of a window along rows and columns.
+        strides: Distance between windows; the window's size if None.
+        padding: Number of rows and columns added on each side, which are never a maximum.
+        partial: True to include a last window that starts inside the image and ends outside, as
+            PyTorch's `ceil_mode`.
 
     Returns:
-        `[batch, rows', columns', channels]`.
+        Maxima, in the input's dtype.
 
     Raises:
-        InputError: an image smaller than the window.
+        InputError: An image is smaller than the window.
+
+    >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), (2, 2))[0, :, :, 0].tolist()
+    [[5.0, 7.0], [13.0, 15.0]]
     """
     strides = strides or window
     ends = [padding, padding]
@@ -52,41 +56,44 @@ def max_pool(
     if any(ends):
         sides = ((0, 0), (padding, ends[0]), (padding, ends[1]), (0, 0))
         x = jnp.pad(x, sides, constant_values=jnp.finfo(x.dtype).min)
-    return _over_windows("max_pool", jnp.maximum, x, window, strides)
+    return _reduce_windows("max_pool", jnp.maximum, x, window, strides)
 
 
 def average_pool(
-    x: jax.Array, window: Sequence[int], strides: Sequence[int] | None = None, padding: int = 0
-) -> jax.Array:
-    """Mean of each window, `[batch, rows, columns, channels]`.
+    x: Float[Array, "batch rows columns channels"],
+    window: Sequence[int],
+    strides: Sequence[int] | None = None,
+    padding: int = 0,
+) -> Float[Array, "batch out_rows out_columns channels"]:
+    """Computes the mean of each window.
 
     Args:
-        x: `[batch, rows, columns, channels]`.
-        window: Extent along rows and columns.
-        strides: From window to window; by default the window's extent.
-        padding: Rows and columns of zeros around, which count, as in PyTorch's `AvgPool2d`; an
-            incomplete last window is left out.
+        x: Images.
+        window: Size of a window along rows and columns.
+        strides: Distance between windows; the window's size if None.
+        padding: Number of rows and columns of zeros added on each side, which count in the mean, as
+            in PyTorch's `AvgPool2d`. An incomplete last window is omitted.
 
     Returns:
-        `[batch, rows', columns', channels]`, in the input's type, summed in float32 at least.
+        Means in the input's dtype; sums are float32 at least.
 
     Raises:
-        InputError: an image smaller than the window.
+        InputError: An image is smaller than the window.
     """
     sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     y = jnp.pad(at_least_float32(x), sides)
-    total = _over_windows("average_pool", jnp.add, y, window, strides or window)
+    total = _reduce_windows("average_pool", jnp.add, y, window, strides or window)
     return (total / math.prod(window)).astype(x.dtype)
 
 
-def _over_windows(
+def _reduce_windows(
     name: str,
-    combine: Callable[[jax.Array, jax.Array], jax.Array],
-    x: jax.Array,
+    combine: Callable[[Array, Array], Array],
+    x: Float[Array, "batch rows columns channels"],
     window: Sequence[int],
     strides: Sequence[int],
-) -> jax.Array:
-    """What combines all entries of each window, `[batch, rows', columns', channels]`."""
+) -> Float[Array, "batch out_rows out_columns channels"]:
+    """Reduces all entries of each window with `combine`."""
     if x.shape[1] < window[0] or x.shape[2] < window[1]:
         raise InputError(
             f"{name}: expected at least {window[0]} x {window[1]} rows and columns, "
@@ -101,37 +108,41 @@ def _over_windows(
     return x
 
 
-def adaptive_average_pool(x: jax.Array, rows: int, columns: int) -> jax.Array:
-    """Averages over a fixed number of bins, whatever the size of the input.
+def adaptive_average_pool(
+    x: Float[Array, "batch height width channels"], rows: int, columns: int
+) -> Float[Array, "batch {rows} {columns} channels"]:
+    """Averages images of any size over a fixed number of bins.
 
-    Bin i of k along an axis of n positions averages positions `floor(i n / k)` up to, without,
-    `ceil((i + 1) n / k)`, as PyTorch's `AdaptiveAvgPool2d`: bins overlap where k does not divide
-    n, and repeat positions where k exceeds n.
+    Bin i of k along an axis of n positions is the mean of the positions from `floor(i n / k)` to
+    `ceil((i + 1) n / k) - 1`, as in PyTorch's `AdaptiveAvgPool2d`. Bins overlap where k does not
+    divide n, and repeat positions where k exceeds n.
 
     Args:
-        x: `[batch, n, m, channels]`, n and m at least 1.
-        rows: Bins along n.
-        columns: Bins along m.
+        x: Images of at least one row and one column.
+        rows: Number of bins along rows.
+        columns: Number of bins along columns.
 
     Returns:
-        `[batch, rows, columns, channels]`, in the input's type, summed in float32 at least.
+        Means in the input's dtype; sums are float32 at least.
 
     Raises:
-        InputError: fewer than one bin.
+        InputError: There is less than one bin.
     """
     if rows < 1 or columns < 1:
         raise InputError(
             f"adaptive_average_pool: expected at least one bin, found {rows} x {columns}"
         )
     y = at_least_float32(x)
-    # Matrix units round float32 factors to fewer digits unless told otherwise.
-    y = jnp.einsum("bhwc,ih->biwc", y, _bins(x.shape[1], rows, y.dtype), precision="highest")
-    y = jnp.einsum("biwc,jw->bijc", y, _bins(x.shape[2], columns, y.dtype), precision="highest")
+    # Matrix units round float32 factors to fewer digits by default.
+    y = jnp.einsum("bhwc,ih->biwc", y, _bin_weights(x.shape[1], rows, y.dtype), precision="highest")
+    y = jnp.einsum(
+        "biwc,jw->bijc", y, _bin_weights(x.shape[2], columns, y.dtype), precision="highest"
+    )
     return y.astype(x.dtype)
 
 
-def _bins(positions: int, bins: int, dtype: jnp.dtype) -> jax.Array:
-    """Weights `[bins, positions]` of the averages."""
+def _bin_weights(positions: int, bins: int, dtype: Any) -> Float[Array, "{bins} {positions}"]:
+    """Returns the weights of positions in the means of bins."""
     index, position = np.arange(bins)[:, None], np.arange(positions)
     start, stop = index * positions // bins, -(-(index + 1) * positions // bins)
     return jnp.asarray(((start <= position) & (position < stop)) / (stop - start), dtype)
@@ -140,29 +151,44 @@ def _bins(positions: int, bins: int, dtype: jnp.dtype) -> jax.Array:
 class StatisticsPooling(nn.Module):
     """Mean and standard deviation over time, `[batch, frames, features] -> [batch, 2 features]`.
 
-    Snyder et al., X-vectors, ICASSP 2018; section 3.3 of Padi et al. 2021.
+    Snyder et al. (2018); Padi et al. (2021), section 3.3.
 
     Attributes:
-        components: Blocks of the features: 1 for real, 4 for quaternion features. Block by block
-            the result holds the means, then the deviations, so it has the same blocks.
-        epsilon: Added to the variance; the root's gradient is finite where nothing varies.
+        components: Number of component blocks of the features: 1 for real, 4 for quaternion
+            features. Each block of the result holds means, then deviations.
+        epsilon: Constant added to the variance, for a finite gradient of constant features.
+
+    >>> x, mask = jnp.ones((2, 50, 8)), jnp.ones((2, 50), bool)
+    >>> StatisticsPooling().apply({}, x, mask).shape
+    (2, 16)
     """
 
     components: int = 1
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """Pools the frames where `mask` `[batch, frames]` is True, or all; float32.
+    def __call__(
+        self,
+        x: Float[Array, "batch frames features"],
+        mask: Bool[Array, "batch frames"] | None = None,
+    ) -> Float[Array, "batch 2*features"]:
+        """Pools the valid frames.
+
+        Args:
+            x: Features of frames.
+            mask: Valid frames; None if all are valid.
+
+        Returns:
+            Means and standard deviations, float32 at least.
 
         Raises:
-            InputError: an input of other axes, or a mask of another shape.
+            InputError: Input or mask have other axes.
         """
         if x.ndim != 3 or (mask is not None and mask.shape != x.shape[:2]):
-            beside = "" if mask is None else f" and mask {mask.shape}"
+            mask_text = "" if mask is None else f" and mask {mask.shape}"
             raise InputError(
                 "StatisticsPooling: expected input [batch, frames, features], and a mask of its "
-                f"batch and frames or none, found shape {x.shape}{beside}"
+                f"batch and frames or none, found shape {x.shape}{mask_text}"
             )
         y = at_least_float32(x)
         where = None if mask is None else mask[..., None]

@@ -1,24 +1,25 @@
-"""Quaternion layers: dense, convolution, transposed convolution."""
+"""Quaternion layers: dense, convolution and transposed convolution."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from serjax import quaternion
 
 Dtype = Any
+"""Anything that `jax.numpy.dtype` accepts."""
 
 
-def _cast(dtype: Dtype | None, *arrays: jax.Array | None) -> list[Any]:
-    """Casts arrays to the arithmetic's type: `dtype`, or what the arrays promote to."""
+def _cast(dtype: Dtype | None, *arrays: Array | None) -> list[Any]:
+    """Casts arrays to the dtype of the arithmetic: `dtype`, or their promoted dtype if None."""
     return list(nn.dtypes.promote_dtype(*arrays, dtype=dtype, inexact=True))
 
 
-def window(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
-    """One entry per axis; an integer means two equal ones."""
+def as_kernel_size(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
+    """Expands a kernel size to one integer per axis; one integer means two equal axes."""
     return (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
 
 
@@ -29,13 +30,15 @@ class QuaternionDense(nn.Module):
     layer's weights.
 
     Attributes:
-        features: Output channels, a multiple of 4.
-        use_bias: Whether a bias is added.
-        dtype: Of the arithmetic; by default what input and parameters promote to.
-        param_dtype: Of the stored parameters.
-        kernel_init: For shapes with the components first, see `quaternion.polar_initializer`.
-        precision: Of the real products.
+        features: Number of output channels, a multiple of 4.
+        use_bias: True to add a bias.
+        dtype: Dtype of the arithmetic; the promoted dtype of input and parameters if None.
+        param_dtype: Dtype of the stored parameters.
+        kernel_init: Initializer of kernels, components first, such as
+            `quaternion.polar_initializer()`.
+        precision: Precision of the real products.
 
+    >>> import jax
     >>> layer = QuaternionDense(8)
     >>> jax.tree.map(jnp.shape, layer.init(jax.random.key(0), jnp.ones([1, 4])))["params"]
     {'bias': (8,), 'kernel': (4, 1, 2)}
@@ -49,8 +52,12 @@ class QuaternionDense(nn.Module):
     precision: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Applies the layer to `[..., inputs]`, inputs a multiple of 4."""
+    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch features"]:
+        """Applies the layer to `[..., inputs]`, inputs a multiple of 4.
+
+        Raises:
+            InputError: `inputs` or `features` is not a multiple of 4.
+        """
         quaternion.check_channels(x.shape[-1], f"{type(self).__name__}, input")
         quaternion.check_channels(self.features, f"{type(self).__name__}, features")
         shape = (4, x.shape[-1] // 4, self.features // 4)
@@ -63,23 +70,24 @@ class QuaternionDense(nn.Module):
 
 
 class QuaternionConv(nn.Module):
-    """Convolution over quaternions, `[batch, *space, inputs] -> [batch, *space', features]`.
+    """Convolution over quaternions, `[batch, *space, inputs] -> [batch, *out_space, features]`.
 
     Parameters: `kernel` `[4, *kernel_size, inputs / 4 / groups, features / 4]`, `bias`
     `[features]`. Fields are named as in `flax.linen.Conv`.
 
     Attributes:
-        features: Output channels, a multiple of 4.
-        kernel_size: One entry per axis of space, or one integer for two equal ones.
-        strides: One, or one per axis.
-        padding: "SAME", "VALID", an integer, or a pair per axis.
-        kernel_dilation: One, or one per axis.
-        feature_group_count: Groups of quaternion channels convolved apart.
-        use_bias: Whether a bias is added.
-        dtype: Of the arithmetic; by default what input and parameters promote to.
-        param_dtype: Of the stored parameters.
-        kernel_init: For shapes with the components first, see `quaternion.polar_initializer`.
-        precision: Of the real products.
+        features: Number of output channels, a multiple of 4.
+        kernel_size: Kernel size, one integer per spatial axis, or one for two equal axes.
+        strides: Strides, one or one per axis.
+        padding: Padding: "SAME", "VALID", an integer, or a pair per axis.
+        kernel_dilation: Dilation of the kernel, one or one per axis.
+        feature_group_count: Number of groups of quaternion channels, convolved separately.
+        use_bias: True to add a bias.
+        dtype: Dtype of the arithmetic; the promoted dtype of input and parameters if None.
+        param_dtype: Dtype of the stored parameters.
+        kernel_init: Initializer of kernels, components first, such as
+            `quaternion.polar_initializer()`.
+        precision: Precision of the real products.
     """
 
     features: int
@@ -95,13 +103,24 @@ class QuaternionConv(nn.Module):
     precision: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Applies the layer to `[batch, *space, inputs]`, inputs a multiple of 4."""
+    def __call__(
+        self, x: Float[Array, "batch *space inputs"]
+    ) -> Float[Array, "batch *out_space features"]:
+        """Applies the layer to `[batch, *space, inputs]`, inputs a multiple of 4.
+
+        Raises:
+            InputError: `inputs` or `features` is not a multiple of 4.
+        """
         name = type(self).__name__
         groups = self.feature_group_count
         quaternion.check_channels(x.shape[-1], f"{name}, input")
         quaternion.check_channels(self.features, f"{name}, features")
-        shape = (4, *window(self.kernel_size), x.shape[-1] // 4 // groups, self.features // 4)
+        shape = (
+            4,
+            *as_kernel_size(self.kernel_size),
+            x.shape[-1] // 4 // groups,
+            self.features // 4,
+        )
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
         if self.use_bias:
@@ -125,15 +144,16 @@ class QuaternionConvTranspose(nn.Module):
     Parameters: `kernel` `[4, *kernel_size, inputs / 4, features / 4]`, `bias` `[features]`.
 
     Attributes:
-        features: Output channels, a multiple of 4.
-        kernel_size: One entry per axis of space, or one integer for two equal ones.
-        strides: One, or one per axis.
-        padding: As in `jax.lax.conv_transpose`.
-        use_bias: Whether a bias is added.
-        dtype: Of the arithmetic; by default what input and parameters promote to.
-        param_dtype: Of the stored parameters.
-        kernel_init: For shapes with the components first, see `quaternion.polar_initializer`.
-        precision: Of the real products.
+        features: Number of output channels, a multiple of 4.
+        kernel_size: Kernel size, one integer per spatial axis, or one for two equal axes.
+        strides: Strides, one or one per axis.
+        padding: Padding as in `jax.lax.conv_transpose`.
+        use_bias: True to add a bias.
+        dtype: Dtype of the arithmetic; the promoted dtype of input and parameters if None.
+        param_dtype: Dtype of the stored parameters.
+        kernel_init: Initializer of kernels, components first, such as
+            `quaternion.polar_initializer()`.
+        precision: Precision of the real products.
     """
 
     features: int
@@ -147,11 +167,17 @@ class QuaternionConvTranspose(nn.Module):
     precision: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Applies the layer to `[batch, *space, inputs]`, inputs a multiple of 4."""
+    def __call__(
+        self, x: Float[Array, "batch *space inputs"]
+    ) -> Float[Array, "batch *out_space features"]:
+        """Applies the layer to `[batch, *space, inputs]`, inputs a multiple of 4.
+
+        Raises:
+            InputError: `inputs` or `features` is not a multiple of 4.
+        """
         quaternion.check_channels(x.shape[-1], f"{type(self).__name__}, input")
         quaternion.check_channels(self.features, f"{type(self).__name__}, features")
-        shape = (4, *window(self.kernel_size), x.shape[-1] // 4, self.features // 4)
+        shape = (4, *as_kernel_size(self.kernel_size), x.shape[-1] // 4, self.features // 4)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
         if self.use_bias:

@@ -1,150 +1,161 @@
-"""Cosine similarity of the Gram matrices of two layers, on the smaller side of the product.
+"""Cosine similarity of the Gram matrices of two layers, computed with the smaller matrices.
 
 A layer's Gram matrix over channels is `G = F^T F` of its activations F `[positions, channels]`. The
-inner product of two is the squared norm of the cross product over positions,
+inner product of two of them is the squared norm of the product over channels,
 
     <F^T F, H^T H> = |H F^T|^2,
 
-so either side gives the cosine `<G_p, G_t> / (|G_p| |G_t|)`: `[channels, channels]` products where
-positions are many, as in a network's first layers, `[positions, positions]` ones in its last.
-All sums are float32 at least, and Gram matrices are taken over their largest entry before they are
-squared: a layer's largest activation may be of 1e-15 to 1e15. One without any activation has the
-cosine 0 with every other.
+so either side gives the cosine `<G_p, G_t> / (|G_p| |G_t|)`: by `[channels, channels]` matrices
+where there are many positions, as in a network's first layers, by `[positions, positions]` matrices
+in its last layers. All sums are float32 at least. Gram matrices are divided by their largest entry
+before they are squared, so a layer's largest activation may be from 1e-15 to 1e15. A layer whose
+activations are all 0 has the cosine 0 with every other.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int8
 
 from serjax.features.arrays import at_least_float32
 
 
 def _over_channels(shape: tuple[int, ...]) -> bool:
-    """Whether Gram matrices over channels are the smaller ones, of `[positions, channels]`."""
+    """Returns True if Gram matrices over channels are the smaller ones."""
     positions, channels = shape
     return channels <= 2 * positions
 
 
-def _scaled(x: jax.Array) -> jax.Array:
-    """A matrix over its largest entry, so that squares of it neither over- nor underflow.
+def _normalize(x: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
+    """Divides an array by its largest entry, so that squares neither over- nor underflow.
 
-    The cosine does not depend on a common factor, so the factor counts as constant in its
-    derivative.
+    The cosine does not depend on a common factor, so the factor is constant in the derivative.
     """
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x)))
     return x / jnp.where(largest > 0, largest, 1)
 
 
 @jax.custom_vjp
-def _gram(x: jax.Array) -> jax.Array:
-    """`x^T x` of `[positions, channels]`."""
+def _gram(x: Float[Array, "positions channels"]) -> Float[Array, "channels channels"]:
+    """Computes the Gram matrix `x^T x`."""
     return jnp.matmul(x.T, x, precision="highest")
 
 
-def _gram_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _gram_forward(x: Array) -> tuple[Array, Array]:
     return _gram(x), x
 
 
-def _gram_backward(x: jax.Array, dy: jax.Array) -> tuple[jax.Array]:
-    # Automatic differentiation makes two products of this one, x dy and x dy^T.
-    return (jnp.matmul(x, dy + dy.T, precision="highest"),)
+def _gram_backward(x: Array, grad_gram: Array) -> tuple[Array]:
+    # Automatic differentiation would compute two products, x dG and x dG^T.
+    return (jnp.matmul(x, grad_gram + grad_gram.T, precision="highest"),)
 
 
 _gram.defvjp(_gram_forward, _gram_backward)
 
 
-def _cosine(inner: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """`inner / (|x| |y|)`, or 0 where that is undefined, with a derivative of 0."""
+def _cosine(
+    inner: Float[Array, ""], x: Float[Array, "*axes"], y: Float[Array, "*axes"]
+) -> Float[Array, ""]:
+    """Computes `inner / (|x| |y|)`, or 0 with a derivative of 0 where the cosine is undefined."""
     squares = jnp.sum(jnp.square(x)) * jnp.sum(jnp.square(y))
-    defined = squares > 0
-    cosine = inner * jax.lax.rsqrt(jnp.where(defined, squares, 1))
-    return jnp.where(defined, cosine, 0)
+    is_defined = squares > 0
+    cosine = inner * jax.lax.rsqrt(jnp.where(is_defined, squares, 1))
+    return jnp.where(is_defined, cosine, 0)
 
 
-def similarity(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Cosine of the Gram matrices of two layers of one example.
+def similarity(
+    x: Float[Array, "positions channels"], y: Float[Array, "positions channels"]
+) -> Float[Array, ""]:
+    """Computes the cosine of the Gram matrices of two layers of one example.
 
     Args:
-        x: `[positions, channels]`, floating.
-        y: The same shape.
+        x: Activations of a layer.
+        y: Activations of the other layer.
 
     Returns:
         Scalar in [0, 1], float32 at least.
     """
     x, y = at_least_float32(x), at_least_float32(y)
     if _over_channels(x.shape):
-        # Scaling activations would be two more passes over a network's largest arrays.
-        gram_x, gram_y = _scaled(_gram(x)), _scaled(_gram(y))
+        # Normalizing the activations would be two more passes over a network's largest arrays.
+        gram_x, gram_y = _normalize(_gram(x)), _normalize(_gram(y))
         return _cosine(jnp.sum(gram_x * gram_y), gram_x, gram_y)
-    x, y = _scaled(x), _scaled(y)
+    x, y = _normalize(x), _normalize(y)
     cross = jnp.matmul(y, x.T, precision="highest")
     return _cosine(jnp.sum(jnp.square(cross)), _gram(x.T), _gram(y.T))
 
 
 def _triangle(channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where in a symmetric matrix's upper triangle, row by row, its entries are, and back.
+    """Computes indices between a symmetric matrix and its upper triangle, row by row.
 
     Returns:
-        Flat positions of the triangle, int32 `[channels (channels + 1) / 2]`, and for every entry
-        of the matrix its place among them, int32 `[channels, channels]`.
+        Flat positions of the triangle in the matrix, int32 `[channels (channels + 1) / 2]`, and
+        positions of the matrix's entries in the triangle, int32 `[channels, channels]`.
     """
     rows, columns = np.triu_indices(channels)
-    place = np.zeros((channels, channels), np.int32)
-    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
-    return (rows * channels + columns).astype(np.int32), place
+    index = np.zeros((channels, channels), np.int32)
+    index[rows, columns] = index[columns, rows] = np.arange(len(rows))
+    return (rows * channels + columns).astype(np.int32), index
 
 
-def _keeps_gram(shape: tuple[int, ...]) -> bool:
-    """Whether half a Gram matrix is smaller than the activations `[positions, channels]`."""
+def _quantizes_gram(shape: tuple[int, ...]) -> bool:
+    """Returns True if half a Gram matrix is smaller than the activations."""
     positions, channels = shape
     return channels + 1 <= 2 * positions
 
 
 def quantized_size(positions: int, channels: int) -> int:
-    """Numbers that `keep` makes of an example."""
-    if _keeps_gram((positions, channels)):
+    """Returns the number of values that `quantize` returns for an example.
+
+    Args:
+        positions: Number of positions of the layer.
+        channels: Number of channels of the layer.
+    """
+    if _quantizes_gram((positions, channels)):
         return channels * (channels + 1) // 2
     return positions * channels
 
 
-def quantize(x: jax.Array) -> jax.Array:
-    """What `similarity_to_quantized` needs of a layer, as small as it gets.
+def quantize(x: Float[Array, "positions channels"]) -> Int8[Array, " size"]:
+    """Compresses a layer to 8-bit values for `similarity_to_quantized`.
 
     Args:
-        x: `[positions, channels]`, floating.
+        x: Activations of the layer.
 
     Returns:
-        `[quantized_size(positions, channels)]` int8: the upper triangle of the Gram matrix, or the
-        activations where they are fewer, up to a factor; 127 times the root of each, with its
-        sign, because most of them are far smaller than the largest.
+        int8 `[quantized_size(positions, channels)]`: the upper triangle of the Gram matrix, or the
+        activations if they are fewer, divided by the largest. Each value is 127 times the signed
+        root, because most values are far smaller than the largest.
     """
     x = at_least_float32(x)
-    if _keeps_gram(x.shape):
-        where, _ = _triangle(x.shape[-1])
-        x = _gram(x).reshape(-1)[where]
-    x = _scaled(x)
+    if _quantizes_gram(x.shape):
+        positions, _ = _triangle(x.shape[-1])
+        x = _gram(x).reshape(-1)[positions]
+    x = _normalize(x)
     return jnp.rint(127 * jnp.sign(x) * jnp.sqrt(jnp.abs(x))).reshape(-1).astype(jnp.int8)
 
 
-def _unpacked(kept: jax.Array) -> jax.Array:
-    """Up to a factor what `keep` was given, float32."""
-    root = kept.astype(jnp.float32) / 127
+def _dequantize(quantized: Int8[Array, " size"]) -> Float[Array, " size"]:
+    """Inverts `quantize` up to rounding and a factor, float32."""
+    root = quantized.astype(jnp.float32) / 127
     return root * jnp.abs(root)
 
 
-def similarity_to_quantized(x: jax.Array, kept: jax.Array) -> jax.Array:
-    """`similarity` to a layer of which only this was kept.
+def similarity_to_quantized(
+    x: Float[Array, "positions channels"], quantized: Int8[Array, " size"]
+) -> Float[Array, ""]:
+    """Computes `similarity` to a layer that was compressed by `quantize`.
 
     Args:
-        x: `[positions, channels]`, floating.
-        kept: From `keep` of the same shape.
+        x: Activations of a layer.
+        quantized: Result of `quantize` for the other layer, of the same shape.
 
     Returns:
-        Scalar, float32 at least; within 1e-3 of `similarity`, for the 8 bits of what is kept.
+        Scalar, float32 at least. Quantization changes it by less than 1e-3.
     """
-    y = _unpacked(kept)
-    if not _keeps_gram(x.shape):
+    y = _dequantize(quantized)
+    if not _quantizes_gram(x.shape):
         return similarity(x, y.reshape(x.shape))
-    _, place = _triangle(x.shape[-1])
-    gram_x, gram_y = _scaled(_gram(at_least_float32(x))), y[place]
+    _, index = _triangle(x.shape[-1])
+    gram_x, gram_y = _normalize(_gram(at_least_float32(x))), y[index]
     return _cosine(jnp.sum(gram_x * gram_y), gram_x, gram_y)

@@ -1,29 +1,32 @@
-"""Sums over all axes but the last, and their transpose, for CPUs too.
+"""Sums over all axes but the last, and their transpose, fast on CPUs too.
 
-XLA's CPU backend adds up each channel by itself, through memory in strides, at a tenth of the
-memory's speed. As a product with ones the sums of all channels are made together. Derivatives of
-broadcasting are such sums, so what is broadcast over a batch goes through here as well: as a
-product too, of which XLA makes a broadcast again, and of its transpose a product.
+XLA's CPU backend sums each channel separately with strided memory access, at a tenth of the
+memory's bandwidth. A product with ones computes the sums of all channels at the same time. The
+derivative of broadcasting is also a sum over the batch, so broadcasting is written as a product
+with ones too. XLA turns this product into a broadcast again, but its transpose stays a product.
 """
 
 import math
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 
-def channel_sum(x: jax.Array) -> jax.Array:
-    """`[..., channels]` -> `[channels]`, in x's dtype, floating."""
+def channel_sum(x: Float[Array, "*batch channels"]) -> Float[Array, " channels"]:
+    """Sums over all axes but the last, in x's dtype."""
     rows, columns = _rows_and_columns(x.shape)
     if columns == 0:
         return x.sum(range(x.ndim - 1))
-    # Sums of rows, then of columns: none has too many terms for its precision.
+    # Rows are summed first, then columns: no sum has too many terms for its precision.
     total = _product(jnp.ones((1, rows), x.dtype), x.reshape(rows, columns * x.shape[-1]))
     return total.reshape(columns, x.shape[-1]).sum(0)
 
 
-def over_batch(value: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """`[channels]` -> the shape `[..., channels]`."""
+def over_batch(
+    value: Float[Array, " channels"], shape: tuple[int, ...]
+) -> Float[Array, "*batch channels"]:
+    """Broadcasts a value per channel to the shape `(..., channels)`."""
     rows, columns = _rows_and_columns(shape)
     if columns == 0:
         return jnp.broadcast_to(value, shape)
@@ -31,17 +34,19 @@ def over_batch(value: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return _product(jnp.ones((rows, 1), value.dtype), row).reshape(shape)
 
 
-def add_bias(x: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """`[..., channels]` plus `[channels]` of the same dtype, or nothing."""
+def add_bias(
+    x: Float[Array, "*batch channels"], bias: Float[Array, " channels"] | None
+) -> Float[Array, "*batch channels"]:
+    """Adds a bias of the same dtype, or nothing if it is None."""
     return x if bias is None else x + over_batch(bias, x.shape)
 
 
 def _rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
-    """The axes before the last as two; no columns where products have nothing to give."""
+    """Splits the axes before the last into two; no columns where products are not faster."""
     if jax.default_backend() != "cpu" or len(shape) < 2:
         return 0, 0
     return (shape[0], 1) if len(shape) == 2 else (math.prod(shape[:-2]), shape[-2])
 
 
-def _product(left: jax.Array, right: jax.Array) -> jax.Array:
+def _product(left: Float[Array, "a b"], right: Float[Array, "b c"]) -> Float[Array, "a c"]:
     return jnp.matmul(left, right, precision="highest")

@@ -1,10 +1,10 @@
-"""Convolutions whose derivatives suit CPUs.
+"""Real convolutions with derivatives that are fast on CPUs.
 
-XLA's CPU backend has a fast convolution for one order of axes, channels last, and brings the others
-into that order where a program begins, not inside its loops, where they take eight times as long.
-Derivatives by automatic differentiation are convolutions in other orders. Here they are written in
-the one that is fast, and those by the input of a convolution with strides, and transposed
-convolutions, multiply by no zeros.
+XLA's CPU backend has a fast convolution for one order of axes, channels last. It transposes arrays
+to that order at the start of a program, but not inside loops, where other orders take eight times
+as long. Automatic differentiation produces convolutions in other orders. Here, the derivatives are
+written in the fast order. Derivatives by the input of a convolution with strides, and transposed
+convolutions, do not multiply by the zeros of a dilated input.
 """
 
 import functools
@@ -16,34 +16,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float
 
-from serjax.ops.kernel_gradient import Steps, Window, convolve, kernel_gradient
+from serjax.ops.kernel_gradient import ConvSettings, Steps, convolve, kernel_gradient
 
 Pairs = tuple[tuple[int, int], ...]
+"""Padding before and after, one pair per spatial axis."""
 
 
 def conv(
-    x: jax.Array,
-    kernel: jax.Array,
+    x: Float[Array, "batch *space inputs"],
+    kernel: Float[Array, "*kernel_size inputs outputs"],
     strides: Steps,
     padding: Pairs,
     dilation: Steps,
     precision: Any = None,
-) -> jax.Array:
-    """Real convolution, channels last, over one to three axes.
+) -> Float[Array, "batch *out_space outputs"]:
+    """Applies a real convolution over one to three spatial axes, channels last.
 
-    On a CPU a window of one position is a matrix product, and derivatives are of reverse mode only.
+    On a CPU a kernel of one position is a matrix product, and only reverse-mode derivatives are
+    supported.
 
     Args:
-        x: `[batch, *space, inputs]`.
-        kernel: `[*window, inputs, outputs]`.
-        strides: One per axis.
-        padding: A pair per axis.
-        dilation: Of the kernel, one per axis.
-        precision: As in `jax.lax.conv_general_dilated`.
+        x: Input.
+        kernel: Kernel.
+        strides: Strides, one per spatial axis.
+        padding: Padding, a pair per spatial axis.
+        dilation: Dilation of the kernel, one per spatial axis.
+        precision: Precision as in `jax.lax.conv_general_dilated`.
 
     Returns:
-        `[batch, *space', outputs]`.
+        Result, in the input's dtype.
+
+    >>> x, kernel = jnp.ones((1, 5, 5, 2)), jnp.ones((3, 3, 2, 4))
+    >>> conv(x, kernel, (2, 2), ((1, 1), (1, 1)), (1, 1)).shape
+    (1, 3, 3, 4)
     """
     options = strides, padding, dilation, precision
     if jax.default_backend() != "cpu":
@@ -53,187 +60,217 @@ def conv(
         matrix = kernel.reshape(kernel.shape[-2:])
         rows = jnp.matmul(x.reshape(-1, x.shape[-1]), matrix, precision=precision)
         return rows.reshape(*x.shape[:-1], kernel.shape[-1])
-    return _with_own_gradient(x, kernel, *options)
+    return _conv_with_custom_gradient(x, kernel, *options)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
-def _with_own_gradient(
-    x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, dilation: Steps, precision: Any
-) -> jax.Array:
+def _conv_with_custom_gradient(
+    x: Array, kernel: Array, strides: Steps, padding: Pairs, dilation: Steps, precision: Any
+) -> Array:
     return convolve(x, kernel, strides, padding, dilation, precision)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, *options: Any) -> tuple[jax.Array, Any]:
+def _forward(x: Array, kernel: Array, *options: Any) -> tuple[Array, tuple[Array, Array]]:
     return convolve(x, kernel, *options), (x, kernel)
 
 
 def _backward(
-    strides: Steps, padding: Pairs, dilation: Steps, precision: Any, saved: Any, gradient: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
+    strides: Steps,
+    padding: Pairs,
+    dilation: Steps,
+    precision: Any,
+    residuals: tuple[Array, Array],
+    gradient: Array,
+) -> tuple[Array, Array]:
+    x, kernel = residuals
     padded = lax.pad(
         x, jnp.zeros((), x.dtype), ((0, 0, 0), *((a, b, 0) for a, b in padding), (0, 0, 0))
     )
-    window = Window(kernel.shape[:-2], strides, dilation, precision)
-    of_kernel = kernel_gradient(padded, gradient, window)
-    of_x = _input_gradient(
-        gradient, kernel, x.shape[1:-1], strides, padding, (1,) * len(strides), dilation, precision
+    settings = ConvSettings(kernel.shape[:-2], strides, dilation, precision)
+    grad_kernel = kernel_gradient(padded, gradient, settings)
+    ones = (1,) * len(strides)
+    grad_x = _input_gradient(
+        gradient, kernel, x.shape[1:-1], strides, padding, ones, dilation, precision
     )
-    return of_x, of_kernel.astype(kernel.dtype)
+    return grad_x, grad_kernel.astype(kernel.dtype)
 
 
-_with_own_gradient.defvjp(_forward, _backward)
+_conv_with_custom_gradient.defvjp(_forward, _backward)
 
 
 def conv_transpose(
-    x: jax.Array,
-    kernel: jax.Array,
+    x: Float[Array, "batch *space inputs"],
+    kernel: Float[Array, "*kernel_size inputs outputs"],
     strides: Steps,
     padding: str | Sequence[tuple[int, int]],
     precision: Any = None,
-) -> jax.Array:
-    """Real transposed convolution as `jax.lax.conv_transpose`, channels last.
+) -> Float[Array, "batch *out_space outputs"]:
+    """Applies a real transposed convolution as `jax.lax.conv_transpose`, channels last.
 
-    Its derivative by the kernel is made as that of `conv`: XLA's CPU backend takes 30 times as
-    long for it as for the transposed convolution itself.
+    Its derivative by the kernel is computed like that of `conv`: XLA's CPU backend takes 30 times
+    as long for the derivative as for the transposed convolution itself.
 
     Args:
-        x: `[batch, *space, inputs]`.
-        kernel: `[*window, inputs, outputs]`.
-        strides: One per axis.
-        padding: "SAME", "VALID", or a pair per axis of the input spread by the strides.
-        precision: As in `jax.lax.conv_transpose`.
+        x: Input.
+        kernel: Kernel.
+        strides: Strides, one per spatial axis.
+        padding: "SAME", "VALID", or a pair per spatial axis of the input dilated by the strides.
+        precision: Precision as in `jax.lax.conv_transpose`.
 
     Returns:
-        `[batch, *space', outputs]`.
+        Result, in the input's dtype.
     """
     pairs = tuple(
-        _around_spread(extent, stride, padding)
+        _transposed_padding(extent, stride, padding)
         if isinstance(padding, str)
         else (padding[axis][0], padding[axis][1])
         for axis, (extent, stride) in enumerate(zip(kernel.shape, strides, strict=False))
     )
     if jax.default_backend() == "cpu":
-        return _transposed_with_own_gradient(x, kernel, strides, pairs, precision)
+        return _transposed_with_custom_gradient(x, kernel, strides, pairs, precision)
     ones = (1,) * len(strides)
     return convolve(x, kernel, ones, pairs, ones, precision, strides)
 
 
-def _around_spread(extent: int, stride: int, padding: str) -> tuple[int, int]:
-    """What `jax.lax.conv_transpose` means by "SAME" and "VALID", for one axis."""
+def _transposed_padding(extent: int, stride: int, padding: str) -> tuple[int, int]:
+    """Converts "SAME" or "VALID" of `jax.lax.conv_transpose` to a pair, for one axis."""
     total = extent + stride - 2 + (max(extent - stride, 0) if padding == "VALID" else 0)
-    most_before = padding == "VALID" or stride > extent - 1
-    before = extent - 1 if most_before else -(-total // 2)
+    is_full_before = padding == "VALID" or stride > extent - 1
+    before = extent - 1 if is_full_before else -(-total // 2)
     return before, total - before
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _transposed_with_own_gradient(
-    x: jax.Array, kernel: jax.Array, strides: Steps, padding: Pairs, precision: Any
-) -> jax.Array:
+def _transposed_with_custom_gradient(
+    x: Array, kernel: Array, strides: Steps, padding: Pairs, precision: Any
+) -> Array:
     ones = (1,) * len(strides)
-    return _spread_conv(x, kernel, ones, padding, strides, ones, precision)
+    return _dilated_input_conv(x, kernel, ones, padding, strides, ones, precision)
 
 
-def _transposed_forward(x: jax.Array, kernel: jax.Array, *options: Any) -> tuple[jax.Array, Any]:
-    return _transposed_with_own_gradient(x, kernel, *options), (x, kernel)
+def _transposed_forward(
+    x: Array, kernel: Array, *options: Any
+) -> tuple[Array, tuple[Array, Array]]:
+    return _transposed_with_custom_gradient(x, kernel, *options), (x, kernel)
 
 
 def _transposed_backward(
-    strides: Steps, padding: Pairs, precision: Any, saved: Any, gradient: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
-    window, space = kernel.shape[:-2], gradient.shape[1:-1]
-    ones = (1,) * len(window)
-    # With the window turned around, an input meets the outputs that a convolution with these
-    # strides would see from its place.
-    around = []
+    strides: Steps,
+    padding: Pairs,
+    precision: Any,
+    residuals: tuple[Array, Array],
+    gradient: Array,
+) -> tuple[Array, Array]:
+    x, kernel = residuals
+    kernel_size, space = kernel.shape[:-2], gradient.shape[1:-1]
+    ones = (1,) * len(kernel_size)
+    # With the flipped kernel, an input meets the outputs that a convolution with these strides
+    # would read at the input's position.
+    pairs = []
     for extent, size, inputs, stride, (before, _) in zip(
-        window, space, x.shape[1:-1], strides, padding, strict=True
+        kernel_size, space, x.shape[1:-1], strides, padding, strict=True
     ):
         first = extent - 1 - before
-        around.append((first, (inputs - 1) * stride + extent - first - size, 0))
-    of_kernel = kernel_gradient(
-        lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *around, (0, 0, 0))),
+        pairs.append((first, (inputs - 1) * stride + extent - first - size, 0))
+    grad_kernel = kernel_gradient(
+        lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *pairs, (0, 0, 0))),
         x,
-        Window(window, strides, ones, precision),
+        ConvSettings(kernel_size, strides, ones, precision),
     )
-    of_x = _input_gradient(gradient, kernel, x.shape[1:-1], ones, padding, strides, ones, precision)
-    return of_x, _turned(of_kernel).astype(kernel.dtype)
+    grad_x = _input_gradient(
+        gradient, kernel, x.shape[1:-1], ones, padding, strides, ones, precision
+    )
+    return grad_x, _flip(grad_kernel).astype(kernel.dtype)
 
 
-_transposed_with_own_gradient.defvjp(_transposed_forward, _transposed_backward)
+_transposed_with_custom_gradient.defvjp(_transposed_forward, _transposed_backward)
 
 
-def _turned(kernel: jax.Array) -> jax.Array:
-    """The window turned around, inputs and outputs exchanged."""
+def _flip(
+    kernel: Float[Array, "*kernel_size inputs outputs"],
+) -> Float[Array, "*kernel_size outputs inputs"]:
+    """Flips a kernel along its spatial axes and exchanges inputs and outputs."""
     return jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-1, -2)
 
 
 def _input_gradient(
-    gradient: jax.Array,
-    kernel: jax.Array,
+    gradient: Float[Array, "batch *out_space outputs"],
+    kernel: Float[Array, "*kernel_size inputs outputs"],
     space: tuple[int, ...],
     strides: Steps,
     padding: Pairs,
-    spread: Steps,
+    lhs_dilation: Steps,
     dilation: Steps,
     precision: Any,
-) -> jax.Array:
-    """The derivative by an input of `space`, which was spread by `spread` before the window."""
+) -> Float[Array, "batch *space inputs"]:
+    """Computes the derivative of a convolution by its input.
+
+    Args:
+        gradient: Derivative of the loss by the convolution's result.
+        kernel: Kernel of the convolution.
+        space: Spatial shape of the input.
+        strides: Strides of the convolution.
+        padding: Padding of the convolution.
+        lhs_dilation: Dilation of the input before the convolution.
+        dilation: Dilation of the kernel.
+        precision: Precision as in `jax.lax.conv_general_dilated`.
+    """
     pairs = []
     for axis, (before, _) in enumerate(padding):
         reach = (kernel.shape[axis] - 1) * dilation[axis]
-        seen = (gradient.shape[axis + 1] - 1) * strides[axis] + 1
-        wanted = (space[axis] - 1) * spread[axis] + 1
-        pairs.append((reach - before, wanted + before - seen))
-    return _spread_conv(
-        gradient, _turned(kernel), spread, tuple(pairs), strides, dilation, precision
+        dilated_output = (gradient.shape[axis + 1] - 1) * strides[axis] + 1
+        dilated_input = (space[axis] - 1) * lhs_dilation[axis] + 1
+        pairs.append((reach - before, dilated_input + before - dilated_output))
+    return _dilated_input_conv(
+        gradient, _flip(kernel), lhs_dilation, tuple(pairs), strides, dilation, precision
     )
 
 
-def _spread_conv(
-    x: jax.Array,
-    kernel: jax.Array,
+def _dilated_input_conv(
+    x: Float[Array, "batch *space inputs"],
+    kernel: Float[Array, "*kernel_size inputs outputs"],
     strides: Steps,
     padding: Pairs,
-    spread: Steps,
+    lhs_dilation: Steps,
     dilation: Steps,
     precision: Any,
-) -> jax.Array:
-    """Convolution of x with `spread - 1` zeros between its positions.
+) -> Float[Array, "batch *out_space outputs"]:
+    """Applies a convolution to a dilated input without multiplying by the zeros between positions.
 
-    Of the kernel, an output meets only each `spread`-th place; which ones, depends on the output's
-    remainder. One convolution for each remainder multiplies by no zeros.
+    An output uses only every `lhs_dilation`-th position of the kernel; the first one depends on the
+    output's position modulo `lhs_dilation`. Outputs of each remainder are one convolution.
     """
-    ones = (1,) * len(spread)
-    if spread == ones or strides != ones or dilation != ones:
-        return convolve(x, kernel, strides, padding, dilation, precision, spread)
-    window, space = kernel.shape[:-2], x.shape[1:-1]
+    ones = (1,) * len(lhs_dilation)
+    if lhs_dilation == ones or strides != ones or dilation != ones:
+        return convolve(x, kernel, strides, padding, dilation, precision, lhs_dilation)
+    kernel_size, space = kernel.shape[:-2], x.shape[1:-1]
     size = [
         (n - 1) * step + 1 + before + after - (extent - 1)
-        for n, step, (before, after), extent in zip(space, spread, padding, window, strict=True)
+        for n, step, (before, after), extent in zip(
+            space, lhs_dilation, padding, kernel_size, strict=True
+        )
     ]
-    outputs = [-(-n // step) for n, step in zip(size, spread, strict=True)]
-    parts = []
-    for remainders in np.ndindex(spread):
-        part, pairs = kernel, []
+    outputs = [-(-n // step) for n, step in zip(size, lhs_dilation, strict=True)]
+    results = []
+    for remainders in np.ndindex(lhs_dilation):
+        sub_kernel, pairs = kernel, []
         for axis, (remainder, step, (before, _)) in enumerate(
-            zip(remainders, spread, padding, strict=True)
+            zip(remainders, lhs_dilation, padding, strict=True)
         ):
             first = (before - remainder) % step
-            part = part[(slice(None),) * axis + (slice(first, None, step),)]
+            sub_kernel = sub_kernel[(slice(None),) * axis + (slice(first, None, step),)]
             start = (before - remainder - first) // step
-            pairs.append((start, outputs[axis] - space[axis] - start + part.shape[axis] - 1))
-        parts.append(
-            convolve(x, part, ones, tuple(pairs), ones, precision)
-            if part.size
+            pairs.append((start, outputs[axis] - space[axis] - start + sub_kernel.shape[axis] - 1))
+        results.append(
+            convolve(x, sub_kernel, ones, tuple(pairs), ones, precision)
+            if sub_kernel.size
             else jnp.zeros((len(x), *outputs, kernel.shape[-1]), x.dtype)
         )
-    # [batch, position, remainder, ..., channels] for each axis of space
-    rank = len(spread)
-    y = jnp.stack(parts).reshape(*spread, *parts[0].shape)
+    # The axes become [batch, position, remainder, ..., channels] with a pair per spatial axis.
+    rank = len(lhs_dilation)
+    y = jnp.stack(results).reshape(*lhs_dilation, *results[0].shape)
     order = [rank, *(axis for n in range(rank) for axis in (rank + 1 + n, n)), 2 * rank + 1]
     y = y.transpose(order)
-    y = y.reshape(len(x), *(n * step for n, step in zip(outputs, spread, strict=True)), y.shape[-1])
+    full_size = (n * step for n, step in zip(outputs, lhs_dilation, strict=True))
+    y = y.reshape(len(x), *full_size, y.shape[-1])
     return y[(slice(None), *(slice(n) for n in size))]

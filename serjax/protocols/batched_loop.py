@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.data.batches import Examples
+from serjax.models.variables import Variables
 from serjax.protocols.run_batch import RunBatch
 from serjax.training.loop import (
     DivergedError,
@@ -27,7 +28,7 @@ from serjax.training.loop import (
 )
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.checkpoint_schedule import CheckpointSchedule
-from serjax.training.state import TrainState, Variables
+from serjax.training.state import TrainState
 from serjax.training.step import TrainStep
 from serjax.training.trackers.progress import ProgressDisplay
 

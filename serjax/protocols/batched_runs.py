@@ -15,6 +15,7 @@ import optax
 from rich.console import Console
 
 from serjax.errors import InputError
+from serjax.models.variables import Variables
 from serjax.protocols.batched_loop import RunsState, initial_state, train_runs
 from serjax.protocols.batching import CHECKPOINTS
 from serjax.protocols.run_batch import BatchedEvaluator, RunBatch
@@ -43,7 +44,7 @@ from serjax.training.single_run import (
     write_network_run,
 )
 from serjax.training.stage import log_learning_rate
-from serjax.training.state import TrainState, Variables, parameter_count, state_of
+from serjax.training.state import TrainState, parameter_count, state_of
 from serjax.training.step import TrainStep, training_step
 from serjax.training.trackers.progress import Clock, ProgressDisplay
 

@@ -27,11 +27,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from serjax.data.batches import Examples, Segments
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices import multi_step
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE
 from serjax.training.evaluate import EvaluationPrograms, utterance_means
 from serjax.training.objective.task_loss import class_probabilities
-from serjax.training.state import TrainState, Variables
+from serjax.training.state import TrainState
 from serjax.training.step import StepResult, TrainStep
 
 METHODS = ("vmap", "scan")

@@ -1,7 +1,7 @@
 """Quaternion algebra on arrays whose channels are four equal blocks: r, i, j, k.
 
 A quaternion layer multiplies each input quaternion by a weight quaternion from the left,
-`w * x` (Hamilton product), and sums.
+`w * x` (Hamilton product), and sums over the inputs.
 """
 
 from serjax.ops.convolution import Padding

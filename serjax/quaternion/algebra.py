@@ -1,34 +1,45 @@
-"""The algebra: Hamilton product, conjugate, modulus."""
+"""Quaternion algebra: Hamilton product, conjugate and modulus."""
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from serjax.errors import InputError
 from serjax.ops.convolution import check_blocks
 
-# Row = component of the product, column = component of the right factor: which component of the
-# left factor meets it, and with which sign. From i² = j² = k² = ijk = -1.
+# Row: component of the product. Column: component of the right factor. Entry: component of the left
+# factor that is multiplied by it, and the sign, from i² = j² = k² = ijk = -1.
 COMPONENT = ((0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0))
 SIGN = ((1, -1, -1, -1), (1, 1, -1, 1), (1, 1, 1, -1), (1, -1, 1, 1))
 
 
 def check_channels(channels: int, what: str) -> None:
-    """Raises InputError unless `channels` can be read as whole quaternions."""
+    """Checks that channels form whole quaternions.
+
+    Args:
+        channels: Number of channels.
+        what: Name of the tensor, for the message.
+
+    Raises:
+        InputError: `channels` is not a multiple of 4.
+    """
     check_blocks(channels, 4, what)
 
 
-def hamilton_product(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Hamilton product of two quaternion arrays, component blocks in the last axis.
+def hamilton_product(
+    left: Float[Array, "*#batch channels"], right: Float[Array, "*#batch channels"]
+) -> Float[Array, "*batch channels"]:
+    """Multiplies two quaternion arrays, component blocks in the last axis.
 
     Args:
-        left: `[..., 4 n]`, blocks r, i, j, k of n channels each.
-        right: `[..., 4 n]`, broadcast against `left` in the leading axes.
+        left: Left factor `[..., 4 n]`, blocks r, i, j, k of n channels each.
+        right: Right factor `[..., 4 n]`, broadcast against `left` in the leading axes.
 
     Returns:
-        `left * right`, `[..., 4 n]`. Associative, not commutative, and |p q| = |p| |q|.
+        Hamilton product `left * right`, `[..., 4 n]`. It is associative, not commutative, and
+        |p q| = |p| |q|.
 
     Raises:
-        InputError: the last axes differ or are not a multiple of 4.
+        InputError: The last axes differ or are not a multiple of 4.
 
     >>> i, j = jnp.array([0.0, 1, 0, 0]), jnp.array([0.0, 0, 1, 0])
     >>> hamilton_product(i, j).tolist()  # k
@@ -48,14 +59,14 @@ def hamilton_product(left: jax.Array, right: jax.Array) -> jax.Array:
     return jnp.concatenate(rows, axis=-1)
 
 
-def conjugate(x: jax.Array) -> jax.Array:
-    """Conjugate r - i - j - k of quaternions `[..., 4 n]`."""
+def conjugate(x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
+    """Conjugates quaternions `[..., 4 n]`: r - i - j - k."""
     check_channels(x.shape[-1], "conjugate")
     n = x.shape[-1] // 4
     return jnp.concatenate([x[..., :n], -x[..., n:]], axis=-1)
 
 
-def modulus(x: jax.Array) -> jax.Array:
-    """Modulus of quaternions `[..., 4 n]` -> `[..., n]`."""
+def modulus(x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels//4"]:
+    """Computes the moduli of quaternions, `[..., 4 n] -> [..., n]`."""
     check_channels(x.shape[-1], "modulus")
-    return jnp.sqrt(sum(jnp.square(part) for part in jnp.split(x, 4, axis=-1)))
+    return jnp.sqrt(sum(jnp.square(component) for component in jnp.split(x, 4, axis=-1)))

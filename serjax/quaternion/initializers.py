@@ -6,41 +6,47 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from serjax.errors import InputError
 
-Initializer = Callable[..., jax.Array]
+Initializer = Callable[..., Array]
+"""Function `(key, shape, dtype) -> weights`, as in `flax.linen.initializers`."""
 
 
 def polar_initializer(criterion: str = "he") -> Initializer:
-    """Initial quaternion weights in polar form, `|w| (cos θ + u sin θ)`.
+    """Makes an initializer of quaternion weights in polar form, `|w| (cos θ + u sin θ)`.
 
     The modulus |w| follows a chi distribution with 4 degrees of freedom at scale
-    1 / sqrt(2 fan_in) (He) or 1 / sqrt(2 (fan_in + fan_out)) (Glorot), fans counted in
-    quaternions; the phase θ is uniform in [-π, π], u a uniform unit imaginary quaternion
-    (Parcollet et al., Quaternion Recurrent Neural Networks, ICLR 2019, appendix).
+    1 / sqrt(2 fan_in) (He) or 1 / sqrt(2 (fan_in + fan_out)) (Glorot), with fans counted in
+    quaternions. The phase θ is uniform in [-π, π], u is a uniform unit imaginary quaternion
+    (Parcollet et al., 2019, appendix).
 
     Args:
-        criterion: "he" or "glorot".
+        criterion: Scale of the weights, "he" or "glorot".
 
     Returns:
-        An initializer `(key, shape, dtype)` for shapes `[4, *window, inputs / 4, outputs / 4]`.
+        Initializer `(key, shape, dtype)` for shapes
+        `[4, *kernel_size, inputs / 4, outputs / 4]`.
 
     Raises:
-        InputError: another criterion.
+        InputError: The criterion is unknown.
+
+    >>> polar_initializer("glorot")(jax.random.key(0), (4, 3, 3, 16, 32)).shape
+    (4, 3, 3, 16, 32)
     """
     if criterion not in ("he", "glorot"):
         raise InputError(f"criterion: expected 'he' or 'glorot', found {criterion!r}")
 
-    def initialize(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
-        _, *window, inputs, outputs = shape
-        area = 1
-        for extent in window:
-            area *= extent
+    def initialize(
+        key: PRNGKeyArray, shape: Sequence[int], dtype: Any = jnp.float32
+    ) -> Float[Array, "4 ..."]:
+        _, *kernel_size, inputs, outputs = shape
+        area = math.prod(kernel_size)
         fans = inputs * area if criterion == "he" else (inputs + outputs) * area
-        # The length of four independent normals is chi with 4 degrees of freedom, the direction of
-        # two a uniform phase, and that of three a uniform axis. All are one draw, for a draw is
-        # what takes XLA long to compile.
+        # The length of four independent normals is chi-distributed with 4 degrees of freedom, the
+        # direction of two is a uniform phase, and the direction of three a uniform axis. All come
+        # from one draw, because draws take XLA long to compile.
         normals = jax.random.normal(key, (9, *shape[1:]), dtype)
         length = jnp.linalg.norm(normals[:4], axis=0) / math.sqrt(2 * fans)
         phase = normals[4:6] / jnp.linalg.norm(normals[4:6], axis=0)

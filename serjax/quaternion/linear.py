@@ -1,4 +1,4 @@
-"""Dense layer, convolution and transposed convolution over quaternions, as pure functions."""
+"""Dense layer, convolution and transposed convolution over quaternions as pure functions."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from serjax.errors import InputError
 from serjax.ops.channel_sums import add_bias
@@ -24,74 +25,79 @@ from serjax.quaternion.products import block_product, eight_product, stacked_pro
 
 Form = Literal["block", "eight", "stacked"]
 
-_PRODUCTS: dict[Form, Callable[[Multiply, jax.Array, jax.Array], jax.Array]] = {
+_PRODUCTS: dict[Form, Callable[[Multiply, Array, Array], Array]] = {
     "block": block_product,
     "eight": eight_product,
     "stacked": stacked_product,
 }
 
-# Up to so many examples, making sums of a dense kernel takes longer than multiplying by it twice
-# as often. Both grow with the kernel's size alone, so it is one number for all sizes.
+# Up to this number of examples, summing components of a dense kernel takes longer than twice the
+# number of products. Both costs depend only on the kernel's size, so one limit holds for all sizes.
 _FEW_EXAMPLES = 64
 
 
-# Real products for each number read or written from which on half of them are worth the sums: by
-# forward and backward passes of 58 shapes on two x86 cores, windows of 1 and 9, 64 to 2,048
-# channels, 64 to 262,000 positions. Where there are many positions, the sums leave the cache, and
-# the limit grows with them.
-_WORTH_SUMS = 192
+# Smallest number of real products per value read or written at which halving the products saves
+# more than the sums cost. Measured with forward and backward passes of 58 shapes on two x86 cores:
+# 1 and 9 kernel positions, 64 to 2,048 channels, 64 to 262,000 positions. With many positions the
+# sums do not fit into the cache, and the limit grows with them.
+_MIN_PRODUCTS_PER_VALUE = 192
 _POSITIONS_IN_CACHE = 18
 
 
-def _choose_form(x: jax.Array, kernel: jax.Array, spread: float) -> Form:
-    """The faster form of a product with many examples, or of a convolution.
+def _choose_form(
+    x: Float[Array, "..."], kernel: Float[Array, "4 ..."], output_ratio: float
+) -> Form:
+    """Chooses the fastest form of a product with many examples, or of a convolution.
 
     Args:
-        x: The input, which says how many positions there are.
-        kernel: Of quaternions.
-        spread: Positions of the result for each of the input.
+        x: Input.
+        kernel: Quaternion kernel.
+        output_ratio: Number of output positions per input position.
     """
-    *window, inputs, outputs = kernel.shape[1:]
+    *kernel_size, inputs, outputs = kernel.shape[1:]
     if jax.default_backend() != "cpu" or min(inputs, outputs) < 16:
         return "block"
-    if math.prod(window) > 1 and not has_threaded_convolutions():
+    if math.prod(kernel_size) > 1 and not has_threaded_convolutions():
         return "eight"  # YNNPACK's convolutions of many channels gain less than half of Eigen's
-    # A window is multiplied at each position of the result, or of the input if those are fewer.
-    area = min(1, spread) * math.prod(window)
-    products = area * 4 * inputs * outputs / (inputs + spread * outputs)
-    positions = max(1, spread) * x.size / x.shape[-1]
+    # A kernel is applied at each output position, or at each input position if those are fewer.
+    area = min(1, output_ratio) * math.prod(kernel_size)
+    products = area * 4 * inputs * outputs / (inputs + output_ratio * outputs)
+    positions = max(1, output_ratio) * x.size / x.shape[-1]
     fits = positions <= _POSITIONS_IN_CACHE * products
-    return "eight" if products >= _WORTH_SUMS and fits else "block"
+    return "eight" if products >= _MIN_PRODUCTS_PER_VALUE and fits else "block"
 
 
 def _multiply(
-    multiply: Multiply, x: jax.Array, kernel: jax.Array, form: Form | None, spread: float = 1.0
-) -> jax.Array:
-    return _PRODUCTS[form or _choose_form(x, kernel, spread)](multiply, x, kernel)
+    multiply: Multiply, x: Array, kernel: Array, form: Form | None, output_ratio: float = 1.0
+) -> Array:
+    """Multiplies in the given form, or in the fastest one if it is None."""
+    return _PRODUCTS[form or _choose_form(x, kernel, output_ratio)](multiply, x, kernel)
 
 
 def dense(
-    x: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array | None = None,
+    x: Float[Array, "*batch inputs"],
+    kernel: Float[Array, "4 inputs//4 outputs_of_component"],
+    bias: Float[Array, " outputs"] | None = None,
     *,
     precision: Any = None,
     form: Form | None = None,
-) -> jax.Array:
-    """Quaternion matrix product.
+) -> Float[Array, "*batch outputs"]:
+    """Applies a quaternion matrix product.
 
     Args:
-        x: `[..., inputs]`.
-        kernel: `[4, inputs / 4, outputs / 4]`.
-        bias: `[outputs]`, or none.
-        precision: of the real products, as in `jax.lax.dot_general`.
-        form: "block", "eight" or "stacked", see `quaternion.products`; by default the faster one.
+        x: Input `[..., inputs]`.
+        kernel: Kernel `[4, inputs / 4, outputs / 4]`.
+        bias: Bias, or None.
+        precision: Precision of the real products, as in `jax.lax.dot_general`.
+        form: "block", "eight" or "stacked", see `serjax.quaternion.products`; the fastest one if
+            None.
 
     Returns:
-        `[..., outputs]`: output quaternion o is the sum over inputs n of `kernel[n, o] * x[n]`.
+        Array `[..., outputs]`: output quaternion o is the sum over inputs n of
+        `kernel[n, o] * x[n]`.
 
     Raises:
-        InputError: shapes that do not fit.
+        InputError: The shapes do not match.
     """
     if kernel.ndim != 3 or x.ndim < 1:
         raise InputError(
@@ -100,7 +106,7 @@ def dense(
         )
     check_shapes(x, kernel, bias, 4, 1, "quaternion dense")
 
-    def multiply(x: jax.Array, matrix: jax.Array) -> jax.Array:
+    def multiply(x: Array, matrix: Array) -> Array:
         return jnp.matmul(x, matrix, precision=precision)
 
     rows = x.reshape(-1, x.shape[-1])
@@ -111,9 +117,9 @@ def dense(
 
 
 def conv(
-    x: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array | None = None,
+    x: Float[Array, "batch *space inputs"],
+    kernel: Float[Array, "4 *kernel_size inputs_of_group outputs_of_component"],
+    bias: Float[Array, " outputs"] | None = None,
     *,
     strides: int | Sequence[int] = 1,
     padding: Padding = "SAME",
@@ -121,70 +127,72 @@ def conv(
     groups: int = 1,
     precision: Any = None,
     form: Form | None = None,
-) -> jax.Array:
-    """Quaternion convolution (cross-correlation, as everywhere in deep learning).
+) -> Float[Array, "batch *out_space outputs"]:
+    """Applies a quaternion convolution (a cross-correlation, as usual in deep learning).
 
     Args:
-        x: `[batch, *space, inputs]`, one to three axes of space.
-        kernel: `[4, *window, inputs / 4 / groups, outputs / 4]`.
-        bias: `[outputs]`, or none.
-        strides: one, or one per axis.
-        padding: "SAME", "VALID", an integer for both sides, or a pair per axis.
-        dilation: of the kernel, one or one per axis.
-        groups: quaternion channels are split into so many groups, convolved apart.
-        precision: of the real products.
-        form: "block", "eight" or "stacked", see `quaternion.products`; by default the faster one.
+        x: Input with one to three spatial axes.
+        kernel: Kernel `[4, *kernel_size, inputs / 4 / groups, outputs / 4]`.
+        bias: Bias, or None.
+        strides: Strides, one or one per axis.
+        padding: Padding: "SAME", "VALID", an integer for both sides, or a pair per axis.
+        dilation: Dilation of the kernel, one or one per axis.
+        groups: Number of groups of quaternion channels, which are convolved separately.
+        precision: Precision of the real products, as in `jax.lax.conv_general_dilated`.
+        form: "block", "eight" or "stacked", see `serjax.quaternion.products`; the fastest one if
+            None.
 
     Returns:
-        `[batch, *space', outputs]`.
+        Array `[batch, *out_space, outputs]`.
 
     Raises:
-        InputError: shapes that do not fit.
+        InputError: The shapes do not match.
     """
     rank = check_rank(x, kernel, "quaternion conv")
     check_shapes(x, kernel, bias, 4, groups, "quaternion conv")
 
     multiply = convolution(rank, strides, padding, dilation, precision)
-    spread = 1 / math.prod(per_axis(strides, rank, "strides"))
+    output_ratio = 1 / math.prod(per_axis(strides, rank, "strides"))
 
-    def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return _multiply(multiply, x, kernel, form, spread)
+    def product(x: Array, kernel: Array) -> Array:
+        return _multiply(multiply, x, kernel, form, output_ratio)
 
     y = grouped(product, x, kernel, 4, groups)
     return add_bias(y, bias)
 
 
 def conv_transpose(
-    x: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array | None = None,
+    x: Float[Array, "batch *space inputs"],
+    kernel: Float[Array, "4 *kernel_size inputs_of_group outputs_of_component"],
+    bias: Float[Array, " outputs"] | None = None,
     *,
     strides: int | Sequence[int] = 1,
     padding: Padding = "SAME",
     precision: Any = None,
     form: Form | None = None,
-) -> jax.Array:
-    """Quaternion transposed convolution: the input spread by the stride, then convolved.
+) -> Float[Array, "batch *out_space outputs"]:
+    """Applies a quaternion transposed convolution: a convolution of the input dilated by strides.
 
     Args:
-        x: `[batch, *space, inputs]`.
-        kernel: `[4, *window, inputs / 4, outputs / 4]`.
-        bias: `[outputs]`, or none.
-        strides: one, or one per axis.
-        padding: as in `jax.lax.conv_transpose`; "SAME" multiplies each axis by its stride.
-        precision: of the real products.
-        form: "block", "eight" or "stacked", see `quaternion.products`; by default the faster one.
+        x: Input with one to three spatial axes.
+        kernel: Kernel `[4, *kernel_size, inputs / 4, outputs / 4]`.
+        bias: Bias, or None.
+        strides: Strides, one or one per axis.
+        padding: Padding as in `jax.lax.conv_transpose`; "SAME" multiplies each axis by its stride.
+        precision: Precision of the real products, as in `jax.lax.conv_general_dilated`.
+        form: "block", "eight" or "stacked", see `serjax.quaternion.products`; the fastest one if
+            None.
 
     Returns:
-        `[batch, *space', outputs]`.
+        Array `[batch, *out_space, outputs]`.
 
     Raises:
-        InputError: shapes that do not fit.
+        InputError: The shapes do not match.
     """
     rank = check_rank(x, kernel, "quaternion conv_transpose")
     check_shapes(x, kernel, bias, 4, 1, "quaternion conv_transpose")
 
     multiply = transposed_convolution(rank, strides, padding, precision)
-    spread = math.prod(per_axis(strides, rank, "strides"))
-    y = _multiply(multiply, x, kernel, form, spread)
+    output_ratio = math.prod(per_axis(strides, rank, "strides"))
+    y = _multiply(multiply, x, kernel, form, output_ratio)
     return add_bias(y, bias)

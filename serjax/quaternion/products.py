@@ -1,16 +1,16 @@
-"""Three ways to make a product of quaternion arrays out of products of real arrays.
+"""Three forms of a product of quaternion arrays, made of products of real arrays.
 
-A product here is any bilinear `multiply(x, kernel)` that sums over the channels of x: a matrix
-product, a convolution, a transposed convolution.
+A product is any bilinear `multiply(x, kernel)` that sums over the channels of x: a matrix product,
+a convolution or a transposed convolution.
 
-- Block form: the kernel's components, with signs, fill a real matrix of 4 x 4 blocks, and one
-  real product does the work of 16. Every public quaternion library does this.
+- Block form: the kernel's components, with signs, form a real matrix of 4 x 4 blocks, and one real
+  product replaces 16. Every public quaternion library does this.
 - Eight-product form: 8 real products of a quarter of the channels, on sums of components. 8 is
-  the least possible (Howell & Lafon, The Complexity of the Quaternion Product, Cornell TR 75-245,
-  1975), half the arithmetic of the block form, at the cost of adding the sums.
-- Stacked form: the components of the input are stacked as further examples, and meet each
-  component of the kernel as it is. 16 products again, but nothing of the kernel's size is made,
-  which is what takes the time where a large kernel meets few examples.
+  the minimum (Howell & Lafon, 1975). This form needs half the arithmetic of the block form, and
+  additions for the sums.
+- Stacked form: the components of the input are stacked as further examples and multiplied by each
+  component of the kernel. This form needs 16 products, but makes no array of the kernel's size,
+  which takes most of the time where a large kernel is applied to few examples.
 """
 
 import functools
@@ -20,12 +20,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from serjax.ops.convolution import Multiply
 from serjax.quaternion.algebra import COMPONENT, SIGN
 
-# Row m: the sum of components of the kernel, and of the input, whose product is the m-th. The
-# kernel's last four are halved here, where arrays are smallest, rather than in the result.
+# Row m: weights of the kernel's components, and of the input's, in the factors of product m. The
+# kernel's last four sums are halved, because the kernel is the smallest array.
 _KERNEL_SUMS = (
     (1, 1, 0, 0),
     (0, 0, -1, 1),
@@ -46,55 +47,58 @@ _INPUT_SUMS = (
     (1, 0, 0, -1),
     (1, 0, 0, 1),
 )
-# Row: a component of the result as a sum of the eight products.
+# Row: weights of the eight products in a component of the result.
 _RESULT_SUMS = (
     (0, 1, 0, 0, -1, -1, 1, 1),
     (1, 0, 0, 0, -1, -1, -1, -1),
     (0, 0, 1, 0, 1, -1, 1, -1),
     (0, 0, 0, 1, 1, -1, -1, 1),
 )
-# Of the input, in the eight-product form.
+# Size of a piece of the input in the eight-product form.
 _PIECE_BYTES = 2**21
 
 Weights = tuple[tuple[float, ...], ...]
+"""Matrix of weights: one row per sum, one column per summand."""
 
 
-def _sum(parts: Sequence[jax.Array], weights: Sequence[float]) -> jax.Array:
-    """Weighted sum over the parts whose weight is not zero, without multiplying by 1."""
+def _weighted_sum(summands: Sequence[Array], weights: Sequence[float]) -> Array:
+    """Sums arrays with weights, without multiplying by 0 or 1."""
     terms = [
-        part if abs(weight) == 1 else part * jnp.asarray(abs(weight), part.dtype)
-        for part, weight in zip(parts, weights, strict=True)
+        summand if abs(weight) == 1 else summand * jnp.asarray(abs(weight), summand.dtype)
+        for summand, weight in zip(summands, weights, strict=True)
         if weight
     ]
-    signs = [weight > 0 for weight in weights if weight]
-    total = terms[0] if signs[0] else -terms[0]
-    for term, positive in zip(terms[1:], signs[1:], strict=True):
-        total = total + term if positive else total - term
+    is_positive = [weight > 0 for weight in weights if weight]
+    total = terms[0] if is_positive[0] else -terms[0]
+    for term, add in zip(terms[1:], is_positive[1:], strict=True):
+        total = total + term if add else total - term
     return total
 
 
-def _sums(parts: Sequence[jax.Array] | jax.Array, weights: Weights) -> list[jax.Array]:
-    """A weighted sum over the parts for each row."""
-    return [_sum(tuple(parts), row) for row in weights]
+def _weighted_sums(summands: Sequence[Array] | Array, weights: Weights) -> list[Array]:
+    """Sums arrays, or the entries of an array, with each row of weights."""
+    return [_weighted_sum(tuple(summands), row) for row in weights]
 
 
-def _components(kernel: jax.Array) -> list[jax.Array]:
-    """The entries of the first axis.
+def _components(kernel: Float[Array, "4 ..."]) -> list[Array]:
+    """Splits a kernel into its components.
 
-    Their gradients are joined, where those of `kernel[0]`, ... would be filled up with zeros to the
-    size of the whole kernel, and added.
+    Gradients of the components are concatenated. Those of `kernel[0]`, ... would be padded with
+    zeros to the size of the whole kernel and added.
     """
-    return [part.squeeze(0) for part in jnp.split(kernel, len(kernel))]
+    return [component.squeeze(0) for component in jnp.split(kernel, len(kernel))]
 
 
-def block_matrix(kernel: jax.Array) -> jax.Array:
-    """Real matrix of a quaternion kernel, so that `x @ matrix` is `w * x` summed over inputs.
+def block_matrix(
+    kernel: Float[Array, "4 *kernel_size inputs_of_component outputs_of_component"],
+) -> Float[Array, "*kernel_size 4*inputs_of_component 4*outputs_of_component"]:
+    """Makes the real matrix of a quaternion kernel: `x @ matrix` is `w * x`, summed over inputs.
 
     Args:
-        kernel: `[4, ..., inputs / 4, outputs / 4]`, components r, i, j, k first.
+        kernel: Kernel `[4, ..., inputs / 4, outputs / 4]`, components r, i, j, k first.
 
     Returns:
-        `[..., inputs, outputs]`.
+        Matrix `[..., inputs, outputs]`.
     """
     parts = _components(kernel)
     columns = [
@@ -110,105 +114,137 @@ def block_matrix(kernel: jax.Array) -> jax.Array:
     return jnp.concatenate(columns, axis=-1)
 
 
-def block_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Product in block form: `x` `[..., inputs]`, `kernel` `[4, ..., inputs / 4, outputs / 4]`."""
+def block_product(
+    multiply: Multiply, x: Float[Array, "*batch inputs"], kernel: Float[Array, "4 ..."]
+) -> Float[Array, "*out_batch outputs"]:
+    """Multiplies in block form.
+
+    Args:
+        multiply: Bilinear product of real arrays that sums over the channels of x.
+        x: Input `[..., inputs]`.
+        kernel: Kernel `[4, ..., inputs / 4, outputs / 4]`.
+
+    Returns:
+        Array `[..., outputs]`.
+    """
     return multiply(x, block_matrix(kernel))
 
 
-def stacked_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Product in stacked form; arguments as in `block_product`, x with an axis of examples."""
+def stacked_product(
+    multiply: Multiply, x: Float[Array, "batch *space inputs"], kernel: Float[Array, "4 ..."]
+) -> Float[Array, "batch *out_space outputs"]:
+    """Multiplies in stacked form.
+
+    Args:
+        multiply: Bilinear product of real arrays that sums over the channels of x.
+        x: Input `[batch, ..., inputs]`.
+        kernel: Kernel `[4, ..., inputs / 4, outputs / 4]`.
+
+    Returns:
+        Array `[batch, ..., outputs]`.
+    """
     stacked = jnp.concatenate(jnp.split(x, 4, axis=-1), axis=0)
     products = [
         jnp.split(multiply(stacked, component), 4, axis=0) for component in _components(kernel)
     ]
     results = [
-        _sum([products[of_kernel][of_x] for of_x, of_kernel in enumerate(components)], signs)
+        _weighted_sum([products[w][x] for x, w in enumerate(components)], signs)
         for components, signs in zip(COMPONENT, SIGN, strict=True)
     ]
     return jnp.concatenate(results, axis=-1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def eight_product(multiply: Multiply, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Product in eight-product form; arguments as in `stacked_product`."""
-    factors = _sums(kernel, _KERNEL_SUMS)
+def eight_product(
+    multiply: Multiply, x: Float[Array, "batch *space inputs"], kernel: Float[Array, "4 ..."]
+) -> Float[Array, "batch *out_space outputs"]:
+    """Multiplies in eight-product form.
 
-    def of_piece(x: jax.Array) -> jax.Array:
-        sums = _sums(jnp.split(x, 4, axis=-1), _INPUT_SUMS)
-        products = [multiply(*pair) for pair in zip(sums, factors, strict=True)]
-        return jnp.concatenate(_sums(products, _RESULT_SUMS), axis=-1)
+    Args:
+        multiply: Bilinear product of real arrays that sums over the channels of x.
+        x: Input `[batch, ..., inputs]`.
+        kernel: Kernel `[4, ..., inputs / 4, outputs / 4]`.
 
-    pieces = _pieces(x, kernel)
+    Returns:
+        Array `[batch, ..., outputs]`.
+    """
+    kernel_sums = _weighted_sums(kernel, _KERNEL_SUMS)
+
+    def multiply_piece(x: Array) -> Array:
+        input_sums = _weighted_sums(jnp.split(x, 4, axis=-1), _INPUT_SUMS)
+        products = [multiply(*pair) for pair in zip(input_sums, kernel_sums, strict=True)]
+        return jnp.concatenate(_weighted_sums(products, _RESULT_SUMS), axis=-1)
+
+    pieces = _count_pieces(x, kernel)
     if pieces == 1:
-        return of_piece(x)
-    return _joined(lax.map(of_piece, _parted(x, pieces)))
+        return multiply_piece(x)
+    return _join(lax.map(multiply_piece, _split(x, pieces)))
 
 
-# The sums of x, and the products, are each twice as large as x, or the result. Those of a few
-# examples at a time stay in the cache and take little memory. Where the kernel is not small,
-# multiplying takes the time, and larger products are the faster ones.
+# The sums of x are twice as large as x, and the products are twice as large as the result. Those of
+# a few examples at a time stay in the cache and take little memory. Where the kernel is large,
+# products take most of the time, and larger products are faster.
 
 
-def _pieces(x: jax.Array, kernel: jax.Array) -> int:
-    """How many equal pieces the examples are taken in."""
-    wanted = x.nbytes // max(_PIECE_BYTES, 8 * kernel.nbytes)
-    numbers = range(max(min(wanted, len(x)), 1), min(4 * wanted, len(x)) + 1)
-    return next((number for number in numbers if len(x) % number == 0), 1)
+def _count_pieces(x: Float[Array, "batch ..."], kernel: Float[Array, "4 ..."]) -> int:
+    """Chooses the number of equal pieces that the examples are split into."""
+    target = x.nbytes // max(_PIECE_BYTES, 8 * kernel.nbytes)
+    counts = range(max(min(target, len(x)), 1), min(4 * target, len(x)) + 1)
+    return next((count for count in counts if len(x) % count == 0), 1)
 
 
-def _parted(x: jax.Array, pieces: int) -> jax.Array:
+def _split(x: Float[Array, "batch ..."], pieces: int) -> Float[Array, "{pieces} piece ..."]:
     return x.reshape(pieces, -1, *x.shape[1:])
 
 
-def _joined(parts: jax.Array) -> jax.Array:
-    return parts.reshape(-1, *parts.shape[2:])
+def _join(pieces: Float[Array, "pieces piece ..."]) -> Float[Array, "batch ..."]:
+    return pieces.reshape(-1, *pieces.shape[2:])
 
 
-# Left to itself, differentiation keeps the eight sums of x for the backward pass, twice the size
-# of x. The derivative below adds the sums up again.
+# Automatic differentiation would store the eight sums of x for the backward pass, twice the size of
+# x. The derivative below computes the sums again.
 
 
-def _forward(
-    multiply: Multiply, x: jax.Array, kernel: jax.Array
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def _forward(multiply: Multiply, x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
     return eight_product(multiply, x, kernel), (x, kernel)
 
 
 def _backward(
-    multiply: Multiply, saved: tuple[jax.Array, jax.Array], gradient: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
-    factors = _sums(kernel, _KERNEL_SUMS)
+    multiply: Multiply, residuals: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
+    x, kernel = residuals
+    kernel_sums = _weighted_sums(kernel, _KERNEL_SUMS)
 
-    def of_piece(x: jax.Array, gradient: jax.Array) -> tuple[jax.Array, Sequence[jax.Array]]:
-        sums = _sums(jnp.split(x, 4, axis=-1), _INPUT_SUMS)
-        of_products = _sums(jnp.split(gradient, 4, axis=-1), _transposed(_RESULT_SUMS))
+    def differentiate_piece(x: Array, gradient: Array) -> tuple[Array, Sequence[Array]]:
+        input_sums = _weighted_sums(jnp.split(x, 4, axis=-1), _INPUT_SUMS)
+        grad_products = _weighted_sums(jnp.split(gradient, 4, axis=-1), _transpose(_RESULT_SUMS))
         gradients = [
-            jax.vjp(multiply, *pair)[1](of_product)
-            for *pair, of_product in zip(sums, factors, of_products, strict=True)
+            jax.vjp(multiply, *pair)[1](grad_product)
+            for *pair, grad_product in zip(input_sums, kernel_sums, grad_products, strict=True)
         ]
-        of_sums, of_factors = zip(*gradients, strict=True)
-        return jnp.concatenate(_sums(of_sums, _transposed(_INPUT_SUMS)), axis=-1), of_factors
+        grad_input_sums, grad_kernel_sums = zip(*gradients, strict=True)
+        grad_x = _weighted_sums(grad_input_sums, _transpose(_INPUT_SUMS))
+        return jnp.concatenate(grad_x, axis=-1), grad_kernel_sums
 
-    def add_piece(total: Any, piece: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
-        of_x, of_factors = of_piece(*piece)
-        return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, of_factors), of_x
+    def add_piece(total: Any, piece: tuple[Array, Array]) -> tuple[Any, Array]:
+        grad_x, grad_kernel_sums = differentiate_piece(*piece)
+        return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, grad_kernel_sums), grad_x
 
-    pieces = _pieces(x, kernel)
+    pieces = _count_pieces(x, kernel)
     if pieces == 1:
-        of_x, of_factors = of_piece(x, gradient)
+        grad_x, grad_kernel_sums = differentiate_piece(x, gradient)
     else:
-        # Many bfloat16 terms are added in float32.
-        kind = jnp.float32 if kernel.dtype == jnp.bfloat16 else kernel.dtype
-        nothing = tuple(jnp.zeros(factor.shape, kind) for factor in factors)
-        parts = _parted(x, pieces), _parted(gradient, pieces)
-        of_factors, of_x = lax.scan(add_piece, nothing, parts)
-        of_x = _joined(of_x)
-    of_kernel = jnp.stack(_sums(of_factors, _transposed(_KERNEL_SUMS)))
-    return of_x, of_kernel.astype(kernel.dtype)
+        # Sums of many bfloat16 terms are accumulated in float32.
+        sum_dtype = jnp.float32 if kernel.dtype == jnp.bfloat16 else kernel.dtype
+        zeros = tuple(jnp.zeros(kernel_sum.shape, sum_dtype) for kernel_sum in kernel_sums)
+        split = _split(x, pieces), _split(gradient, pieces)
+        grad_kernel_sums, grad_x = lax.scan(add_piece, zeros, split)
+        grad_x = _join(grad_x)
+    grad_kernel = jnp.stack(_weighted_sums(grad_kernel_sums, _transpose(_KERNEL_SUMS)))
+    return grad_x, grad_kernel.astype(kernel.dtype)
 
 
-def _transposed(weights: Weights) -> Weights:
+def _transpose(weights: Weights) -> Weights:
     return tuple(zip(*weights, strict=True))
 
 

@@ -58,6 +58,8 @@ def configured(
             fields["init"] = (init or {}).get(network_of(row))
         if tuned:
             fields |= recipe.tuned.config
+            if fields.get("schedule") != "step_decay":  # of the paper's schedule only
+                fields.pop("step_decay", None)
         if small:
             fields = _reduced(fields, recipe.small)
     return RunConfig.make(**_placed(fields, row.corpora, folders, small))

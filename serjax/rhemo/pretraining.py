@@ -19,6 +19,7 @@ from serjax.data import batches, dimensions
 from serjax.data.batches import Examples
 from serjax.files import PathLike
 from serjax.models import pretrained
+from serjax.models.variables import Variables
 from serjax.rhemo.config import STAGES, RHEmoConfig, StageSettings
 from serjax.rhemo.objective import emotions_loss, predict, reconstruction_loss, scores
 from serjax.training.build import abstract_variables, build_model, input_shape
@@ -36,7 +37,7 @@ from serjax.training.single_run import (
     write_network_run,
 )
 from serjax.training.stage import RunContext, Stage, TrainedStage, sharding_of, train_stage
-from serjax.training.state import Variables, create_state
+from serjax.training.state import create_state
 from serjax.training.trackers.progress import Clock
 
 # The classifiers, which the first stage does not train.

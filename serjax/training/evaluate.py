@@ -11,9 +11,9 @@ from serjax import losses, metrics
 from serjax.data import batches
 from serjax.data.batches import Array, Examples, Segments
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding, put
 from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
-from serjax.training.state import Variables
 from serjax.training.step import make_evaluation_step
 
 # Models of variable length are compiled for a few sizes, the shortest of this number of frames.
@@ -199,7 +199,7 @@ def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     counts = metrics.confusion_matrix(labels, probabilities.argmax(-1), probabilities.shape[-1])
     confusion = np.asarray(counts, np.float64)
     return {
-        "loss": float(losses.cross_entropy(probabilities, labels).mean()),
+        "loss": float(losses.negative_log_likelihood(probabilities, labels).mean()),
         "wa": float(metrics.weighted_accuracy(confusion)),
         "ua": float(metrics.unweighted_accuracy(confusion)),
     }

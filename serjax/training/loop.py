@@ -13,11 +13,12 @@ import jax
 import numpy as np
 
 from serjax import metrics
+from serjax.models.variables import Variables
 from serjax.training.devices import processes
 from serjax.training.input.feed import Feed
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.checkpoint_schedule import CheckpointSchedule
-from serjax.training.state import TrainState, Variables
+from serjax.training.state import TrainState
 from serjax.training.step import StepResult, TrainStep
 
 MONITORS: dict[str, Callable[[Mapping[str, float]], tuple[float, ...]]] = {

@@ -16,6 +16,7 @@ from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.files import PathLike
 from serjax.models import pretrained
+from serjax.models.variables import Variables
 from serjax.training import classical_run
 from serjax.training.build import abstract_variables, build_model, input_shape
 from serjax.training.checks import check_config
@@ -40,7 +41,7 @@ from serjax.training.run_folder import results
 from serjax.training.run_folder.metadata import device, run_metadata
 from serjax.training.run_folder.run_dir import check_free, open_folder
 from serjax.training.stage import RunContext, Stage, sharding_of, train_stage
-from serjax.training.state import Variables, create_state, parameter_count
+from serjax.training.state import create_state, parameter_count
 from serjax.training.trackers import profiling
 from serjax.training.trackers import tensorboard as tensorboard_tracker
 from serjax.training.trackers.progress import Clock

@@ -17,6 +17,7 @@ import optax
 from rich.console import Console
 
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.config.resolve import ResolvedRunConfig
 from serjax.training.devices import batch_sharding, memory, multi_step, processes
 from serjax.training.devices.batch_sharding import BatchSharding
@@ -29,7 +30,7 @@ from serjax.training.objective.task_loss import LossFunction, PredictionFunction
 from serjax.training.optimization import freeze
 from serjax.training.optimization.optimizer import rate_after
 from serjax.training.run_folder.checkpoint import Checkpoints
-from serjax.training.state import TrainState, Variables, state_of
+from serjax.training.state import TrainState, state_of
 from serjax.training.step import StepResult, TrainStep, make_train_step
 from serjax.training.trackers import profiling, tensorboard
 from serjax.training.trackers.progress import Clock, ProgressDisplay

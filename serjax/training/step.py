@@ -19,6 +19,7 @@ from serjax import augment, metrics
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices import memory, multi_step
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding
 from serjax.training.devices.shard import Shard
@@ -32,7 +33,7 @@ from serjax.training.objective.task_loss import (
     classification_loss,
 )
 from serjax.training.optimization import freeze
-from serjax.training.state import TrainState, Variables
+from serjax.training.state import TrainState
 
 # Padi et al. (2021), section 4.2: the length of a batch's chunks, in frames, is one of these.
 CHUNK_FRAMES = (150, 200, 250, 300)
@@ -263,9 +264,8 @@ def training_step(
         key: PRNG key of the run; the key of a step is `fold_in(key, state.step)`.
         num_classes: Number of classes.
         augmentation: Name that `serjax.augment.preset` knows.
-        frozen: Layers that train from a later step on, or never, see `serjax.training.optimization.freeze`.
-            Every stage is a branch of the one program, without the gradients that it does not
-            use, and adds to the time of its compilation.
+        frozen: Layers that train from a later step on, or never, see `training.freeze`. Every stage
+            is a branch of the one program, without the gradients that it does not use.
         auxiliary_losses: Auxiliary losses by name.
         loss: Loss of the task; None: cross-entropy.
         sharding: Sharding of a batch over devices and micro-batches.

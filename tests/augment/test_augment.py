@@ -11,10 +11,11 @@ from serjax import augment
 from serjax.augment import SpecAugmentPolicy, spec_augment, spec_augment_mask
 from serjax.errors import InputError
 from tests.helpers import reference
+from tests.helpers.types import unchecked_types
 
 DRAWS = 200_000
-# A correct sampler fails a test at this level once in ten thousand choices of the key; the keys are
-# fixed, so a failure means that the distribution changed.
+# A correct sampler fails a test at this level for one key in ten thousand. The keys are fixed, so a
+# failure means that the distribution changed.
 SIGNIFICANCE = 1e-4
 
 
@@ -27,15 +28,15 @@ def frequency_stripes(key, bins: int, policy: SpecAugmentPolicy) -> np.ndarray:
     return np.asarray(masked)[:, 0, :]
 
 
-def time_stripes(key, real_frames: int, policy: SpecAugmentPolicy, frames: int = 0) -> np.ndarray:
-    """Masked frames of utterances with some real frames, padded to more."""
-    mask = np.arange(max(frames, real_frames)) < real_frames
+def time_stripes(key, valid_frames: int, policy: SpecAugmentPolicy, frames: int = 0) -> np.ndarray:
+    """Returns the masked frames of padded utterances with the same number of valid frames."""
+    mask = np.arange(max(frames, valid_frames)) < valid_frames
     masked = spec_augment_mask(key, np.broadcast_to(mask, (DRAWS, mask.size)), 1, policy)
     return np.asarray(masked)[:, :, 0]
 
 
 def assert_uniform(values: np.ndarray, largest: int) -> None:
-    """Chi-square test of integers against the uniform distribution on {0, ..., largest}."""
+    """Tests integers against the uniform distribution on {0, ..., largest} (chi-square)."""
     counts = np.bincount(values, minlength=largest + 1)
     assert counts.size == largest + 1
     assert counts.min() > 0
@@ -44,7 +45,7 @@ def assert_uniform(values: np.ndarray, largest: int) -> None:
 
 
 def assert_one_uniform_stripe(stripes: np.ndarray, widest: int) -> None:
-    """Widths uniform on {0, ..., widest}, starts of each width on all places where it fits."""
+    """Tests that widths are uniform on {0, ..., widest}, and starts on all valid positions."""
     width, start = stripes.sum(axis=1), stripes.argmax(axis=1)
     contiguous = np.arange(stripes.shape[1])
     contiguous = (contiguous >= start[:, None]) & (contiguous < (start + width)[:, None])
@@ -64,7 +65,7 @@ def test_one_frequency_mask_is_uniform(key, widest, bins):
 
 
 @pytest.mark.parametrize(
-    ("real_frames", "limit", "fraction", "widest"),
+    ("valid_frames", "limit", "fraction", "widest"),
     [
         (60, 70, 0.2, 12),  # p T binds
         (60, 8, 0.2, 8),  # W binds
@@ -76,13 +77,11 @@ def test_one_frequency_mask_is_uniform(key, widest, bins):
         (3, 70, 1.0, 3),
     ],
 )
-def test_one_time_mask_is_uniform_on_the_utterances_own_frames(
-    key, real_frames, limit, fraction, widest
-):
+def test_one_time_mask_is_uniform_on_the_valid_frames(key, valid_frames, limit, fraction, widest):
     policy = SpecAugmentPolicy(0, limit, fraction, frequency_masks=0, time_masks=1)
-    stripes = time_stripes(key, real_frames, policy, frames=real_frames + 7)
-    assert not stripes[:, real_frames:].any()
-    assert_one_uniform_stripe(stripes[:, :real_frames], widest)
+    stripes = time_stripes(key, valid_frames, policy, frames=valid_frames + 7)
+    assert not stripes[:, valid_frames:].any()
+    assert_one_uniform_stripe(stripes[:, :valid_frames], widest)
 
 
 @pytest.mark.parametrize("axis", ["frequency", "time"])
@@ -101,7 +100,7 @@ def test_patterns_of_two_masks_have_their_exact_probabilities(key, axis):
 
 @pytest.mark.parametrize("widest", [0, 1, 4])
 def test_time_fraction_of_every_length(widest):
-    """floor(p T) for every T at once, against integer division."""
+    """Compares floor(p T) for every T with integer division."""
     frames = 60
     mask = np.arange(frames) < np.repeat(np.arange(frames + 1), 2000)[:, None]
     policy = SpecAugmentPolicy(0, frames, widest / 5, 0, 1)
@@ -111,7 +110,7 @@ def test_time_fraction_of_every_length(widest):
 
 
 def test_masks_of_many_keys_are_uniform():
-    """Step keys are folded from one key; the draws of one example must be uniform over them."""
+    """Step keys are folded from one key, so draws must be uniform over keys too."""
     policy = SpecAugmentPolicy(9, 0, 0.0, 1, 0)
     keys = jax.random.split(jax.random.key(3), 20_000)
     masked = jax.jit(jax.vmap(lambda key: spec_augment_mask(key, np.ones(1, bool), 12, policy)))
@@ -121,25 +120,25 @@ def test_masks_of_many_keys_are_uniform():
 @pytest.mark.parametrize(
     ("name", "frequency", "time"), [("conservative", 15, 50), ("aggressive", 27, 70)]
 )
-def test_named_policies_are_those_of_the_paper(key, name, frequency, time):
+def test_named_policies_equal_the_papers(key, name, frequency, time):
     """Padi et al. (2021), Table 1, and the masks that follow from it."""
     policy = augment.POLICIES[name]
     assert dataclasses.astuple(policy) == (frequency, time, 0.2, 2, 2)
     masked = np.asarray(spec_augment_mask(key, np.ones((3000, 400), bool), 64, name))
-    in_band, in_stretch = masked.all(axis=1), masked.all(axis=2)
-    np.testing.assert_array_equal(masked, in_band[:, None, :] | in_stretch[:, :, None])
+    in_band, in_span = masked.all(axis=1), masked.all(axis=2)
+    np.testing.assert_array_equal(masked, in_band[:, None, :] | in_span[:, :, None])
     assert 2 * frequency * 0.9 < in_band.sum(axis=1).max() <= 2 * frequency
-    assert 2 * time * 0.9 < in_stretch.sum(axis=1).max() <= 2 * time
+    assert 2 * time * 0.9 < in_span.sum(axis=1).max() <= 2 * time
 
 
 # --- Result --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fill", ["mean", "min", -80.0])
-def test_masked_values_become_the_fill_and_nothing_else_changes(key, fill):
+def test_only_masked_values_change_and_become_the_fill(key, fill):
     spectrogram = noise(2, 3, 50, 40)
-    real_frames = np.array([[50, 49, 30], [10, 5, 1]])
-    mask = np.arange(50) < real_frames[..., None]
+    valid_frames = np.array([[50, 49, 30], [10, 5, 1]])
+    mask = np.arange(50) < valid_frames[..., None]
 
     result = np.asarray(spec_augment(key, spectrogram, "aggressive", mask=mask, fill=fill))
 
@@ -148,34 +147,34 @@ def test_masked_values_become_the_fill_and_nothing_else_changes(key, fill):
     assert not masked[~mask].any()
     np.testing.assert_array_equal(result[~masked], spectrogram[~masked])
     for index in np.ndindex(2, 3):
-        real = spectrogram[index][: real_frames[index]].astype(np.float64)
-        expected = {"mean": real.mean(), "min": real.min()}.get(fill, fill)
+        valid = spectrogram[index][: valid_frames[index]].astype(np.float64)
+        expected = {"mean": valid.mean(), "min": valid.min()}.get(fill, fill)
         np.testing.assert_allclose(result[index][masked[index]], expected, rtol=1e-6)
 
 
-def test_padding_does_not_change_what_happens_to_real_frames(key):
+def test_padding_does_not_influence_valid_frames(key):
     spectrogram = noise(4, 100, 40)
     mask = np.arange(100) < np.array([[60], [60], [31], [2]])
     padded = spec_augment(key, spectrogram, mask=mask)
-    alone = spec_augment(key, spectrogram[:, :60], mask=mask[:, :60])
-    np.testing.assert_allclose(padded[:, :60], alone, rtol=1e-6)
+    unpadded = spec_augment(key, spectrogram[:, :60], mask=mask[:, :60])
+    np.testing.assert_allclose(padded[:, :60], unpadded, rtol=1e-6)
     np.testing.assert_array_equal(padded[:, 60:], spectrogram[:, 60:])
 
 
-def test_real_frames_need_not_come_first(key):
-    """A gap in the mask is skipped: the real frames are masked as if they were alone."""
+def test_valid_frames_need_not_come_first(key):
+    """Gaps in the mask are skipped: valid frames are masked as without the gaps."""
     mask = np.random.default_rng(0).random((500, 40)) < 0.6
     policy = SpecAugmentPolicy(0, 20, 0.5, 0, 1)
     gaps = np.asarray(spec_augment_mask(key, mask, 1, policy))[..., 0]
     first = np.arange(40) < mask.sum(axis=1)[:, None]
     prefix = np.asarray(spec_augment_mask(key, first, 1, policy))[..., 0]
     assert gaps.any()
-    for gap, alone, real in zip(gaps, prefix, mask, strict=True):
-        np.testing.assert_array_equal(gap[real], alone[: real.sum()])
-        assert not gap[~real].any()
+    for with_gaps, without, valid in zip(gaps, prefix, mask, strict=True):
+        np.testing.assert_array_equal(with_gaps[valid], without[: valid.sum()])
+        assert not with_gaps[~valid].any()
 
 
-def test_examples_are_independent_and_keys_decide(key):
+def test_results_depend_on_the_key_and_examples_are_independent(key):
     spectrogram = np.broadcast_to(noise(60, 40), (8, 60, 40))
     result = np.asarray(spec_augment(key, spectrogram))
     assert len({example.tobytes() for example in result}) == 8
@@ -184,7 +183,7 @@ def test_examples_are_independent_and_keys_decide(key):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_jitted_is_eager(key, dtype):
+def test_jitted_equals_eager(key, dtype):
     spectrogram = jnp.asarray(noise(3, 60, 40), dtype)
     mask = np.arange(60) < np.array([[60], [20], [0]])
     jitted = jax.jit(spec_augment, static_argnames=("policy", "fill"))
@@ -197,19 +196,19 @@ def test_jitted_is_eager(key, dtype):
         )
 
 
-def test_x64(key):
+def test_float64_is_preserved(key):
     with jax.enable_x64(True):
         spectrogram = jnp.asarray(noise(60, 40), jnp.float64)
         assert spec_augment(key, spectrogram).dtype == jnp.float64
 
 
-def test_none_changes_nothing(key):
+def test_policy_none_changes_nothing(key):
     spectrogram = noise(3, 20, 4)
     np.testing.assert_array_equal(spec_augment(key, spectrogram, "none"), spectrogram)
 
 
 @pytest.mark.parametrize("frames", [1, 0])
-def test_examples_of_one_or_no_real_frame_stay_finite(key, frames):
+def test_examples_of_one_or_no_valid_frame_stay_finite(key, frames):
     mask = np.broadcast_to(np.arange(3) < frames, (200, 3))
     result = np.asarray(spec_augment(key, noise(200, 3, 16), mask=mask))
     assert np.isfinite(result).all()
@@ -234,7 +233,7 @@ def test_examples_of_one_or_no_real_frame_stay_finite(key, frames):
     ],
 )
 def test_bad_arguments(key, arguments, message):
-    with pytest.raises(InputError, match=message):
+    with unchecked_types(), pytest.raises(InputError, match=message):
         spec_augment(key, **{"spectrogram": noise(2, 30, 20), **arguments})
 
 
@@ -247,5 +246,5 @@ def test_bad_arguments(key, arguments, message):
     ],
 )
 def test_bad_policies(values, message):
-    with pytest.raises(InputError, match=message):
+    with unchecked_types(), pytest.raises(InputError, match=message):
         SpecAugmentPolicy(*values)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from serjax.augment import add_noise, change_speed, gain, shift
 from serjax.errors import InputError
+from tests.helpers.types import unchecked_types
 
-SAMPLES = 600  # One size for all drawn cases, so that each function is compiled once.
+SAMPLES = 600  # One size for all generated cases, so that each function is compiled once.
 
 FUNCTIONS = {
     "add_noise": add_noise,
@@ -23,14 +24,14 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, shape).astype(np.float32)
 
 
-def padded(lengths, past_the_end=0.0, seed: int = 0):
+def padded(lengths, padding=0.0, seed: int = 0):
     lengths = np.array(lengths, np.int32)
-    real = np.arange(SAMPLES) < lengths[..., None]
-    return np.where(real, noise(*lengths.shape, SAMPLES, seed=seed), np.float32(past_the_end))
+    valid = np.arange(SAMPLES) < lengths[..., None]
+    return np.where(valid, noise(*lengths.shape, SAMPLES, seed=seed), np.float32(padding))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_keys_decide_and_examples_are_independent(key, name):
+def test_results_depend_on_the_key_and_examples_are_independent(key, name):
     function = FUNCTIONS[name]
     waveform = np.broadcast_to(noise(SAMPLES), (8, SAMPLES))
     lengths = np.full(8, SAMPLES, np.int32)
@@ -43,11 +44,11 @@ def test_keys_decide_and_examples_are_independent(key, name):
 
 
 @pytest.mark.parametrize("name", ["add_noise", "shift", "change_speed"])
-@pytest.mark.parametrize("past_the_end", [0.9, np.nan])
-def test_what_lies_past_the_end_changes_nothing(key, name, past_the_end):
+@pytest.mark.parametrize("padding", [0.9, np.nan])
+def test_padding_has_no_influence(key, name, padding):
     lengths = np.array([[SAMPLES, 300, 1], [0, 17, 599]], np.int32)
     clean = FUNCTIONS[name](key, padded(lengths), lengths)
-    dirty = FUNCTIONS[name](key, padded(lengths, past_the_end), lengths)
+    dirty = FUNCTIONS[name](key, padded(lengths, padding), lengths)
     np.testing.assert_array_equal(clean, dirty)
     if name != "change_speed":
         assert not np.asarray(clean)[np.arange(SAMPLES) >= lengths[..., None]].any()
@@ -55,7 +56,7 @@ def test_what_lies_past_the_end_changes_nothing(key, name, past_the_end):
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_types(key, name, dtype, float64):
+def test_dtype_is_float32_at_least(key, name, dtype, float64):
     result = FUNCTIONS[name](key, jnp.asarray(noise(2, SAMPLES), dtype), np.array([SAMPLES, 9]))
     assert result.dtype == (jnp.float32 if dtype == jnp.bfloat16 else dtype)
 
@@ -64,7 +65,7 @@ def test_types(key, name, dtype, float64):
 
 
 @given(st.integers(0, 2**31), st.lists(st.integers(1, SAMPLES), min_size=3, max_size=3))
-def test_the_ratio_is_met_over_the_real_samples(seed, lengths):
+def test_signal_to_noise_ratio_is_exact_over_the_valid_samples(seed, lengths):
     waveform = padded(lengths, seed=seed)
     snr_db = (-5.0, 40.0)
     key = jax.random.key(seed)
@@ -72,10 +73,10 @@ def test_the_ratio_is_met_over_the_real_samples(seed, lengths):
     fixed = np.asarray(add_noise(key, waveform, np.array(lengths), snr_db=(7.0, 7.0)), np.float64)
     for row, seven, clean, length in zip(result, fixed, waveform, lengths, strict=True):
         power = np.mean(clean[:length].astype(np.float64) ** 2)
-        found = 10 * np.log10(power / np.mean((row - clean)[:length] ** 2))
-        assert snr_db[0] - 0.1 <= found <= snr_db[1] + 0.1
-        found = 10 * np.log10(power / np.mean((seven - clean)[:length] ** 2))
-        assert found == pytest.approx(7, abs=0.1)
+        ratio_db = 10 * np.log10(power / np.mean((row - clean)[:length] ** 2))
+        assert snr_db[0] - 0.1 <= ratio_db <= snr_db[1] + 0.1
+        ratio_db = 10 * np.log10(power / np.mean((seven - clean)[:length] ** 2))
+        assert ratio_db == pytest.approx(7, abs=0.1)
 
 
 def test_noise_is_white_and_normal_and_its_ratio_uniform(key):
@@ -88,12 +89,12 @@ def test_noise_is_white_and_normal_and_its_ratio_uniform(key):
     assert abs(np.mean(white[:, 1:] * white[:, :-1])) < 5 / np.sqrt(white.size)
 
 
-def test_no_noise_is_added_to_nothing(key):
+def test_no_noise_is_added_to_silence(key):
     assert not np.asarray(add_noise(key, np.zeros((2, 50), np.float32))).any()
     assert not np.asarray(add_noise(key, noise(1, 50), np.array([0]))).any()
 
 
-def test_noise_for_some_leaves_the_others_as_they_are(key):
+def test_probability_selects_the_noisy_examples(key):
     waveform = np.broadcast_to(noise(SAMPLES), (2000, SAMPLES))
     result = np.asarray(add_noise(key, waveform, probability=0.3))
     changed = (result != waveform).any(axis=1)
@@ -108,23 +109,23 @@ def test_noise_for_some_leaves_the_others_as_they_are(key):
 def test_gain_is_one_factor_in_its_range(key):
     waveform = noise(2000, 5)
     ratio = np.asarray(gain(key, waveform, gain_db=(-6.0, 12.0))) / waveform
-    decibel = 20 * np.log10(ratio)
-    np.testing.assert_allclose(decibel, decibel[:, :1].repeat(5, 1), atol=1e-4)
-    assert scipy.stats.kstest((decibel[:, 0] + 6) / 18, "uniform").pvalue > 1e-4
+    decibels = 20 * np.log10(ratio)
+    np.testing.assert_allclose(decibels, decibels[:, :1].repeat(5, 1), atol=1e-4)
+    assert scipy.stats.kstest((decibels[:, 0] + 6) / 18, "uniform").pvalue > 1e-4
 
 
-def test_shifts_are_rolls_of_the_real_samples_by_every_amount(key):
+def test_shifts_are_uniform_cyclic_shifts_of_the_valid_samples(key):
     lengths = np.tile(np.array([40, 7, 1, 0], np.int32), 1000)
     waveform = noise(len(lengths), 50)
     result = np.asarray(shift(key, waveform, lengths, largest_samples=3))
-    amounts = []
+    shifts = []
     for row, before, length in zip(result, waveform, lengths, strict=True):
         rolled = [np.roll(before[:length], by) for by in range(-3, 4)]
-        found = [i for i, r in enumerate(rolled) if np.array_equal(r, row[:length])]
-        assert found
+        matches = [i for i, r in enumerate(rolled) if np.array_equal(r, row[:length])]
+        assert matches
         assert not row[length:].any()
-        amounts.extend(found if length == 40 else [])
-    assert scipy.stats.chisquare(np.bincount(amounts, minlength=7)).pvalue > 1e-4
+        shifts.extend(matches if length == 40 else [])
+    assert scipy.stats.chisquare(np.bincount(shifts, minlength=7)).pvalue > 1e-4
 
 
 @given(st.sampled_from([0.5, 0.9, 0.917, 1.0, 1.1, 1.5, 2.0]), st.integers(0, SAMPLES))
@@ -132,16 +133,16 @@ def test_speed_equals_numpys_interpolation(factor, length):
     waveform = padded([length])
     key = jax.random.key(0)
     result, new = change_speed(key, waveform, np.array([length]), factors=(factor, factor))
-    places = np.arange(SAMPLES) * round(1000 * factor) / 1000
-    places = places[places <= length - 1]
-    assert new.tolist() == [len(places)]
-    expected = np.interp(places, np.arange(SAMPLES), waveform[0]) if length else []
-    np.testing.assert_allclose(result[0, : len(places)], expected, atol=1e-6)
-    assert not np.asarray(result[0, len(places) :]).any()
+    positions = np.arange(SAMPLES) * round(1000 * factor) / 1000
+    positions = positions[positions <= length - 1]
+    assert new.tolist() == [len(positions)]
+    expected = np.interp(positions, np.arange(SAMPLES), waveform[0]) if length else []
+    np.testing.assert_allclose(result[0, : len(positions)], expected, atol=1e-6)
+    assert not np.asarray(result[0, len(positions) :]).any()
 
 
-def test_speed_moves_a_tone(key):
-    """A tone of 800 Hz at 1.25 times the speed is one of 1000 Hz."""
+def test_speed_changes_the_frequency_of_a_tone(key):
+    """A tone of 800 Hz becomes one of 1000 Hz at 1.25 times the speed."""
     rate, samples = 16_000, 4_000
     tone = np.sin(2 * np.pi * 800 * np.arange(samples) / rate).astype(np.float32)
     result, length = change_speed(key, tone, factors=(1.25, 1.25))
@@ -179,14 +180,17 @@ def test_speeds_are_uniform(key):
     ],
 )
 def test_bad_arguments(key, call, message):
-    with pytest.raises(InputError, match=message):
+    with unchecked_types(), pytest.raises(InputError, match=message):
         call(key, noise(2, 10))
 
 
 def test_bad_shapes(key):
     for function in (add_noise, shift, change_speed):
-        with pytest.raises(InputError, match=r"lengths must be integer of shape \(2,\)"):
+        with (
+            unchecked_types(),
+            pytest.raises(InputError, match=r"lengths must be integer of shape \(2,\)"),
+        ):
             function(key, noise(2, 10), np.array([1, 2, 3]))
     for function in (add_noise, gain, shift, change_speed):
-        with pytest.raises(InputError, match="waveform must be floating"):
+        with unchecked_types(), pytest.raises(InputError, match="waveform must be floating"):
             function(key, np.ones(10, np.int16))

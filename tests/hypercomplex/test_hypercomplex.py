@@ -12,52 +12,53 @@ from serjax.errors import InputError
 from serjax.layers import HypercomplexBatchNorm, PHMConv, PHMConvTranspose, PHMDense, phm
 from tests.helpers import reference
 from tests.helpers.strategies import convolutions, normal
+from tests.helpers.types import unchecked_types
 
 COMPONENTS = (1, 2, 3, 4, 5)
 
 
 def assert_close(actual, expected, tolerance=1e-12):
-    """Within a part of the largest value; terms cancel, so single values have no own scale."""
+    """Compares relative to the largest value, because the terms of a single value may cancel."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 def pairs(x, kernel, options):
-    """Padding of a drawn convolution in numbers."""
-    space, window, padding = x.shape[1:-1], kernel.shape[1:-2], options["padding"]
+    """Converts the padding of a random convolution to pairs."""
+    space, kernel_size, padding = x.shape[1:-1], kernel.shape[1:-2], options["padding"]
     if isinstance(padding, int):
         return [(padding, padding)] * len(space)
     if not isinstance(padding, str):
         return list(padding)
     if padding.upper() == "VALID":
         return [(0, 0)] * len(space)
-    return reference.same_padding(space, window, options["strides"], options["dilation"])
+    return reference.same_padding(space, kernel_size, options["strides"], options["dilation"])
 
 
-# --- Rules ---------------------------------------------------------------------------------------
+# --- Multiplication tensors ----------------------------------------------------------------------
 
 
-def test_the_quaternion_rule_is_the_table_of_units():
+def test_quaternion_multiplication_equals_the_table_of_units():
     expected = np.zeros((4, 4, 4))
     for i, row in enumerate(reference.UNIT_PRODUCTS):
         for b, (sign, a) in enumerate(row):
             expected[i, a, b] = sign
-    np.testing.assert_array_equal(hypercomplex.QUATERNION_RULE, expected)
+    np.testing.assert_array_equal(hypercomplex.QUATERNION_MULTIPLICATION, expected)
 
 
-def test_the_complex_rule_multiplies_complex_numbers():
+def test_complex_multiplication_multiplies_complex_numbers():
     for i, b in np.ndindex(2, 2):
         product = (1, 1j)[i] * (1, 1j)[b]
-        found = hypercomplex.COMPLEX_RULE[i, :, b]
-        np.testing.assert_array_equal(found, [np.real(product), np.imag(product)])
+        actual = hypercomplex.COMPLEX_MULTIPLICATION[i, :, b]
+        np.testing.assert_array_equal(actual, [np.real(product), np.imag(product)])
 
 
 @pytest.mark.parametrize("n", COMPONENTS)
 def test_the_block_matrix_is_a_sum_of_kronecker_products(n, float64):
-    rule, kernel = normal(0, n, n, n), normal(1, n, 3, 2, 2, 3)
-    found = hypercomplex.block_matrix(jnp.asarray(rule), jnp.asarray(kernel))
-    assert_close(found, reference.hypercomplex_matrix(rule, kernel))
+    multiplication, kernel = normal(0, n, n, n), normal(1, n, 3, 2, 2, 3)
+    matrix = hypercomplex.block_matrix(jnp.asarray(multiplication), jnp.asarray(kernel))
+    assert_close(matrix, reference.hypercomplex_matrix(multiplication, kernel))
 
 
 # --- Products ------------------------------------------------------------------------------------
@@ -68,25 +69,25 @@ def test_the_block_matrix_is_a_sum_of_kronecker_products(n, float64):
 def test_conv_equals_its_definition(case):
     x, kernel, options = case
     n, groups = len(kernel), options["groups"]
-    rule = normal(2, n, n, n)
+    multiplication = normal(2, n, n, n)
     padding = pairs(x, kernel, options)
-    # A group takes its share of every block of channels.
-    shares = np.split(x.reshape(*x.shape[:-1], n, -1), groups, axis=-1)
-    parts = []
-    for share, part in zip(shares, np.split(kernel, groups, axis=-1), strict=True):
-        matrix = reference.hypercomplex_matrix(rule, part)
-        share = share.reshape(*x.shape[:-1], -1)
-        y = reference.convolve(share, matrix, options["strides"], padding, options["dilation"])
-        parts.append(y.reshape(*y.shape[:-1], n, -1))
-    expected = np.concatenate(parts, -1).reshape(*parts[0].shape[:-2], -1)
+    # A group takes an equal number of channels from every block.
+    group_inputs = np.split(x.reshape(*x.shape[:-1], n, -1), groups, axis=-1)
+    results = []
+    for group, part in zip(group_inputs, np.split(kernel, groups, axis=-1), strict=True):
+        matrix = reference.hypercomplex_matrix(multiplication, part)
+        group = group.reshape(*x.shape[:-1], -1)
+        y = reference.convolve(group, matrix, options["strides"], padding, options["dilation"])
+        results.append(y.reshape(*y.shape[:-1], n, -1))
+    expected = np.concatenate(results, -1).reshape(*results[0].shape[:-2], -1)
     with jax.enable_x64(True):
         conv = jax.jit(lambda *a: hypercomplex.conv(*a, **options))
-        assert_close(conv(*map(jnp.asarray, (x, rule, kernel))), expected)
+        assert_close(conv(*map(jnp.asarray, (x, multiplication, kernel))), expected)
 
 
 @settings(max_examples=6)
 @given(convolutions(components=2))
-def test_the_complex_rule_convolves_complex_numbers(case):
+def test_complex_multiplication_convolves_complex_numbers(case):
     x, kernel, options = case
     options = {**options, "groups": 1}
     x = x[..., : 2 * kernel.shape[-2]]
@@ -101,44 +102,46 @@ def test_the_complex_rule_convolves_complex_numbers(case):
     )
     expected = np.concatenate([y.real, y.imag], axis=-1)
     with jax.enable_x64(True):
-        rule = jnp.asarray(hypercomplex.COMPLEX_RULE, jnp.float64)
-        found = hypercomplex.conv(jnp.asarray(x), rule, jnp.asarray(kernel), **options)
-        assert_close(found, expected)
+        multiplication = jnp.asarray(hypercomplex.COMPLEX_MULTIPLICATION, jnp.float64)
+        actual = hypercomplex.conv(jnp.asarray(x), multiplication, jnp.asarray(kernel), **options)
+        assert_close(actual, expected)
 
 
 @settings(max_examples=6)
 @given(convolutions(components=4))
-def test_the_quaternion_rule_gives_the_quaternion_convolution(case):
+def test_quaternion_multiplication_gives_the_quaternion_convolution(case):
     x, kernel, options = case
     with jax.enable_x64(True):
-        rule = jnp.asarray(hypercomplex.QUATERNION_RULE, jnp.float64)
+        multiplication = jnp.asarray(hypercomplex.QUATERNION_MULTIPLICATION, jnp.float64)
         x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-        found = hypercomplex.conv(x, rule, kernel, **options)
-        assert_close(found, quaternion.conv(x, kernel, form="block", **options))
+        actual = hypercomplex.conv(x, multiplication, kernel, **options)
+        assert_close(actual, quaternion.conv(x, kernel, form="block", **options))
 
 
 @settings(max_examples=6)
 @given(convolutions(components=4, transposed=True))
-def test_the_quaternion_rule_gives_the_transposed_quaternion_convolution(case):
+def test_quaternion_multiplication_gives_the_transposed_quaternion_convolution(case):
     x, kernel, options = case
     with jax.enable_x64(True):
-        rule = jnp.asarray(hypercomplex.QUATERNION_RULE, jnp.float64)
+        multiplication = jnp.asarray(hypercomplex.QUATERNION_MULTIPLICATION, jnp.float64)
         x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-        found = hypercomplex.conv_transpose(x, rule, kernel, **options)
-        assert_close(found, quaternion.conv_transpose(x, kernel, form="block", **options))
+        actual = hypercomplex.conv_transpose(x, multiplication, kernel, **options)
+        assert_close(actual, quaternion.conv_transpose(x, kernel, form="block", **options))
 
 
 def test_dense_of_each_known_algebra(float64):
     x, bias = normal(0, 2, 3, 8), normal(1, 12)
-    rules = (
-        hypercomplex.REAL_RULE,
-        hypercomplex.COMPLEX_RULE,
-        hypercomplex.QUATERNION_RULE,
+    multiplications = (
+        hypercomplex.REAL_MULTIPLICATION,
+        hypercomplex.COMPLEX_MULTIPLICATION,
+        hypercomplex.QUATERNION_MULTIPLICATION,
     )
-    for rule in rules:
-        n = len(rule)
+    for multiplication in multiplications:
+        n = len(multiplication)
         kernel = normal(2, n, 8 // n, 12 // n)
-        found = hypercomplex.dense(*(jnp.asarray(a, jnp.float64) for a in (x, rule, kernel, bias)))
+        actual = hypercomplex.dense(
+            *(jnp.asarray(a, jnp.float64) for a in (x, multiplication, kernel, bias))
+        )
         if n == 1:
             expected = x @ kernel[0]
         elif n == 2:
@@ -146,21 +149,21 @@ def test_dense_of_each_known_algebra(float64):
             expected = np.concatenate([y.real, y.imag], axis=-1)
         else:
             expected = reference.quaternion_dense(x, kernel)
-        assert_close(found, expected + bias)
+        assert_close(actual, expected + bias)
 
 
 @pytest.mark.parametrize("layer", [nn.Conv, nn.ConvTranspose])
-def test_the_real_rule_gives_the_real_layer(layer, float64):
+def test_real_multiplication_gives_the_real_layer(layer, float64):
     x, kernel, bias = normal(0, 2, 5, 4, 3), normal(1, 1, 3, 2, 3, 6), normal(2, 6)
     x, kernel, bias = map(jnp.asarray, (x, kernel, bias))
-    rule = jnp.asarray(hypercomplex.REAL_RULE, jnp.float64)
+    multiplication = jnp.asarray(hypercomplex.REAL_MULTIPLICATION, jnp.float64)
     params = {"params": {"kernel": kernel[0], "bias": bias}}
     expected = layer(6, (3, 2), strides=(2, 1), param_dtype=jnp.float64).apply(params, x)
     product = hypercomplex.conv if layer is nn.Conv else hypercomplex.conv_transpose
-    assert_close(product(x, rule, kernel, bias, strides=(2, 1)), expected)
+    assert_close(product(x, multiplication, kernel, bias, strides=(2, 1)), expected)
 
 
-# One case per function: (function, x, rule, kernel).
+# One case per function: (function, x, multiplication, kernel).
 PRODUCTS = {
     "dense": (hypercomplex.dense, (3, 6), (3, 3, 3), (3, 2, 4)),
     "conv": (
@@ -195,15 +198,17 @@ def test_eager_equals_jit(name):
 
 
 def test_the_error_in_bfloat16_is_a_few_roundings():
-    # The real matrix is rounded once more than a real layer's.
-    x, rule = normal(0, 4, 8, 8, 32), normal(1, 4, 4, 4) / 2
+    # The real matrix has one rounding more than a real layer's.
+    x, multiplication = normal(0, 4, 8, 8, 32), normal(1, 4, 4, 4) / 2
     kernel = normal(2, 4, 3, 3, 8, 8)
-    rounded = [np.asarray(jnp.asarray(a, jnp.bfloat16), np.float64) for a in (x, rule, kernel)]
+    rounded = [
+        np.asarray(jnp.asarray(a, jnp.bfloat16), np.float64) for a in (x, multiplication, kernel)
+    ]
     with jax.enable_x64(True):
         exact = np.asarray(hypercomplex.conv(*map(jnp.asarray, rounded)))
-    found = hypercomplex.conv(*(jnp.asarray(a, jnp.bfloat16) for a in rounded))
-    assert found.dtype == jnp.bfloat16
-    error = np.asarray(found, np.float64) - exact
+    actual = hypercomplex.conv(*(jnp.asarray(a, jnp.bfloat16) for a in rounded))
+    assert actual.dtype == jnp.bfloat16
+    error = np.asarray(actual, np.float64) - exact
     eps = float(jnp.finfo(jnp.bfloat16).eps)
     assert np.sqrt(np.mean(error**2) / np.mean(exact**2)) < eps
 
@@ -212,25 +217,29 @@ def test_the_error_in_bfloat16_is_a_few_roundings():
 
 
 @pytest.mark.parametrize("n", COMPONENTS)
-def test_initial_rules_are_orthogonal_for_every_component_of_the_product(n, key):
-    rule = np.asarray(hypercomplex.rule_initializer()(key, (n, n, n)), np.float64)
+def test_initial_multiplication_is_orthogonal_for_every_component_of_the_product(n, key):
+    multiplication = np.asarray(
+        hypercomplex.multiplication_initializer()(key, (n, n, n)), np.float64
+    )
     for a in range(n):
-        np.testing.assert_allclose(rule[:, a] @ rule[:, a].T, np.eye(n), atol=1e-6)
+        np.testing.assert_allclose(
+            multiplication[:, a] @ multiplication[:, a].T, np.eye(n), atol=1e-6
+        )
     if n > 1:
-        assert not np.allclose(rule[:, 0], rule[:, 1])
+        assert not np.allclose(multiplication[:, 0], multiplication[:, 1])
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
-def test_the_rules_of_the_known_algebras_are_orthogonal_too(n):
-    rule = {1: "REAL", 2: "COMPLEX", 4: "QUATERNION"}[n]
-    rule = getattr(hypercomplex, f"{rule}_RULE")
+def test_known_multiplications_are_orthogonal(n):
+    multiplication = {1: "REAL", 2: "COMPLEX", 4: "QUATERNION"}[n]
+    multiplication = getattr(hypercomplex, f"{multiplication}_MULTIPLICATION")
     for a in range(n):
-        np.testing.assert_array_equal(rule[:, a] @ rule[:, a].T, np.eye(n))
+        np.testing.assert_array_equal(multiplication[:, a] @ multiplication[:, a].T, np.eye(n))
 
 
 def test_initial_kernels_have_hes_variance(key):
     kernel = hypercomplex.kernel_initializer()(key, (3, 3, 2, 20, 200))
-    # 3 x 2 taps of 3 x 20 channels.
+    # The fan is 3 x 2 positions of 3 x 20 channels.
     np.testing.assert_allclose(jnp.var(kernel), 2 / (6 * 60), rtol=0.02)
     np.testing.assert_allclose(jnp.mean(kernel), 0, atol=1e-3)
 
@@ -242,19 +251,19 @@ def test_initial_weights_keep_the_variance_of_rectified_layers(n, key):
     x = jax.random.normal(x_key, (128, width))
     for layer_key in keys:
         rule_key, kernel_key = jax.random.split(layer_key)
-        rule = hypercomplex.rule_initializer()(rule_key, (n, n, n))
+        multiplication = hypercomplex.multiplication_initializer()(rule_key, (n, n, n))
         kernel = hypercomplex.kernel_initializer()(kernel_key, (n, width // n, width // n))
-        # Components that are equal, the strongest correlation there can be.
+        # Equal components have the strongest correlation possible.
         x = jnp.tile(jax.nn.relu(x[:, : width // n]), n)
-        y = hypercomplex.dense(x, rule, kernel)
+        y = hypercomplex.dense(x, multiplication, kernel)
         blocks = jnp.var(y.reshape(128, n, -1), axis=(0, 2))
         np.testing.assert_allclose(blocks, 2 * jnp.mean(jnp.square(x)), rtol=0.2)
         x = y
 
 
-def test_initial_weights_have_the_dtype_asked_for(key):
+def test_initial_weights_have_the_requested_dtype(key):
     for initialize, shape in (
-        (hypercomplex.rule_initializer(), (3, 3, 3)),
+        (hypercomplex.multiplication_initializer(), (3, 3, 3)),
         (hypercomplex.kernel_initializer(), (3, 3, 4, 4)),
     ):
         weights = jax.eval_shape(lambda key: initialize(key, shape, jnp.bfloat16), key)  # noqa: B023
@@ -282,7 +291,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_layer_is_its_function_of_its_parameters(name, key):
+def test_layer_applies_the_function_to_its_parameters(name, key):
     layer, x_shape, kernel_shape, function = LAYERS[name]
     x = jnp.asarray(normal(0, *x_shape), jnp.float32)
     y, variables = layer.init_with_output(key, x)
@@ -298,7 +307,7 @@ def test_layer_is_its_function_of_its_parameters(name, key):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_arithmetic_has_its_dtype_and_a_bias_can_be_left_out(name):
+def test_dtype_sets_the_arithmetic_and_the_bias_is_optional(name):
     layer, x_shape, *_ = LAYERS[name]
     layer = layer.clone(dtype=jnp.bfloat16, use_bias=False)
     x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
@@ -308,7 +317,7 @@ def test_arithmetic_has_its_dtype_and_a_bias_can_be_left_out(name):
     assert {p.dtype for p in variables["params"].values()} == {jnp.dtype(jnp.float32)}
 
 
-def test_an_algebra_is_made_once():
+def test_phm_returns_the_same_object():
     assert phm(3) is phm(3)
     assert phm(3).components == 3
     assert phm(2).name == "phm2"
@@ -328,11 +337,12 @@ def initialize(layer, *shape):
 ERRORS = {
     "rule": (
         lambda: hypercomplex.dense(ones(2, 6), ones(2, 2, 2), ones(3, 2, 1)),
-        r"dense: expected a rule of shape \(3, 3, 3\) for a kernel \(3, 2, 1\), found \(2, 2, 2\)",
+        r"dense: expected a multiplication tensor of shape \(3, 3, 3\) for a kernel \(3, 2, 1\), "
+        r"found \(2, 2, 2\)",
     ),
     "block matrix": (
         lambda: hypercomplex.block_matrix(ones(2, 2, 3), ones(2, 1, 1)),
-        r"block matrix: expected a rule of shape \(2, 2, 2\).*found \(2, 2, 3\)",
+        r"block matrix: expected a multiplication tensor of shape \(2, 2, 2\).*found \(2, 2, 3\)",
     ),
     "dense channels": (
         lambda: hypercomplex.dense(ones(2, 7), ones(3, 3, 3), ones(3, 2, 1)),
@@ -395,5 +405,5 @@ ERRORS = {
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors_name_what_was_expected_and_found(case):
     function, message = ERRORS[case]
-    with pytest.raises(InputError, match=message):
+    with unchecked_types(), pytest.raises(InputError, match=message):
         function()

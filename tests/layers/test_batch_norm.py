@@ -1,4 +1,4 @@
-"""Batch norms by one variance and by the covariance."""
+"""Batch norm by one variance per value and by the covariance."""
 
 import flax.linen as nn
 import jax
@@ -27,7 +27,7 @@ PRECISIONS = [(jnp.float32, 1e-5), (jnp.float64, 1e-12)]
 
 
 def normalize(layer, variables, x, **options):
-    """Result and new running statistics of batch norm in training."""
+    """Returns the result and the new running statistics in training."""
     y, updates = layer.apply(variables, x, False, mutable=["batch_stats"], **options)
     return y, updates["batch_stats"]
 
@@ -68,18 +68,18 @@ def test_running_statistics_normalize_in_evaluation(key):
     assert_close(y, (np.asarray(x) - mean) / np.tile(np.sqrt(var), 4), 1e-6)
 
 
-def test_initialization_leaves_the_running_statistics_at_their_start(key):
+def test_initialization_does_not_update_the_running_statistics(key):
     x = jnp.asarray(5 + normal(0, 6, 8), jnp.float32)
     stats = QuaternionBatchNorm().init(key, x, False)["batch_stats"]
     np.testing.assert_array_equal(stats["mean"], 0)
     np.testing.assert_array_equal(stats["var"], 1)
 
 
-def test_batch_norm_of_one_component_is_that_of_real_numbers(key):
+def test_batch_norm_of_one_component_equals_flax(key):
     x = jnp.asarray(3 + 2 * normal(0, 7, 6), jnp.float32)
-    ours, flax = HypercomplexBatchNorm(), nn.BatchNorm(momentum=0.9)
-    variables = ours.init(key, x, True)
-    y, stats = normalize(ours, variables, x)
+    layer, flax = HypercomplexBatchNorm(), nn.BatchNorm(momentum=0.9)
+    variables = layer.init(key, x, True)
+    y, stats = normalize(layer, variables, x)
     expected, updates = flax.apply(variables, x, False, mutable=["batch_stats"])
     assert_close(y, expected, 1e-5)
     for name, value in updates["batch_stats"].items():
@@ -87,14 +87,14 @@ def test_batch_norm_of_one_component_is_that_of_real_numbers(key):
 
 
 @pytest.mark.parametrize("components", [2, 3])
-def test_batch_norm_of_other_numbers_equals_its_definition(components, key):
+def test_batch_norm_of_other_components_equals_its_definition(components, key):
     x = (3 + 2 * normal(0, 9, 2 * components)).astype(np.float32)
     layer = HypercomplexBatchNorm(components=components, epsilon=1e-2)
     y, stats = normalize(layer, layer.init(key, jnp.asarray(x), True), jnp.asarray(x))
     blocks = x.astype(np.float64).reshape(9, components, 2)
-    centred = blocks - blocks.mean(0)
-    variances = np.mean(np.sum(centred**2, axis=1), axis=0)
-    assert_close(y, (centred / np.sqrt(variances + 1e-2)).reshape(x.shape), 1e-5)
+    centered = blocks - blocks.mean(0)
+    variances = np.mean(np.sum(centered**2, axis=1), axis=0)
+    assert_close(y, (centered / np.sqrt(variances + 1e-2)).reshape(x.shape), 1e-5)
     assert_close(stats["var"], 0.9 + 0.1 * variances, 1e-6)
 
 
@@ -105,15 +105,15 @@ def test_batch_norm_of_other_numbers_equals_its_definition(components, key):
         pytest.param(WhiteningBatchNorm, id="whitening"),
     ],
 )
-def test_masked_positions_take_no_part_in_batch_norm(make, key):
+def test_masked_positions_have_no_influence_on_batch_norm(make, key):
     layer = make()
     x = jnp.asarray(normal(0, 3, 5, 2, 8), jnp.float32)
     mask = jnp.array([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
     garbage = jnp.where(mask[..., None, None], x, 1e6)
     variables = layer.init(key, x, True)
     y, stats = normalize(layer, variables, garbage, mask=mask[..., None, None])
-    alone, expected = normalize(layer, variables, x[mask])
-    assert_close(y[mask], alone, 1e-5)
+    unmasked, expected = normalize(layer, variables, x[mask])
+    assert_close(y[mask], unmasked, 1e-5)
     for name in expected:
         assert_close(stats[name], expected[name], 1e-5)
 
@@ -147,8 +147,8 @@ def test_batch_norm_and_its_gradient_are_finite(norm, x, dtype, key):
         assert jnp.all(jnp.isfinite(leaf))
 
 
-def test_batch_norm_keeps_its_digits_where_the_mean_is_large(key):
-    # E[x²] - E[x]² in float32 would be all rounding at 1e4 (1e8 has 8 units in its last place).
+def test_batch_norm_is_accurate_where_the_mean_is_large(key):
+    # E[x²] - E[x]² in float32 would only be rounding errors at 1e4 (the spacing at 1e8 is 8).
     x = (1e4 + normal(0, 256, 4)).astype(np.float32)
     layer = QuaternionBatchNorm(epsilon=0.0)
     y, _ = normalize(layer, layer.init(key, jnp.asarray(x), True), jnp.asarray(x))
@@ -166,8 +166,8 @@ def test_batch_norm_computes_bfloat16_statistics_in_float32(key):
     assert_close(stats["var"], 0.9 + 0.1 * var, 1e-5)
 
 
-def test_batch_norm_turns_no_quaternion(key):
-    # Components have one variance, so a centred quaternion keeps its direction.
+def test_batch_norm_preserves_the_direction_of_quaternions(key):
+    # Components have one variance, so a centered quaternion does not change its direction.
     x = normal(0, 64, 4) * [1, 5, 0.1, 2]
     x = (x - x.mean(0)).astype(np.float32)
     layer = QuaternionBatchNorm()
@@ -180,7 +180,7 @@ def test_batch_norm_turns_no_quaternion(key):
 
 
 def mixed(seed: int, *shape: int) -> np.ndarray:
-    """Numbers whose components are correlated, with means and variances of their own."""
+    """Samples quaternions with correlated components of different means and variances."""
     x = normal(seed, *shape)
     blocks = x.reshape(*x.shape[:-1], 4, -1)
     mixing = normal(seed + 1, 4, 4) + 2 * np.eye(4)
@@ -188,7 +188,7 @@ def mixed(seed: int, *shape: int) -> np.ndarray:
 
 
 def symmetric(lower):
-    """Symmetric matrices `[4, 4, n]` from lower triangles `[10, n]`, entry by entry."""
+    """Makes symmetric matrices `[4, 4, n]` from lower triangles `[10, n]`, entry by entry."""
     result = np.zeros((4, 4, lower.shape[-1]))
     index = 0
     for row in range(4):
@@ -222,29 +222,29 @@ def test_whitening_equals_its_definition(dtype, tolerance, key):
 
 
 def test_whitened_quaternions_start_with_unit_variance_and_no_correlation(key):
-    # Gaudet & Maida 2018, after Trabelsi et al. 2018: the scale starts so that E|y|² is 1.
+    # Gaudet & Maida (2018), after Trabelsi et al. (2018): E|y|² is 1 at the start.
     x = jnp.asarray(mixed(0, 256, 8), jnp.float32)
     layer = WhiteningBatchNorm(epsilon=0.0)
     y, _ = normalize(layer, layer.init(key, x, True), x)
-    for number in np.moveaxis(np.asarray(y, np.float64).reshape(-1, 4, 2), -1, 0):
-        np.testing.assert_allclose(number.T @ number / 256, np.eye(4) / 4, atol=1e-4)
+    for value in np.moveaxis(np.asarray(y, np.float64).reshape(-1, 4, 2), -1, 0):
+        np.testing.assert_allclose(value.T @ value / 256, np.eye(4) / 4, atol=1e-4)
 
 
 def test_running_covariance_whitens_in_evaluation(key):
     x = mixed(0, 6, 8).astype(np.float32)
     layer = WhiteningBatchNorm(use_running_average=True, epsilon=0.0)
     variables = layer.init(key, jnp.asarray(x))
-    # Before any training nothing is changed.
+    # An untrained layer is the identity.
     assert_close(layer.apply(variables, jnp.asarray(x)), x, 1e-5)
     mean = normal(1, 8)
     roots = normal(2, 2, 4, 4) + 2 * np.eye(4)
     cov = np.stack([root @ root.T for root in roots], -1)
     stats = {"mean": jnp.asarray(mean, jnp.float32), "cov": jnp.asarray(cov, jnp.float32)}
     y = layer.apply({**variables, "batch_stats": stats}, jnp.asarray(x))
-    centred = (x - mean).reshape(6, 4, 2)
+    centered = (x - mean).reshape(6, 4, 2)
     expected = np.stack(
         [
-            np.linalg.solve(np.linalg.cholesky(cov[..., n]), centred[..., n].T).T / 2
+            np.linalg.solve(np.linalg.cholesky(cov[..., n]), centered[..., n].T).T / 2
             for n in range(2)
         ],
         -1,
@@ -274,8 +274,8 @@ def test_whitening_computes_bfloat16_statistics_in_float32(key):
     assert_close(stats["cov"], 0.9 * np.eye(4)[..., None] / 4 + 0.1 * cov, 1e-5)
 
 
-def test_whitening_does_what_one_variance_cannot(key):
-    # Where components are uncorrelated and equal, both norms agree; here they are neither.
+def test_only_whitening_removes_correlations(key):
+    # Both norms agree where components are uncorrelated with equal variances. Here they are not.
     x = jnp.asarray(mixed(0, 64, 4), jnp.float32)
     correlations = []
     for norm in NORMS:

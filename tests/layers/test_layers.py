@@ -1,7 +1,4 @@
-"""Dense layers and convolutions of every algebra, and what the algebras have in common."""
-
-import doctest
-import importlib
+"""Dense layers and convolutions of every algebra, and their common interface."""
 
 import flax.linen as nn
 import jax
@@ -23,25 +20,10 @@ from serjax.layers import (
 from tests.helpers import reference
 from tests.helpers.networks import assert_close, shapes
 from tests.helpers.strategies import normal
+from tests.helpers.types import unchecked_types
 
 ALGEBRAS = [pytest.param(a, id=a.name) for a in (REAL, QUATERNION, phm(2))]
 PRECISIONS = [(jnp.float32, 1e-5), (jnp.float64, 1e-12)]
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "serjax.quaternion.algebra",
-        "serjax.layers.quaternion",
-        "serjax.layers.hypercomplex",
-        "serjax.models.registry",
-        "serjax.data.batches",
-    ],
-)
-def test_examples_in_docstrings_run(module):
-    result = doctest.testmod(importlib.import_module(module))
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 # --- Dense layer and convolutions ----------------------------------------------------------------
@@ -103,7 +85,7 @@ def test_layer_equals_its_definition(name, dtype, tolerance, key):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_arithmetic_has_its_dtype_and_a_bias_can_be_left_out(name):
+def test_dtype_sets_the_arithmetic_and_the_bias_is_optional(name):
     layer, x_shape, kernel_shape, _ = LAYERS[name]
     layer = layer.clone(dtype=jnp.bfloat16, use_bias=False)
     x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
@@ -127,18 +109,18 @@ def test_arithmetic_has_its_dtype_and_a_bias_can_be_left_out(name):
     ],
 )
 def test_widths_must_be_whole_quaternions(layer, x_shape, message, key):
-    with pytest.raises(InputError, match=message):
+    with unchecked_types(), pytest.raises(InputError, match=message):
         jax.eval_shape(layer.init, key, jax.ShapeDtypeStruct(x_shape, jnp.float32))
 
 
-# --- The algebras' common interface --------------------------------------------------------------
+# --- Common interface of the algebras ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["dense", "conv", "conv_transpose"])
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("algebra", ALGEBRAS[1:])
 def test_algebras_offer_the_same_layers(algebra, kind, use_bias, key):
-    """One call makes either algebra's layer, with results of the same shape and dtype."""
+    """The same call makes the layer of either algebra, with the same result shape and dtype."""
     options = {"use_bias": use_bias, "dtype": jnp.bfloat16, "param_dtype": jnp.float32}
     if kind == "dense":
         arguments, x_shape = (8,), (2, 4)
@@ -148,16 +130,16 @@ def test_algebras_offer_the_same_layers(algebra, kind, use_bias, key):
         if kind == "conv_transpose":
             options["strides"] = (2, 1)
     x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
-    found = []
+    results = []
     weights = []
     for layers in (REAL, algebra):
         layer = getattr(layers, kind)(*arguments, name="layer", **options)
         assert isinstance(layer, nn.Module)
         y, variables = jax.eval_shape(layer.init_with_output, key, x)
-        # A learnt rule is the one parameter that not every algebra has.
-        found.append((y.shape, y.dtype, sorted(set(variables["params"]) - {"rule"})))
+        # The multiplication tensor is the only parameter that not every algebra has.
+        results.append((y.shape, y.dtype, sorted(set(variables["params"]) - {"rule"})))
         weights.append(variables["params"]["kernel"].size)
-    assert found[0] == found[1]
+    assert results[0] == results[1]
     assert weights[0] == algebra.components * weights[1]
 
 
@@ -165,31 +147,31 @@ def test_algebras_offer_the_same_layers(algebra, kind, use_bias, key):
 def test_algebras_offer_the_same_batch_norm(algebra, key):
     x = jax.ShapeDtypeStruct((2, 6, 5, 8), jnp.float32)
     mask = jax.ShapeDtypeStruct((2, 6, 1, 1), bool)
-    found = []
+    results = []
     for layers in (REAL, algebra):
         layer = layers.batch_norm(use_running_average=False, dtype=jnp.float32, name="norm")
         y, variables = jax.eval_shape(
             lambda x, mask, layer=layer: layer.init_with_output(key, x, mask=mask), x, mask
         )
-        found.append((y.shape, y.dtype, jax.tree.structure(variables)))
-    assert found[0] == found[1]
+        results.append((y.shape, y.dtype, jax.tree.structure(variables)))
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("algebra", ALGEBRAS)
-def test_flattening_keeps_the_component_blocks(algebra):
+def test_flatten_preserves_component_blocks(algebra):
     x = normal(0, 2, 3, 5, 8)
-    found = algebra.flatten(jnp.asarray(x, jnp.float32))
+    flat = algebra.flatten(jnp.asarray(x, jnp.float32))
     blocks = np.split(x, algebra.components, axis=-1)
     expected = np.concatenate([block.reshape(2, -1) for block in blocks], axis=-1)
-    np.testing.assert_array_equal(found, expected.astype(np.float32))
+    np.testing.assert_array_equal(flat, expected.astype(np.float32))
 
 
 @pytest.mark.parametrize("algebra", ALGEBRAS)
-def test_concatenation_keeps_component_blocks(algebra):
+def test_concatenate_preserves_component_blocks(algebra):
     x, y = normal(0, 2, 8), normal(1, 2, 12)
     q = algebra.components
-    # Each component's part of the result is that component's of all, by NumPy.
+    # Each block of the result is the concatenation of the blocks of all inputs.
     expected = [np.split(z, q, axis=-1) for z in (x, y)]
-    expected = np.concatenate([part for pair in zip(*expected, strict=True) for part in pair], -1)
+    expected = np.concatenate([block for pair in zip(*expected, strict=True) for block in pair], -1)
     joined = algebra.concatenate([jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)])
     np.testing.assert_array_equal(joined, expected.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Pooling: statistics of frames, and windows of images."""
+"""Statistics pooling of frames, and pooling of windows of images."""
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from serjax.layers import StatisticsPooling, adaptive_average_pool, average_pool
 from tests.helpers import reference
 from tests.helpers.networks import assert_close
 from tests.helpers.strategies import normal
+from tests.helpers.types import unchecked_types
 
 # --- Statistics pooling --------------------------------------------------------------------------
 
@@ -20,18 +21,18 @@ def test_statistics_pooling_equals_its_definition(components, masked):
     x = 2 + normal(0, 3, 7, 8)
     lengths = np.array([7, 1, 4] if masked else [7, 7, 7])
     mask = np.arange(7) < lengths[:, None]
-    x[~mask] = np.nan  # what lies past the end is never looked at
+    x[~mask] = np.nan  # padding must have no influence
     layer = StatisticsPooling(components=components)
     pool = jax.jit(lambda x, mask=None: layer.apply({}, x, mask))
-    found = pool(jnp.asarray(x, jnp.float32), *([jnp.asarray(mask)] if masked else []))
-    assert found.shape == (3, 16)
-    assert found.dtype == jnp.float32
+    pooled = pool(jnp.asarray(x, jnp.float32), *([jnp.asarray(mask)] if masked else []))
+    assert pooled.shape == (3, 16)
+    assert pooled.dtype == jnp.float32
     expected = reference.statistics_pooling(x.astype(np.float32), mask, components, 1e-5)
-    assert_close(found, expected, 1e-5)
+    assert_close(pooled, expected, 1e-5)
 
 
-def test_statistics_pooling_keeps_the_blocks_of_quaternions():
-    # Features 0 to 7 in four blocks of two: each block's means come before its deviations.
+def test_statistics_pooling_preserves_component_blocks():
+    # Features 0 to 7 are four blocks of two. In each block, means come before deviations.
     x = jnp.broadcast_to(jnp.arange(8, dtype=jnp.float32), (1, 5, 8))
     pooled = StatisticsPooling(components=4, epsilon=0.0).apply({}, x)
     assert pooled[0].tolist() == [0, 1, 0, 0, 2, 3, 0, 0, 4, 5, 0, 0, 6, 7, 0, 0]
@@ -39,11 +40,11 @@ def test_statistics_pooling_keeps_the_blocks_of_quaternions():
 
 def test_statistics_pooling_sums_bfloat16_in_float32():
     x = jnp.asarray(1 + normal(0, 1, 5000, 4), jnp.bfloat16)
-    found = StatisticsPooling().apply({}, x)
-    assert found.dtype == jnp.float32
+    pooled = StatisticsPooling().apply({}, x)
+    assert pooled.dtype == jnp.float32
     values = np.asarray(x, np.float64)
     mask = np.ones((1, 5000), bool)
-    assert_close(found, reference.statistics_pooling(values, mask, 1, 1e-5), 1e-5)
+    assert_close(pooled, reference.statistics_pooling(values, mask, 1, 1e-5), 1e-5)
 
 
 @pytest.mark.parametrize("lengths", [[6, 6], [3, 0]])
@@ -56,12 +57,15 @@ def test_statistics_pooling_of_constants_has_a_finite_gradient(lengths):
 
 
 @pytest.mark.parametrize(("shape", "mask"), [((5, 6), None), ((2, 5, 6), (5,))])
-def test_statistics_of_other_axes_are_refused(shape, mask):
-    real = None if mask is None else jnp.ones(mask, bool)
-    with pytest.raises(
-        InputError, match=r"expected input \[batch, frames, features\], .*found"
-    ) as e:
-        StatisticsPooling().init(jax.random.key(0), jnp.zeros(shape), real)
+def test_statistics_pooling_checks_the_axes(shape, mask):
+    valid = None if mask is None else jnp.ones(mask, bool)
+    with (
+        unchecked_types(),
+        pytest.raises(
+            InputError, match=r"expected input \[batch, frames, features\], .*found"
+        ) as e,
+    ):
+        StatisticsPooling().init(jax.random.key(0), jnp.zeros(shape), valid)
     assert str(e.value).endswith(f"shape {shape}" + (f" and mask {mask}" if mask else ""))
 
 
@@ -69,7 +73,7 @@ def test_statistics_of_other_axes_are_refused(shape, mask):
 
 
 def torch_pooled(x, pool):
-    """PyTorch's pooling of `[batch, rows, columns, channels]`, and the gradient of its sines."""
+    """Pools images with PyTorch; returns the result and the gradient of the sum of its sines."""
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
     tensor = torch.from_numpy(x.transpose(0, 3, 1, 2)).requires_grad_()
     y = pool(torch.nn.functional, tensor)
@@ -77,7 +81,7 @@ def torch_pooled(x, pool):
     return y.detach().numpy().transpose(0, 2, 3, 1), tensor.grad.numpy().transpose(0, 2, 3, 1)
 
 
-def assert_pools_alike(x, pool, torch_pool):
+def assert_pools_equal(x, pool, torch_pool):
     expected, gradient = torch_pooled(x, torch_pool)
     assert_close(jax.jit(pool)(jnp.asarray(x)), expected, 1e-6)
     assert_close(jax.grad(lambda x: jnp.sin(pool(x)).sum())(jnp.asarray(x)), gradient, 1e-6)
@@ -87,9 +91,11 @@ def assert_pools_alike(x, pool, torch_pool):
 @pytest.mark.parametrize(
     ("window", "stride", "padding"), [(3, 2, 0), (3, 2, 1), (2, 2, 0), (2, 3, 0), (3, 5, 1)]
 )
-def test_max_pool_with_a_partial_last_window_is_pytorchs_ceil_mode(rows, window, stride, padding):
+def test_max_pool_with_a_partial_last_window_equals_pytorchs_ceil_mode(
+    rows, window, stride, padding
+):
     x = normal(0, 2, rows, 9, 3).astype(np.float32)
-    assert_pools_alike(
+    assert_pools_equal(
         x,
         lambda x: max_pool(x, (window,) * 2, (stride,) * 2, padding, partial=True),
         lambda f, x: f.max_pool2d(x, window, stride, padding, ceil_mode=True),
@@ -99,9 +105,9 @@ def test_max_pool_with_a_partial_last_window_is_pytorchs_ceil_mode(rows, window,
 @pytest.mark.parametrize(
     ("window", "stride", "padding"), [(3, 1, 1), (3, 2, 0), (5, 3, 0), (2, 2, 1)]
 )
-def test_average_pool_is_pytorchs(window, stride, padding):
+def test_average_pool_equals_pytorchs(window, stride, padding):
     x = normal(0, 2, 8, 11, 3).astype(np.float32)
-    assert_pools_alike(
+    assert_pools_equal(
         x,
         lambda x: average_pool(x, (window,) * 2, (stride,) * 2, padding),
         lambda f, x: f.avg_pool2d(x, window, stride, padding),
@@ -110,9 +116,9 @@ def test_average_pool_is_pytorchs(window, stride, padding):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (6, 7), (13, 7), (14, 20)])
 @pytest.mark.parametrize("bins", [(1, 1), (7, 7), (6, 4)])
-def test_adaptive_average_pool_is_pytorchs(size, bins):
+def test_adaptive_average_pool_equals_pytorchs(size, bins):
     x = normal(0, 2, *size, 3).astype(np.float32)
-    assert_pools_alike(
+    assert_pools_equal(
         x, lambda x: adaptive_average_pool(x, *bins), lambda f, x: f.adaptive_avg_pool2d(x, bins)
     )
 
@@ -125,21 +131,21 @@ def test_adaptive_average_pool_is_pytorchs(size, bins):
         lambda x: max_pool(x, (3, 3), (2, 2), partial=True),
     ],
 )
-def test_pooling_keeps_the_type_and_sums_in_float32(pool):
+def test_pooling_preserves_the_dtype_and_sums_in_float32(pool):
     x = jnp.asarray(100 + normal(0, 1, 64, 48, 2), jnp.bfloat16)
     y = pool(x)
     assert y.dtype == jnp.bfloat16
-    # The result is rounded once, from the mean of the rounded input.
+    # The result is rounded once.
     expected = pool(x.astype(jnp.float32)).astype(jnp.bfloat16)
     np.testing.assert_array_equal(np.asarray(y, np.float32), np.asarray(expected, np.float32))
 
 
 @pytest.mark.parametrize("pool", [max_pool, average_pool])
-def test_an_image_smaller_than_the_window_is_refused(pool):
+def test_an_image_smaller_than_the_window_is_an_error(pool):
     with pytest.raises(InputError, match=f"{pool.__name__}: .*3 x 3 .*, found 2 x 4"):
         pool(jnp.zeros((1, 2, 4, 1)), (3, 3))
 
 
-def test_pooling_to_no_bins_is_refused():
+def test_pooling_to_no_bins_is_an_error():
     with pytest.raises(InputError, match="at least one bin, found 0 x 2"):
         adaptive_average_pool(jnp.zeros((1, 4, 4, 1)), 0, 2)

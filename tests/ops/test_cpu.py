@@ -16,16 +16,16 @@ def x86(monkeypatch):
     monkeypatch.delenv("XLA_FLAGS", raising=False)
 
 
-def test_convolutions_leave_ynnpack():
+def test_convolutions_use_eigen():
     assert not cpu.has_threaded_convolutions()
     cpu.use_threaded_convolutions()
     assert cpu.has_threaded_convolutions()
-    once = os.environ["XLA_FLAGS"]
+    flags = os.environ["XLA_FLAGS"]
     cpu.use_threaded_convolutions()
-    assert os.environ["XLA_FLAGS"] == once
+    assert os.environ["XLA_FLAGS"] == flags
 
 
-def test_other_flags_stay(monkeypatch):
+def test_other_flags_are_preserved(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     cpu.use_threaded_convolutions()
     assert os.environ["XLA_FLAGS"].split()[0] == "--xla_cpu_enable_fast_math=false"
@@ -35,7 +35,7 @@ def test_other_flags_stay(monkeypatch):
 @pytest.mark.parametrize(
     ("setting", "threaded"), [("", True), ("DOT", True), ("INDIVIDUAL_CONVOLUTION,DOT", False)]
 )
-def test_a_users_own_setting_stays(monkeypatch, setting, threaded):
+def test_a_setting_of_the_user_is_preserved(monkeypatch, setting, threaded):
     flags = f"{FLAG}={setting}"
     monkeypatch.setenv("XLA_FLAGS", flags)
     cpu.use_threaded_convolutions()
@@ -46,15 +46,15 @@ def test_a_users_own_setting_stays(monkeypatch, setting, threaded):
 @pytest.mark.parametrize(
     ("machine", "version"), [("aarch64", "0.10.2"), ("x86_64", "0.9.2"), ("x86_64", "0.13.0")]
 )
-def test_nothing_is_set_where_it_is_not_known(monkeypatch, machine, version):
+def test_the_flag_is_not_set_where_it_is_unknown(monkeypatch, machine, version):
     monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
     monkeypatch.setattr(jaxlib.version, "__version__", version)
     cpu.use_threaded_convolutions()
     assert "XLA_FLAGS" not in os.environ
 
 
-def test_xla_knows_the_flag_and_heeds_it():
-    """In a process of its own: XLA reads its flags once."""
+def test_xla_knows_and_respects_the_flag():
+    """Runs in a separate process, because XLA reads its flags once."""
     program = """
 import jax
 from serjax.ops.cpu import use_threaded_convolutions
@@ -67,7 +67,7 @@ text = jax.jit(conv).lower(x, kernel).compile().as_text()
 assert "convolution(" in text
 assert "ynn" not in text, text
 """
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr

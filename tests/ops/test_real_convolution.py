@@ -11,7 +11,7 @@ from jax import lax
 from serjax.ops import kernel_gradient, real_convolution
 from serjax.ops.convolution import conv_general_dilated
 
-# XLA's own convolution, and its derivative, are the independent definition.
+# XLA's convolution and its derivative are the independent definition.
 
 
 def xla(x, kernel, strides, padding, dilation):
@@ -29,7 +29,7 @@ def xla(x, kernel, strides, padding, dilation):
 @st.composite
 def convolutions(draw):
     rank = draw(st.integers(1, 3))
-    window = draw(st.tuples(*[st.integers(1, 3)] * rank))
+    kernel_size = draw(st.tuples(*[st.integers(1, 3)] * rank))
     strides = draw(st.tuples(*[st.integers(1, 2)] * rank))
     dilation = draw(st.tuples(*[st.integers(1, 2)] * rank))
     padding = draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * rank))
@@ -38,96 +38,100 @@ def convolutions(draw):
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(batch, *space, inputs))
-    kernel = rng.normal(size=(*window, inputs, outputs))
+    kernel = rng.normal(size=(*kernel_size, inputs, outputs))
     return x, kernel, strides, padding, dilation
 
 
 def kernel_gradient_by(patch, *, patches, piece_bytes):
-    """Makes the choice of the way, which goes by size, for arrays that are always small."""
+    """Selects the form of the derivative, which depends on the size, for small arrays."""
     patch.delenv("XLA_FLAGS", raising=False)
     patch.setattr(kernel_gradient, "_PIECE_BYTES", piece_bytes)
-    patch.setattr(kernel_gradient, "_FEWEST_PRODUCTS", 0 if patches else 10**9)
-    patch.setattr(kernel_gradient, "_FEWEST_OF_POSITION", 0)
+    patch.setattr(kernel_gradient, "_MIN_PRODUCTS", 0 if patches else 10**9)
+    patch.setattr(kernel_gradient, "_MIN_PRODUCTS_PER_POSITION", 0)
 
 
-# Pieces of a row, of some rows or an image, of everything.
+# The sizes give pieces of one row, of some rows or an image, and of the whole batch.
 @settings(max_examples=20, deadline=None)
 @given(
     case=convolutions(),
     piece_bytes=st.sampled_from([1, 600, 3000, 10**6]),
     by_patches=st.booleans(),
 )
-def test_derivatives_are_those_of_xla(case, piece_bytes, by_patches):
+def test_derivatives_equal_xlas(case, piece_bytes, by_patches):
     x, kernel, *options = case
 
     @jax.jit
     def both(x, kernel):
-        expected, pull_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
-        found, pull = jax.vjp(
-            lambda x, k: real_convolution._with_own_gradient(x, k, *options, None), x, kernel
+        expected, vjp_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
+        y, vjp = jax.vjp(
+            lambda x, k: real_convolution._conv_with_custom_gradient(x, k, *options, None),
+            x,
+            kernel,
         )
-        cotangent = jnp.cos(jnp.arange(found.size, dtype=found.dtype)).reshape(found.shape)
-        return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
+        cotangent = jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
+        return (y, *vjp(cotangent)), (expected, *vjp_expected(cotangent))
 
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         kernel_gradient_by(patch, patches=by_patches, piece_bytes=piece_bytes)
-        for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+        for actual, expected in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("padding", "strides"), [(0, (1, 1)), (1, (1, 1)), (0, (2, 1))])
-def test_window_of_one_position_is_that_of_xla(padding, strides, float64):
+def test_kernel_of_one_position_equals_xlas_convolution(padding, strides, float64):
     rng = np.random.default_rng(2)
     x, kernel = (
         jnp.asarray(rng.normal(size=(2, 5, 4, 6))),
         jnp.asarray(rng.normal(size=(1, 1, 6, 3))),
     )
     options = strides, ((padding, padding), (0, 0)), (1, 1)
-    expected, pull_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
-    found, pull = jax.vjp(lambda x, k: real_convolution.conv(x, k, *options), x, kernel)
-    cotangent = jnp.cos(found)
-    for ours, theirs in zip(
-        (found, *pull(cotangent)), (expected, *pull_expected(cotangent)), strict=True
+    expected_y, vjp_expected = jax.vjp(lambda x, k: xla(x, k, *options), x, kernel)
+    y, vjp = jax.vjp(lambda x, k: real_convolution.conv(x, k, *options), x, kernel)
+    cotangent = jnp.cos(y)
+    for actual, expected in zip(
+        (y, *vjp(cotangent)), (expected_y, *vjp_expected(cotangent)), strict=True
     ):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 @settings(max_examples=10, deadline=None)
 @given(
     case=convolutions(),
-    named=st.sampled_from(["SAME", "VALID", None]),
+    name=st.sampled_from(["SAME", "VALID", None]),
     piece_bytes=st.sampled_from([1, 600]),
     by_patches=st.booleans(),
 )
-def test_transposed_derivatives_are_those_of_xla(case, named, piece_bytes, by_patches):
+def test_transposed_derivatives_equal_xlas(case, name, piece_bytes, by_patches):
     x, kernel, strides, pairs, _ = case
     space = "DHW"[-len(strides) :]
     numbers = f"N{space}C", f"{space}IO", f"N{space}C"
-    # Pairs are around the input spread by the strides; a result needs a position at least.
-    padding = named or [(a + n - 1, b) for (a, b), n in zip(pairs, kernel.shape, strict=False)]
+    # Pairs pad the input dilated by the strides; the result needs at least one position.
+    padding = name or [(a + n - 1, b) for (a, b), n in zip(pairs, kernel.shape, strict=False)]
 
     @jax.jit
     def both(x, kernel):
-        expected, pull_expected = jax.vjp(
+        expected, vjp_expected = jax.vjp(
             lambda x, k: lax.conv_transpose(x, k, strides, padding, dimension_numbers=numbers),
             x,
             kernel,
         )
-        found, pull = jax.vjp(
+        y, vjp = jax.vjp(
             lambda x, k: real_convolution.conv_transpose(x, k, strides, padding), x, kernel
         )
-        cotangent = jnp.cos(jnp.arange(found.size, dtype=found.dtype)).reshape(found.shape)
-        return (found, *pull(cotangent)), (expected, *pull_expected(cotangent))
+        cotangent = jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
+        return (y, *vjp(cotangent)), (expected, *vjp_expected(cotangent))
 
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         kernel_gradient_by(patch, patches=by_patches, piece_bytes=piece_bytes)
-        for ours, theirs in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+        for actual, expected in zip(*both(jnp.asarray(x), jnp.asarray(kernel)), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere XLA's derivative is used")
+@pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="XLA's derivative is used on other backends"
+)
 @pytest.mark.parametrize(
-    ("shape", "inputs", "outputs", "window", "stride", "taken"),
+    ("shape", "inputs", "outputs", "kernel_size", "stride", "has_products"),
     [
         ((8, 32, 32), 16, 16, 3, 1, True),
         ((7, 32, 32), 16, 16, 3, 1, False),  # too few products
@@ -136,26 +140,28 @@ def test_transposed_derivatives_are_those_of_xla(case, named, piece_bytes, by_pa
         ((4, 64, 64), 64, 64, 1, 2, True),
     ],
 )
-def test_products_are_taken_where_they_pay(
-    shape, inputs, outputs, window, stride, taken, monkeypatch
+def test_matrix_products_are_used_where_they_are_faster(
+    shape, inputs, outputs, kernel_size, stride, has_products, monkeypatch
 ):
     monkeypatch.delenv("XLA_FLAGS", raising=False)
 
     def gradient(x, kernel):
-        pairs = ((window // 2,) * 2,) * 2
+        pairs = ((kernel_size // 2,) * 2,) * 2
         run = lambda k: real_convolution.conv(x, k, (stride,) * 2, pairs, (1, 1)).sum()  # noqa: E731
         return jax.grad(run)(kernel)
 
     x = jax.ShapeDtypeStruct((*shape, inputs), jnp.float32)
-    kernel = jax.ShapeDtypeStruct((window, window, inputs, outputs), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((kernel_size, kernel_size, inputs, outputs), jnp.float32)
     text = jax.jit(gradient).lower(x, kernel).as_text()
-    assert ("dot_general" in text) == taken
+    assert ("dot_general" in text) == has_products
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere XLA's derivative is used")
+@pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="XLA's derivative is used on other backends"
+)
 @pytest.mark.parametrize("by_patches", [False, True])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_loops_have_only_convolutions_that_are_fast_in_them(by_patches, transposed, monkeypatch):
+def test_loops_contain_only_fast_convolutions(by_patches, transposed, monkeypatch):
     kernel_gradient_by(monkeypatch, patches=by_patches, piece_bytes=2**20)
     channels = 16
 
@@ -168,8 +174,8 @@ def test_loops_have_only_convolutions_that_are_fast_in_them(by_patches, transpos
 
     def steps(kernel, examples):
         def step(kernel, x):
-            of_kernel, of_x = jax.grad(loss, (0, 1))(kernel, x)
-            return kernel - of_kernel, of_x
+            grad_kernel, grad_x = jax.grad(loss, (0, 1))(kernel, x)
+            return kernel - grad_kernel, grad_x
 
         return lax.scan(step, kernel, examples)
 
@@ -189,20 +195,20 @@ def test_bfloat16_sums_in_float32():
     def gradient(run, x, kernel):
         return jax.vjp(lambda k: run(x, k), kernel)[1](x)[0]
 
-    found = gradient(
-        lambda x, k: real_convolution._with_own_gradient(x, k, *options, None), x, kernel
+    actual = gradient(
+        lambda x, k: real_convolution._conv_with_custom_gradient(x, k, *options, None), x, kernel
     )
-    assert found.dtype == jnp.bfloat16
+    assert actual.dtype == jnp.bfloat16
     with jax.enable_x64(True):
         exact = gradient(
             lambda x, k: xla(x, k, *options), x.astype(jnp.float64), kernel.astype(jnp.float64)
         )
     # The result is rounded once, to 8 bits.
-    np.testing.assert_allclose(np.asarray(found, np.float64), exact, rtol=2**-8, atol=0.1)
+    np.testing.assert_allclose(np.asarray(actual, np.float64), exact, rtol=2**-8, atol=0.1)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 1), (0, 3))])
-def test_flax_arguments_mean_what_they_mean_to_xla(padding, float64):
+def test_flax_arguments_have_xlas_meaning(padding, float64):
     rng = np.random.default_rng(1)
     x, kernel = (
         jnp.asarray(rng.normal(size=(2, 9, 8, 6))),
@@ -210,13 +216,13 @@ def test_flax_arguments_mean_what_they_mean_to_xla(padding, float64):
     )
     numbers = ("NHWC", "HWIO", "NHWC")
     for options in ({}, {"rhs_dilation": (2, 1)}):
-        found = conv_general_dilated(
+        actual = conv_general_dilated(
             x, kernel, (2, 1), padding, dimension_numbers=numbers, **options
         )
         expected = lax.conv_general_dilated(
             x, kernel, (2, 1), padding, dimension_numbers=numbers, **options
         )
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(actual, expected)
     groups = {"feature_group_count": 2, "dimension_numbers": numbers}
     np.testing.assert_array_equal(
         conv_general_dilated(x, kernel[:, :, :3], (1, 1), "SAME", **groups),

@@ -18,6 +18,7 @@ from serjax.errors import InputError
 from serjax.quaternion import products
 from tests.helpers import reference
 from tests.helpers.strategies import convolutions, normal
+from tests.helpers.types import unchecked_types
 
 FORMS = ("block", "eight", "stacked")
 
@@ -25,27 +26,27 @@ components = st.floats(-100, 100, allow_subnormal=False)
 
 
 def quaternions(count: int):
-    """So many arrays of three quaternions each, float64 `[12]`."""
+    """Generates `count` arrays of three quaternions, float64 `[12]`."""
     return st.tuples(*[st_numpy.arrays(np.float64, 12, elements=components)] * count)
 
 
 def assert_equal_within(actual, expected, relative=1e-12, scale=None):
-    """Within a part of the largest value; terms cancel, so single values have no own scale."""
+    """Compares relative to the largest value, because the terms of a single value may cancel."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert actual.shape == expected.shape
     scale = max(np.abs(expected).max(initial=0), 1e-30) if scale is None else scale
     np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
 
 
-# --- The algebra ---------------------------------------------------------------------------------
+# --- Algebra -------------------------------------------------------------------------------------
 
 
-def test_units_multiply_as_their_table_says():
+def test_units_multiply_as_in_the_table():
     unit = np.eye(4, dtype=np.float32)
     for a, b in itertools.product(range(4), repeat=2):
         sign, product = reference.UNIT_PRODUCTS[a][b]
-        found = quaternion.hamilton_product(jnp.asarray(unit[a]), jnp.asarray(unit[b]))
-        np.testing.assert_array_equal(found, sign * unit[product])
+        actual = quaternion.hamilton_product(jnp.asarray(unit[a]), jnp.asarray(unit[b]))
+        np.testing.assert_array_equal(actual, sign * unit[product])
 
 
 def test_the_table_of_units_follows_from_hamiltons_equations():
@@ -63,14 +64,14 @@ def test_product_does_not_commute():
 
 
 @given(quaternions(2))
-def test_product_is_that_of_single_quaternions(pair):
+def test_product_equals_that_of_single_quaternions(pair):
     p, q = pair
     expected = reference.to_channels(
         reference.hamilton(reference.to_quaternions(p), reference.to_quaternions(q))
     )
     with jax.enable_x64(True):
-        found = quaternion.hamilton_product(jnp.asarray(p), jnp.asarray(q))
-        assert_equal_within(found, expected, scale=1e4)
+        actual = quaternion.hamilton_product(jnp.asarray(p), jnp.asarray(q))
+        assert_equal_within(actual, expected, scale=1e4)
 
 
 @given(quaternions(3))
@@ -104,17 +105,17 @@ def test_moduli_multiply_and_conjugates_reverse(pair):
 
 def test_leading_axes_broadcast(float64):
     p, q = normal(0, 5, 1, 8), normal(1, 3, 8)
-    found = quaternion.hamilton_product(jnp.asarray(p), jnp.asarray(q))
-    assert found.shape == (5, 3, 8)
+    actual = quaternion.hamilton_product(jnp.asarray(p), jnp.asarray(q))
+    assert actual.shape == (5, 3, 8)
     expected = reference.hamilton(reference.to_quaternions(p), reference.to_quaternions(q))
-    assert_equal_within(found, reference.to_channels(expected))
+    assert_equal_within(actual, reference.to_channels(expected))
 
 
 @given(quaternions(2))
 def test_block_matrix_is_the_product(pair):
     with jax.enable_x64(True):
         w, x = map(jnp.asarray, pair)
-        # Three inputs, one output: the sum of three products.
+        # With three inputs and one output, the result is the sum of three products.
         matrix = quaternion.block_matrix(w.reshape(4, 3, 1))
         assert matrix.shape == (12, 4)
         expected = quaternion.hamilton_product(w, x).reshape(4, 3).sum(-1)
@@ -125,9 +126,9 @@ def test_block_matrix_is_the_product(pair):
 
 
 def expected_conv(x, kernel, *, strides, padding, dilation, groups=1):
-    space, window = x.shape[1:-1], kernel.shape[1:-2]
+    space, kernel_size = x.shape[1:-1], kernel.shape[1:-2]
     if isinstance(padding, str):
-        same = reference.same_padding(space, window, strides, dilation)
+        same = reference.same_padding(space, kernel_size, strides, dilation)
         padding = same if padding.upper() == "SAME" else [(0, 0)] * len(space)
     elif isinstance(padding, int):
         padding = [(padding, padding)] * len(space)
@@ -147,8 +148,8 @@ def test_dense_equals_its_definition(form, shape, sizes, seed):
     bias = normal(seed + 2, 4 * outputs)
     with jax.enable_x64(True):
         dense = jax.jit(lambda *a: quaternion.dense(*a, form=form))
-        found = dense(*map(jnp.asarray, (x, kernel, bias)))
-        assert_equal_within(found, reference.quaternion_dense(x, kernel) + bias)
+        actual = dense(*map(jnp.asarray, (x, kernel, bias)))
+        assert_equal_within(actual, reference.quaternion_dense(x, kernel) + bias)
 
 
 @settings(max_examples=10)
@@ -183,9 +184,9 @@ def test_conv_transpose_equals_its_definition(case):
 @pytest.mark.parametrize("form", FORMS)
 def test_conv_in_three_dimensions_with_bias(form, float64):
     x, kernel, bias = normal(0, 1, 3, 4, 3, 8), normal(1, 4, 2, 3, 1, 2, 1), normal(2, 4)
-    found = quaternion.conv(*map(jnp.asarray, (x, kernel, bias)), strides=(1, 2, 1), form=form)
+    actual = quaternion.conv(*map(jnp.asarray, (x, kernel, bias)), strides=(1, 2, 1), form=form)
     expected = expected_conv(x, kernel, strides=(1, 2, 1), padding="SAME", dilation=(1, 1, 1))
-    assert_equal_within(found, expected + bias)
+    assert_equal_within(actual, expected + bias)
 
 
 def test_transposed_same_multiplies_each_axis_by_its_stride(float64):
@@ -193,7 +194,7 @@ def test_transposed_same_multiplies_each_axis_by_its_stride(float64):
     assert quaternion.conv_transpose(x, kernel, strides=(3, 2)).shape == (1, 15, 8, 8)
 
 
-# One case per function, for what is checked beside values: (function, x, kernel).
+# One case per function for tests of other properties than values: (function, x, kernel).
 PRODUCTS = {
     "dense": (quaternion.dense, (3, 8), (4, 2, 3)),
     "conv": (
@@ -232,14 +233,14 @@ def test_gradients_equal_those_of_the_block_form_and_finite_differences(product,
             return jnp.sum(weights * jnp.square(function(x, kernel, form=form)))
 
         gradients.append(jax.jit(jax.grad(loss, argnums=(0, 1)))(*arguments))
-    # Finite differences of the block form, which compiles faster; the eight form's are compared.
+    # Finite differences of the block form compile faster; the eight-product form is compared to it.
     check_grads(jax.jit(loss), arguments, order=1, modes=["rev"], rtol=1e-6, atol=1e-6)
     for eight, block in zip(*gradients, strict=True):
         assert_equal_within(eight, block)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_gradients_of_components_are_joined_not_filled_up_with_zeros(form):
+def test_gradients_of_components_are_concatenated_not_padded(form):
     def loss(kernel, x):
         return jnp.sum(jnp.square(quaternion.dense(x, kernel, form=form)))
 
@@ -253,13 +254,13 @@ def test_gradients_of_components_are_joined_not_filled_up_with_zeros(form):
     ("shape", "pieces"),
     [((12, 5, 4), 3), ((13, 5, 4), 1), ((7, 5, 4), 1), ((5, 12, 10), 5), ((11, 7, 4), 11)],
 )
-def test_products_of_some_examples_at_a_time_are_those_of_all(shape, pieces, float64, monkeypatch):
-    monkeypatch.setattr(products, "_PIECE_BYTES", 1)  # only the kernel's size counts
+def test_products_in_pieces_equal_the_whole_product(shape, pieces, float64, monkeypatch):
+    monkeypatch.setattr(products, "_PIECE_BYTES", 1)  # only the kernel's size matters
     x, kernel = jnp.asarray(normal(5, *shape, 4)), jnp.asarray(normal(6, 4, 3, 3, 1, 1))
 
     def with_gradients(form, x, kernel):
-        y, pull = jax.vjp(functools.partial(quaternion.conv, form=form), x, kernel)
-        return y, *pull(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+        y, vjp = jax.vjp(functools.partial(quaternion.conv, form=form), x, kernel)
+        return y, *vjp(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
 
     program = jax.jit(functools.partial(with_gradients, "eight"))
     lengths = re.findall(r"length=(\d+)", str(program.trace(x, kernel).jaxpr))
@@ -268,21 +269,22 @@ def test_products_of_some_examples_at_a_time_are_those_of_all(shape, pieces, flo
         assert_equal_within(eight, block)
 
 
-# What is added for one case, over all ranks, is quicker than a finite difference of each entry.
+# One directional derivative per case is faster than a finite difference of each entry.
 @settings(max_examples=6)
 @given(convolutions(components=4))
-def test_gradients_of_drawn_convolutions_are_those_of_the_definition(case):
-    """A product is linear in each factor: its derivative along a direction is the product with it.
+def test_gradients_of_random_convolutions_equal_the_definitions(case):
+    """Compares inner products of the gradients with a random direction.
 
-    Compared are the inner products of the gradients with a random direction.
+    A product is linear in each factor, so its derivative along a direction is the product with the
+    direction.
     """
     x, kernel, options = case
-    toward = [normal(2, *x.shape), normal(3, *kernel.shape)]
-    along = [
-        expected_conv(toward[0], kernel, **options),
-        expected_conv(x, toward[1], **options),
+    directions = [normal(2, *x.shape), normal(3, *kernel.shape)]
+    derivatives = [
+        expected_conv(directions[0], kernel, **options),
+        expected_conv(x, directions[1], **options),
     ]
-    weights = normal(4, *along[0].shape)
+    weights = normal(4, *derivatives[0].shape)
     with jax.enable_x64(True):
         for form in FORMS:
 
@@ -292,20 +294,22 @@ def test_gradients_of_drawn_convolutions_are_those_of_the_definition(case):
                 )
 
             gradients = jax.jit(jax.grad(loss, (0, 1)))(jnp.asarray(x), jnp.asarray(kernel))
-            for gradient, direction, expected in zip(gradients, toward, along, strict=True):
+            for gradient, direction, expected in zip(
+                gradients, directions, derivatives, strict=True
+            ):
                 scale = np.sum(np.abs(weights * expected))
-                found = np.sum(np.asarray(gradient) * direction)
-                assert_equal_within(found, np.sum(weights * expected), scale=scale)
+                actual = np.sum(np.asarray(gradient) * direction)
+                assert_equal_within(actual, np.sum(weights * expected), scale=scale)
 
 
 @settings(max_examples=6)
 @given(convolutions(components=4), st.sampled_from((jnp.float32, jnp.bfloat16)))
-def test_drawn_convolutions_are_accurate_in_low_precision(case, dtype):
-    """Errors are a few roundings of the sum of the moduli that a position adds up."""
+def test_random_convolutions_are_accurate_in_low_precision(case, dtype):
+    """Bounds errors by a few roundings of the sum of the moduli of all terms."""
     x, kernel, options = case
     x, kernel = (np.asarray(jnp.asarray(a, dtype), np.float64) for a in (x, kernel))
     expected = expected_conv(x, kernel, **options)
-    # Moduli as quaternions with no imaginary part: the real part of the product sums them.
+    # Moduli are quaternions without imaginary part, so the real part of the product sums them.
     moduli = np.linalg.norm(reference.to_quaternions(x), axis=-1)
     x_moduli = np.concatenate([moduli, np.zeros((*moduli.shape[:-1], 3 * moduli.shape[-1]))], -1)
     kernel_moduli = np.zeros_like(kernel)
@@ -314,9 +318,9 @@ def test_drawn_convolutions_are_accurate_in_low_precision(case, dtype):
     size = np.tile(size[..., : size.shape[-1] // 4], 4)
     for form in FORMS:
         conv = jax.jit(lambda x, w, form=form: quaternion.conv(x, w, form=form, **options))
-        found = conv(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
-        assert found.dtype == dtype
-        error = np.abs(np.asarray(found, np.float64) - expected)
+        actual = conv(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
+        assert actual.dtype == dtype
+        error = np.abs(np.asarray(actual, np.float64) - expected)
         assert np.all(error <= 4 * float(jnp.finfo(dtype).eps) * size)
 
 
@@ -342,17 +346,17 @@ def test_vmap_equals_a_loop(product, form, float64):
 
 @pytest.mark.parametrize(("dtype", "bound"), [(jnp.float32, 1e-6), (jnp.bfloat16, 1e-2)])
 def test_low_precision_errors_are_bounded(dtype, bound):
-    # Wide enough that rounding averages out; the mean error of eight products, which add and
-    # subtract larger sums, stays near that of the block form.
+    # The layer is so wide that rounding errors average out. The mean error of eight products, which
+    # add and subtract larger sums, is close to that of the block form.
     x, kernel = normal(0, 2, 8, 8, 64), normal(1, 4, 3, 3, 16, 16)
     rounded = [np.asarray(jnp.asarray(a, dtype), np.float64) for a in (x, kernel)]
     with jax.enable_x64(True):
         exact = np.asarray(quaternion.conv(*map(jnp.asarray, rounded), form="block"))
     errors = {}
     for form in FORMS:
-        found = quaternion.conv(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype), form=form)
-        assert found.dtype == dtype
-        difference = np.asarray(found, np.float64) - exact
+        actual = quaternion.conv(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype), form=form)
+        assert actual.dtype == dtype
+        difference = np.asarray(actual, np.float64) - exact
         errors[form] = np.sqrt(np.mean(difference**2) / np.mean(exact**2))
     assert errors["block"] < bound
     assert errors["eight"] < 4 * errors["block"] + float(jnp.finfo(dtype).eps)
@@ -378,7 +382,7 @@ def test_conv_equals_pytorch_with_the_block_matrix_as_weight(
         padding=padding,
         dilation=dilation,
     ).permute(0, 2, 3, 1)
-    found = quaternion.conv(
+    actual = quaternion.conv(
         jnp.asarray(x),
         jnp.asarray(kernel),
         strides=strides,
@@ -386,7 +390,7 @@ def test_conv_equals_pytorch_with_the_block_matrix_as_weight(
         dilation=dilation,
         form=form,
     )
-    assert_equal_within(found, expected.numpy())
+    assert_equal_within(actual, expected.numpy())
 
 
 # --- Errors --------------------------------------------------------------------------------------
@@ -513,20 +517,20 @@ ERRORS = {
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors_name_what_was_expected_and_found(case):
     function, message = ERRORS[case]
-    with pytest.raises(InputError, match=message):
+    with unchecked_types(), pytest.raises(InputError, match=message):
         function()
 
 
 # --- Initial weights -----------------------------------------------------------------------------
 
-# Samples are drawn with a fixed key, so a test that passes keeps passing; a wrong distribution of
-# so many weights has a p-value far below this.
+# The key is fixed, so the result of a test does not change. A wrong distribution of this number of
+# weights has a p-value far below this limit.
 P_VALUE = 1e-3
 
 
 @pytest.fixture(params=["he", "glorot"], scope="module")
 def initial(request):
-    """Scale that the paper gives, and weights `[4, weights]`."""
+    """Returns the paper's scale, and weights `[4, weights]`."""
     shape = (4, 3, 2, 40, 60)
     fans = 6 * 40 if request.param == "he" else 6 * (40 + 60)
     weights = jax.jit(lambda key: quaternion.polar_initializer(request.param)(key, shape))(
@@ -545,7 +549,7 @@ def test_initial_moduli_are_chi_distributed(initial):
 def test_initial_phases_and_axes_are_uniform_and_independent(initial):
     _, weights = initial
     moduli = np.linalg.norm(weights, axis=0)
-    # The sign of sin θ is the axis's to give back, so θ is seen folded to [0, π].
+    # The axis absorbs the sign of sin θ, so θ is folded to [0, π].
     phases = np.arccos(weights[0] / moduli)
     assert scipy.stats.kstest(phases / np.pi, "uniform").pvalue > P_VALUE
     axes = weights[1:] / np.linalg.norm(weights[1:], axis=0)
@@ -574,7 +578,7 @@ def test_glorot_weights_keep_the_variance_of_linear_layers(key):
     np.testing.assert_allclose(jnp.var(y), 1.0, rtol=0.1)
 
 
-def test_initial_weights_have_the_dtype_asked_for(key):
+def test_initial_weights_have_the_requested_dtype(key):
     initialize = quaternion.polar_initializer()
     weights = jax.eval_shape(lambda key: initialize(key, (4, 3, 8, 8), jnp.bfloat16), key)
     assert weights.dtype == jnp.bfloat16

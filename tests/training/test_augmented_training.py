@@ -66,14 +66,16 @@ def test_presets_by_name():
 
 def test_presets_are_joined_in_order():
     tiwari, waveform = (augment.preset(name) for name in ("tiwari", "waveform"))
-    masks = augment.PRESETS["aggressive"].of_spectrograms
+    masks = augment.PRESETS["aggressive"].spectrogram_transforms
     joined = augment.preset("waveform+aggressive")
-    assert joined == augment.Augmentation(waveform.of_waveforms, masks)
+    assert joined == augment.Augmentation(waveform.waveform_transforms, masks)
     joined = augment.preset("aggressive+tiwari")
-    assert joined == augment.Augmentation(tiwari.of_waveforms, (*masks, *tiwari.of_spectrograms))
+    assert joined == augment.Augmentation(
+        tiwari.waveform_transforms, (*masks, *tiwari.spectrogram_transforms)
+    )
     assert augment.preset("none+tiwari") == tiwari
-    assert waveform.of_waveforms == tiwari.of_waveforms
-    assert waveform.of_spectrograms == ()
+    assert waveform.waveform_transforms == tiwari.waveform_transforms
+    assert waveform.spectrogram_transforms == ()
 
 
 def test_a_policy_is_a_preset(key):
@@ -93,8 +95,8 @@ def test_transforms_are_applied_in_order_with_their_own_keys(key):
         return (x + len(seen), rest[0] - 1) if rest else x * 2
 
     own = augment.Augmentation(
-        of_waveforms=(functools.partial(change, "a"), functools.partial(change, "b")),
-        of_spectrograms=(functools.partial(change, "c"), functools.partial(change, "d")),
+        waveform_transforms=(functools.partial(change, "a"), functools.partial(change, "b")),
+        spectrogram_transforms=(functools.partial(change, "c"), functools.partial(change, "d")),
     )
     waveform, lengths = own.apply_to_waveform(key, jnp.zeros(3), jnp.array(3))
     assert (waveform.tolist(), int(lengths)) == ([3.0, 3.0, 3.0], 1)

@@ -50,7 +50,7 @@ def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtt
         The utterances, the hardest first; equally hard ones in the order of the predictions.
     """
     test = predictions.of_split("test")
-    hardness = losses.cross_entropy(test.probabilities, test.true)
+    hardness = losses.negative_log_likelihood(test.probabilities, test.true)
     wrong = np.flatnonzero(test.true != test.predicted)
     return [
         HardUtterance(

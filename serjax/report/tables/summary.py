@@ -60,7 +60,7 @@ def measure(
         )
         measured[name] = {
             **{key: interval._asdict() for key, interval in intervals.items()},
-            "loss": float(losses.cross_entropy(split.probabilities, split.true).mean()),
+            "loss": float(losses.negative_log_likelihood(split.probabilities, split.true).mean()),
             "utterances": len(split),
             "speakers": len(set(split.speakers)),
         }

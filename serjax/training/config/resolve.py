@@ -6,6 +6,7 @@ from typing import Any, Literal
 from serjax import classical, data, models
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FRONT_ENDS, FrontEnd
+from serjax.models.pretrained.encoder import ENCODER_CORPUS
 from serjax.training.config.groups import OptimizerConfig, RunConfig
 
 
@@ -68,8 +69,6 @@ def _default_embedding(config: RunConfig) -> Literal["random", "pretrained"] | N
 
 def uses_encoder_corpus(config: RunConfig) -> bool:
     """Returns True if the shipped encoder was trained on the run's corpus or test corpus."""
-    from serjax.models.pretrained.encoder import ENCODER_CORPUS
-
     used = config.data
     return ENCODER_CORPUS in (
         *data.corpora_of(used.dataset, used.data_dir, used.dataset_options),

@@ -7,13 +7,13 @@ import flax.linen as nn
 import numpy as np
 
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import Evaluator, evaluation_batch
 from serjax.training.input.dataset import RunDataset
 from serjax.training.input.feed import Feed, in_memory
 from serjax.training.input.streaming import Streamed, StreamedEvaluator
 from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
-from serjax.training.state import Variables
 
 
 class Source(NamedTuple):

@@ -18,12 +18,12 @@ import numpy as np
 from serjax.data.batches import Examples, Segments
 from serjax.data.storage import streaming
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import EvaluationPrograms, input_sizes, utterance_means
 from serjax.training.input.dataset import RunDataset
 from serjax.training.input.feed import Call, group_batches
 from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
-from serjax.training.state import Variables
 from serjax.training.step import cut_samples
 
 _THREADS = 8

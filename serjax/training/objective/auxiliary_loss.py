@@ -26,9 +26,9 @@ from rich.console import Console
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.config import AuxiliaryLossConfig, RunConfig
 from serjax.training.objective.task_loss import Batch, Features
-from serjax.training.state import Variables
 
 _MODULES = {"anti_transfer": "serjax.anti_transfer.loss"}
 """Auxiliary losses of the library and the modules that register them when they are imported."""

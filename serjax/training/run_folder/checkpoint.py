@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from serjax.errors import InputError
+from serjax.models.variables import Variables
 from serjax.training.devices import processes
 from serjax.training.devices.batch_sharding import put
-from serjax.training.state import Variables
 
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp

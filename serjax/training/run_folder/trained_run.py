@@ -10,12 +10,12 @@ import flax.linen as nn
 from serjax import models, options, report
 from serjax.errors import InputError
 from serjax.files import PathLike
+from serjax.models.variables import Variables
 from serjax.training.build import abstract_variables, build_model
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import front_end_of
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.metadata import METADATA_KEYS
-from serjax.training.state import Variables
 
 
 class TrainedRun(NamedTuple):

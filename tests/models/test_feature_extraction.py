@@ -14,18 +14,18 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_are_those_of_the_whole_network(name):
+def test_values_equal_those_of_the_whole_network(name):
     options, shape, layer = CASES[name]
     model = models.create(name, 3, **options)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, *shape)), jnp.float32)
     variables = random_variables(model, x.shape)
-    up_to = models.features_up_to(model, layer)
+    extract = models.features_up_to(model, layer)
 
     _, features = jax.jit(model.apply)(variables, x)
-    np.testing.assert_allclose(up_to(variables, x), features[layer], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(extract(variables, x), features[layer], rtol=1e-5, atol=1e-6)
 
 
-def test_nothing_past_the_layer_is_in_the_program():
+def test_the_program_contains_no_later_layer():
     model = models.create("vgg16", 3, stages=((8, 8), (16,)), hidden=16)
     x = jax.ShapeDtypeStruct((1, 16, 16, 1), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), x)
@@ -47,10 +47,10 @@ def test_nothing_past_the_layer_is_in_the_program():
 
     assert cost(models.features_up_to(model, "conv2")) == cost(two_layers)
     whole = cost(lambda variables, x: model.apply(variables, x)[0])
-    assert all(all_of_it > part for all_of_it, part in zip(whole, cost(two_layers), strict=True))
+    assert all(total > partial for total, partial in zip(whole, cost(two_layers), strict=True))
 
 
-def test_an_unknown_layer_is_told():
+def test_unknown_layers_are_refused():
     options, shape, *_ = CASES["vgg16"]
     model = models.create("vgg16", 3, **options)
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
