@@ -1,4 +1,4 @@
-"""A profile holds the steps that were asked for, and no others."""
+"""Profiles: they hold the requested steps and no others."""
 
 import gzip
 import io
@@ -19,7 +19,7 @@ def step(state, examples, indices):
 
 
 def record(folder, steps, calls, done=0, broken=False):
-    """Calls a recorded step so often; returns the last state and what was told."""
+    """Calls a profiled step; returns the last state and the printed lines."""
     console = Console(file=io.StringIO(), width=1000)
     state = jnp.int32(done)
     with profiling.Profiled(step, steps, done, folder, console) as call:
@@ -30,39 +30,39 @@ def record(folder, steps, calls, done=0, broken=False):
 
 
 def recorded(folder):
-    """Numbers of the steps of a profile."""
+    """Returns the numbers of the steps of a profile."""
     (trace,) = folder.rglob("perfetto_trace.json.gz")
     events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
     return sorted(int(e["args"]["step_num"]) for e in events if e.get("name") == "step")
 
 
-def test_the_steps_asked_for_are_recorded(tmp_path):
-    state, told = record(tmp_path, (2, 4), calls=6)
+def test_the_requested_steps_are_recorded(tmp_path):
+    state, printed = record(tmp_path, (2, 4), calls=6)
     assert state == 6
     assert recorded(tmp_path) == [2, 3, 4]
-    assert told == f"profile: 3 steps, in {tmp_path}\n"
-    assert list(tmp_path.rglob("*.xplane.pb"))  # what TensorBoard reads
+    assert printed == f"profile: 3 steps, in {tmp_path}\n"
+    assert list(tmp_path.rglob("*.xplane.pb"))  # for TensorBoard
 
 
-def test_a_resumed_run_goes_on_counting(tmp_path):
+def test_a_resumed_run_continues_to_count(tmp_path):
     record(tmp_path, (9, 11), calls=2, done=9)
     assert recorded(tmp_path) == [10, 11]
 
 
-def test_a_run_that_ends_before_says_so(tmp_path):
-    state, told = record(tmp_path, (5, 9), calls=3)
+def test_a_run_that_ends_before_the_steps_reports_it(tmp_path):
+    state, printed = record(tmp_path, (5, 9), calls=3)
     assert state == 3
-    assert told == "profile: none of 5 to 9, for the run ended at 3\n"
+    assert printed == "profile: none of 5 to 9, because the run ended at 3\n"
     assert not list(tmp_path.iterdir())
 
 
-def test_what_was_recorded_is_written_however_the_run_ends(tmp_path):
-    with pytest.raises(TypeError):  # the second call, of a state that is none
+def test_recorded_steps_are_written_after_an_error(tmp_path):
+    with pytest.raises(TypeError):  # the second call, whose state is None
         record(tmp_path, (1, 9), calls=2, broken=True)
     assert recorded(tmp_path) == [1, 2]
 
 
 @pytest.mark.parametrize("steps", [(0, 3), (4, 3)])
-def test_steps_that_cannot_be(steps):
+def test_impossible_steps_are_refused(steps):
     with pytest.raises(InputError, match=f"found {steps[0]}:{steps[1]}"):
         profiling.check(steps)

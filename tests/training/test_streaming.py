@@ -1,6 +1,5 @@
-"""Runs whose waveforms are read in every epoch anew have the numbers of those that keep them."""
+"""Streamed runs: the same results as those of corpora in memory."""
 
-import dataclasses
 import io
 import os
 import signal
@@ -32,7 +31,7 @@ CONFIG = training.RunConfig.make(
     model_options={"hidden": 8},
     epochs=2,
     batch_size=8,
-    augmentation="conservative",
+    augment="conservative",
 )
 
 
@@ -43,22 +42,23 @@ def _standard(standard_promotion):
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    """48 synthetic utterances, of up to 2.2 s; the training part leaves a batch half empty."""
+    """48 synthetic utterances of up to 2.2 s; the last batch of the training set is padded."""
     folder = tmp_path_factory.mktemp("stored")
     data.build("synthetic", None, folder, speakers=6, words=2)
     return folder
 
 
 def run(stored, out, **changes):
-    shown = io.StringIO()
-    config = dataclasses.replace(CONFIG, data_dir=str(stored), **changes)
+    """Trains a run, or resumes it; returns the printed lines."""
+    printed = io.StringIO()
+    config = CONFIG.replace(data_dir=str(stored), **changes)
     resume = out.exists()
-    training.run(config, out=out, resume=resume, console=Console(file=shown, width=200))
-    return shown.getvalue()
+    training.run(config, out=out, resume=resume, console=Console(file=printed, width=200))
+    return printed.getvalue()
 
 
 def results(folder):
-    """Without the columns of time."""
+    """Returns the files of results, without the columns of time."""
     texts = {name: (folder / name).read_text() for name in FILES}
     rows = [row.split(",") for row in texts["history.csv"].splitlines()]
     timed = [i for i, name in enumerate(rows[0]) if "second" in name]
@@ -67,18 +67,18 @@ def results(folder):
 
 
 @pytest.fixture(scope="module")
-def resident(stored, tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "resident"
+def in_memory(stored, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "in_memory"
     assert "streamed" not in run(stored, out)
     return results(out)
 
 
-def test_the_numbers_are_those_of_a_resident_corpus(stored, resident, tmp_path):
+def test_results_are_those_of_a_corpus_in_memory(stored, in_memory, tmp_path):
     assert "MiB, waveforms streamed" in run(stored, tmp_path / "run", stream=True)
-    assert results(tmp_path / "run") == resident
+    assert results(tmp_path / "run") == in_memory
 
 
-def test_an_interrupted_run_goes_on_at_the_same_batch(stored, resident, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_at_the_same_batch(stored, in_memory, tmp_path, monkeypatch):
     add = loop.LoopState.add
 
     def add_and_stop(state, result):
@@ -91,62 +91,59 @@ def test_an_interrupted_run_goes_on_at_the_same_batch(stored, resident, tmp_path
         run(stored, tmp_path / "run", stream=True)
     monkeypatch.undo()
     assert "resumed at epoch 2, batch 2" in run(stored, tmp_path / "run", stream=True)
-    assert results(tmp_path / "run") == resident
+    assert results(tmp_path / "run") == in_memory
 
 
 @pytest.mark.slow
-def test_several_steps_in_a_call(stored, tmp_path):
-    for name, stream in (("resident", False), ("streamed", True)):
+def test_several_steps_per_call(stored, tmp_path):
+    for name, stream in (("in_memory", False), ("streamed", True)):
         run(stored, tmp_path / name, stream=stream, scan_steps=3)
-    assert results(tmp_path / "resident") == results(tmp_path / "streamed")
+    assert results(tmp_path / "in_memory") == results(tmp_path / "streamed")
 
 
 @pytest.mark.slow
 def test_chunks_of_utterances_of_any_length(stored, tmp_path):
-    for name, stream in (("resident", False), ("streamed", True)):
+    for name, stream in (("in_memory", False), ("streamed", True)):
         run(stored, tmp_path / name, stream=stream, model="resnet34_stats", epochs=1)
-    assert results(tmp_path / "resident") == results(tmp_path / "streamed")
+    assert results(tmp_path / "in_memory") == results(tmp_path / "streamed")
 
 
-def test_devices_read_their_own_part(stored, tmp_path):
+def test_devices_read_their_own_shards(stored, tmp_path):
     start(8, "stream", tmp_path, stored)
     one, *others = (
         np.loadtxt(
             tmp_path / kind / "predictions.csv", delimiter=",", skiprows=1, usecols=range(5, 9)
         )
-        for kind in ("resident", "shard_map", "pmap")
+        for kind in ("in_memory", "shard_map", "pmap")
     )
     for other in others:
         np.testing.assert_allclose(other, one, atol=1e-4)
 
 
-def task(stored, **changes):
-    config = dataclasses.replace(CONFIG, data_dir=str(stored), **changes).resolved()
+def dataset_of(stored, **changes):
+    config = CONFIG.replace(data_dir=str(stored), **changes)
     return prepare(config, front_end_of(config), Console(quiet=True))
 
 
 def test_large_stored_corpora_are_streamed(stored, monkeypatch):
-    assert task(stored).lazy_waveforms is None
+    assert dataset_of(stored).lazy_waveforms is None
     total = sum(data.open_stored(stored).samples)
-    for limit, streamed in ((total, False), (total - 1, True)):
+    for limit, is_streamed in ((total, False), (total - 1, True)):
         monkeypatch.setattr(recordings, "RESIDENT_SAMPLES", limit)
-        assert (task(stored).lazy_waveforms is not None) == streamed
-    assert task(stored, stream=False).lazy_waveforms is None
-    assert (
-        task(
-            stored, model="lda", epochs=None, batch_size=None, model_options={}, augmentation="none"
-        ).lazy_waveforms
-        is None
-    )
-    generated = dataclasses.replace(CONFIG, dataset="synthetic", dataset_options={"words": 1})
-    assert prepare(generated, front_end_of(generated), Console(quiet=True)).lazy_waveforms is None
+        assert (dataset_of(stored).lazy_waveforms is not None) == is_streamed
+    assert dataset_of(stored, stream=False).lazy_waveforms is None
+    classical = {"epochs": None, "batch_size": None, "model_options": {}, "augment": "none"}
+    assert dataset_of(stored, model="lda", **classical).lazy_waveforms is None
+    generated = {"dataset": "synthetic", "dataset_options": {"words": 1}}
+    config = CONFIG.replace(**generated)
+    assert prepare(config, front_end_of(config), Console(quiet=True)).lazy_waveforms is None
 
 
 def test_waveforms_are_those_of_the_corpus(stored):
-    streamed, resident = task(stored, stream=True), task(stored, stream=False)
+    streamed, in_memory = (dataset_of(stored, stream=stream) for stream in (True, False))
     for utterance in (0, 7, 47):
         np.testing.assert_array_equal(
-            streamed.waveform(utterance), resident.waveform(utterance), strict=True
+            streamed.waveform(utterance), in_memory.waveform(utterance), strict=True
         )
 
 
@@ -158,25 +155,25 @@ def test_waveforms_are_those_of_the_corpus(stored):
         ({"model": "svm", "model_options": {}}, "stream: expected none with svm, found True"),
     ],
 )
-def test_what_cannot_be_streamed_says_so(stored, tmp_path, changes, message):
+def test_runs_that_cannot_be_streamed_are_refused(stored, tmp_path, changes, message):
     if changes.get("dataset") == "folder":
         for emotion in ("anger", "sadness"):
             touch(tmp_path / "in" / emotion, *(f"{i}.wav" for i in range(9)))
         stored, changes = tmp_path / "in", changes | {"split": "random"}
     if changes.get("model") == "svm":
-        changes |= {"epochs": None, "batch_size": None, "augmentation": "none"}
+        changes |= {"epochs": None, "batch_size": None, "augment": "none"}
     with pytest.raises(InputError, match=message):
         run(stored, tmp_path / "run", stream=True, **changes)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux: peak memory")
 def test_a_corpus_of_100_000_utterances_trains_within_2_gib(tmp_path):
     """3 GiB of noise: stopped in the first epoch, resumed, stopped again."""
 
     def read(utterance, sample_rate):
-        draw = np.random.default_rng(int(utterance.path))
-        return draw.integers(-9999, 9999, 16000).astype(np.float32) / 32768
+        rng = np.random.default_rng(int(utterance.path))
+        return rng.integers(-9999, 9999, 16000).astype(np.float32) / 32768
 
     utterances = tuple(
         Utterance(f"{i:06d}", ("anger", "sadness")[i % 2], f"{i % 99}") for i in range(100_000)
@@ -186,7 +183,7 @@ def test_a_corpus_of_100_000_utterances_trains_within_2_gib(tmp_path):
         *(sys.executable, "experiments/train.py", "--dataset", "tfds", "--data-dir", tmp_path),
         *("--model", "dscnn", "--model-option", "hidden=8", "--out", tmp_path / "run"),
     ]
-    done = []
+    resumed = []
     for more in ([], ["--resume"]):
         with subprocess.Popen(
             [*map(str, command), *more],
@@ -197,18 +194,18 @@ def test_a_corpus_of_100_000_utterances_trains_within_2_gib(tmp_path):
             text=True,
         ) as process:
             assert process.stdout is not None
-            told = []
+            lines = []
             for line in process.stdout:
-                told.append(line)
+                lines.append(line)
                 if line.startswith("step: "):
                     break
             time.sleep(20)
             status = Path(f"/proc/{process.pid}/status").read_text()
             process.send_signal(signal.SIGTERM)
-            told += process.communicate(timeout=60)[0].splitlines()
-            assert process.returncode == 128 + signal.SIGTERM, told
-        assert "streamed" in "".join(told)
-        assert int(status.split("VmHWM:")[1].split()[0]) < 2 * 2**20, told  # in kibibytes
-        done += [line for line in told if line.startswith("resumed at epoch 1, batch ")]
-    assert len(done) == 1
-    assert int(done[0].split()[-1]) > 1
+            lines += process.communicate(timeout=60)[0].splitlines()
+            assert process.returncode == 128 + signal.SIGTERM, lines
+        assert "streamed" in "".join(lines)
+        assert int(status.split("VmHWM:")[1].split()[0]) < 2 * 2**20, lines  # in kibibytes
+        resumed += [line for line in lines if line.startswith("resumed at epoch 1, batch ")]
+    assert len(resumed) == 1
+    assert int(resumed[0].split()[-1]) > 1

@@ -1,4 +1,4 @@
-"""Event files, read back by the protocol buffers that TensorBoard reads."""
+"""Event files for TensorBoard, read back by its protocol buffers."""
 
 import struct
 import sys
@@ -19,12 +19,14 @@ ROW = {
     "train_ua": 0.75,
     "validation_ua": 0.375,
     "train_anti_transfer": 0.125,
+    "train_centre": 0.0625,
     "examples_per_second": 40.0,
 }
+AUXILIARY = ("train_anti_transfer", "train_centre")
 
 
 def events(folder):
-    """Every event of the folder's files: length, its checksum, content, checksum."""
+    """Reads the events of a folder: length, its checksum, content, checksum."""
     proto = pytest.importorskip("tensorboardX.proto.event_pb2")
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
@@ -60,19 +62,29 @@ def test_epochs_are_written_and_shown(tmp_path):
         ("UA/training", 1): 0.75,
         ("UA/validation", 1): 0.375,
         ("anti-transfer/training", 1): 0.125,
+        ("centre/training", 1): 0.0625,
         ("examples_per_second", 1): 40.0,
         ("learning_rate", 1): 0.5,
     }
 
 
-def test_a_resumed_run_drops_what_it_does_again(tmp_path):
+def test_without_auxiliary_losses_there_are_no_tags_of_them(tmp_path):
+    pytest.importorskip("tensorboardX")
+    row = {name: value for name, value in ROW.items() if name not in AUXILIARY}
+    writer = EventWriter(mock.Mock(), tmp_path, lambda epoch: 1.0, 1)
+    writer.epoch({**row, "epoch": 1}, False)
+    writer.close()
+    assert len(scalars(tmp_path)) == len(row) + 1  # with the learning rate
+
+
+def test_a_resumed_run_drops_epochs_that_it_repeats(tmp_path):
     pytest.importorskip("tensorboardX")
     EventWriter(mock.Mock(), tmp_path, lambda epoch: 1.0, 3).close()
     assert [event.step for event in events(tmp_path) if event.HasField("session_log")] == [3]
 
 
-def test_without_the_package(monkeypatch, tmp_path):
+def test_without_the_package_it_is_refused(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(InputError, match=r"expected the package tensorboardX, found none: pip"):
-        training.run(training.RunConfig(), out=tmp_path / "run", events=True)
+        training.run(training.RunConfig(), out=tmp_path / "run", tensorboard=True)
     assert not (tmp_path / "run").exists()
