@@ -54,7 +54,7 @@ def anti_transfer_loss(
             "anti_transfer_loss: expected features and reference of the same shape "
             f"[batch, ..., channels], found {features.shape} and {reference.shape}"
         )
-    x, y = (f.reshape(len(f), -1, f.shape[-1]) for f in (features, reference))
+    x, y = (jnp.asarray(f).reshape(len(f), -1, f.shape[-1]) for f in (features, reference))
     if aggregation != "gram":
         # The squared cosine of two maps is the cosine of their Gram matrices over one "channel".
         reduce = getattr(jnp, aggregation)
