@@ -1,7 +1,7 @@
-"""Two folders of results side by side: ratios of medians with intervals, regressions flagged."""
+"""Comparison of two folders of results: ratios of medians with intervals, and regressions."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,33 +9,26 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import FEWEST
+from benchmarks.measure import MIN_ROUNDS
 from serjax.errors import InputError
 
 _RESAMPLES = 2000
-# Of these more is better; of all other quantities, less.
+# For these quantities more is better; for all others less is better.
 _RATES = ("throughput", "hours_per_s")
-# Ratios within a run, which its own times already tell.
-_DERIVED = (
-    "of_real",
-    "of_none",
-    "of_serjax",
-    "of_bandwidth",
-    "step_of_real",
-    "of_one",
-    "exponent",
-)
+
+# Samples `[rounds]` by suite, dtype, case, texts of the row, and quantity.
+Samples = Mapping[tuple[str, ...], Sequence[float]]
 
 
-class Change(NamedTuple):
-    """How one quantity changed.
+class Comparison(NamedTuple):
+    """Comparison of one quantity in two runs.
 
     Attributes:
-        name: Suite, case, row and quantity.
-        ratio: New median to old.
+        name: Suite, dtype, case, texts of the row, and quantity.
+        ratio: New median divided by the old.
         low: Lower end of the ratio's 95 % interval.
-        high: Upper end.
-        verdict: "slower", "faster", "tie" where the interval spans 1, or "too few rounds".
+        high: Upper end of the ratio's 95 % interval.
+        verdict: "slower", "faster", "tie" if the interval spans 1, or "too few rounds".
     """
 
     name: tuple[str, ...]
@@ -45,42 +38,61 @@ class Change(NamedTuple):
     verdict: str
 
 
-def ratio(old: Sequence[float], new: Sequence[float]) -> tuple[float, float, float]:
-    """Ratio of the new median to the old, and its 95 % interval by bootstrap of both.
+def ratio_of_medians(old: Sequence[float], new: Sequence[float]) -> tuple[float, float, float]:
+    """Computes the ratio of the new median to the old, and its 95 % interval by bootstrap of both.
 
-    The interval holds for calls of these two runs; that a machine is slower on another day is not
-    in it.
+    The interval covers the variation between calls of these two runs. It does not cover variation
+    of the machine between days.
+
+    Args:
+        old: Old samples, `[old rounds]`.
+        new: New samples, `[new rounds]`.
+
+    Returns:
+        Ratio, lower and upper end of its interval.
     """
     rng = np.random.default_rng(0)
-    before, after = (
+    old_medians, new_medians = (
         np.median(rng.choice(np.asarray(values), (_RESAMPLES, len(values))), axis=1)
         for values in (old, new)
     )
-    low, high = np.quantile(after / before, [0.025, 0.975])
+    low, high = np.quantile(new_medians / old_medians, [0.025, 0.975])
     return float(np.median(new) / np.median(old)), float(low), float(high)
 
 
-def changes(
-    old: dict[tuple[str, ...], list[float]], new: dict[tuple[str, ...], list[float]]
-) -> Iterator[Change]:
-    """What both hold, in the order of the new."""
+def compare(old: Samples, new: Samples) -> Iterator[Comparison]:
+    """Compares the quantities that both runs have, in the order of the new run.
+
+    Args:
+        old: Samples of the old run.
+        new: Samples of the new run.
+
+    Yields:
+        The comparison of each common quantity.
+    """
     for name, samples in new.items():
         if name not in old:
             continue
-        middle, low, high = ratio(old[name], samples)
+        ratio, low, high = ratio_of_medians(old[name], samples)
         verdict = "tie"
-        if min(len(old[name]), len(samples)) < FEWEST:
+        if min(len(old[name]), len(samples)) < MIN_ROUNDS:
             verdict = "too few rounds"
         elif low > 1 or high < 1:
             verdict = "faster" if (low > 1) == (name[-1] in _RATES) else "slower"
-        yield Change(name, middle, low, high, verdict)
+        yield Comparison(name, ratio, low, high, verdict)
 
 
 def read(path: Path) -> dict[tuple[str, ...], list[float]]:
-    """Samples of a file of results, or of all in a folder, by suite, case, row and quantity.
+    """Reads the samples of a file of results, or of all files in a folder.
+
+    Args:
+        path: JSON file, or folder with JSON files.
+
+    Returns:
+        Samples by suite, dtype, case, texts of the row, and quantity.
 
     Raises:
-        InputError: There is no such file or folder, it holds no results, or something else.
+        InputError: The path does not exist, or a file is not the results of a run.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     samples: dict[tuple[str, ...], list[float]] = {}
@@ -91,7 +103,7 @@ def read(path: Path) -> dict[tuple[str, ...], list[float]]:
                 texts = dict.fromkeys(value for value in row.values() if isinstance(value, str))
                 for key, value in row.items():
                     quantity = key.removesuffix("_samples")
-                    if quantity != key and quantity not in _DERIVED:
+                    if quantity != key and not _is_derived(quantity):
                         name = (content["suite"], content["dtype"], *texts, quantity)
                         samples[name] = value
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -101,23 +113,36 @@ def read(path: Path) -> dict[tuple[str, ...], list[float]]:
     return samples
 
 
+def _is_derived(quantity: str) -> bool:
+    """Checks for a ratio within a run, which follows from the times of that run."""
+    return "_vs_" in quantity or quantity.endswith("_fraction") or quantity == "exponent"
+
+
 def print_comparison(old: Path, new: Path, console: Console) -> int:
-    """Prints the table; returns 1 where something became slower, else 0.
+    """Prints the comparison of two folders or files of results.
+
+    Args:
+        old: Results of the old run.
+        new: Results of the new run.
+        console: Console to print to.
+
+    Returns:
+        1 if a quantity became slower, else 0.
 
     Raises:
-        InputError: As `read`, or the two have nothing in common.
+        InputError: A path has no results of a run, or the two runs have no row in common.
     """
-    found = list(changes(read(old), read(new)))
-    if not found:
+    comparisons = list(compare(read(old), read(new)))
+    if not comparisons:
         raise InputError(f"--compare: {old} and {new} have no row in common")
     table = Table(box=None, pad_edge=False)
-    for title in ("row", "new of old", "95 % interval", ""):
+    for title in ("row", "new / old", "95 % interval", ""):
         table.add_column(title, justify="left" if title in ("row", "") else "right")
-    for one in found:
-        style = {"slower": "red", "faster": "green"}.get(one.verdict)
-        cells = (f"{one.ratio:.3f}", f"{one.low:.3f} – {one.high:.3f}", one.verdict)
-        table.add_row(", ".join(one.name), *cells, style=style)
+    for each in comparisons:
+        style = {"slower": "red", "faster": "green"}.get(each.verdict)
+        cells = (f"{each.ratio:.3f}", f"{each.low:.3f} – {each.high:.3f}", each.verdict)
+        table.add_row(", ".join(each.name), *cells, style=style)
     console.print(table)
-    slower = sum(one.verdict == "slower" for one in found)
-    console.print(f"{slower} of {len(found)} became slower")
+    slower = sum(each.verdict == "slower" for each in comparisons)
+    console.print(f"{slower} of {len(comparisons)} became slower")
     return 1 if slower else 0

@@ -1,10 +1,11 @@
-"""Folds together: one step of five runs in one program, beside five steps of one run.
+"""Batched runs: one step of five folds in one program, compared with five steps of one run.
 
-A step is the whole one of a run: spectrograms, network, loss, gradients and Adam, and the host
-hears of it. "one" is a step of one run, "separate" the five one after the other, "vmap" and "scan"
-the engines of `serjax.protocols.batched_runs`, on as many devices as there are. What matters is the time
-of "separate", and on a GPU that of one run, which leaves most of it idle. "dscnn 32, 20" is the
-DSCNN on images of 32 rows and columns, 20 in a batch; "dense" is two dense layers.
+A step is that of a training run: spectrograms, network, loss, gradients, Adam's update, and the
+transfer of its results to the host. "single" is a step of one run, "sequential" the steps of five
+runs one after the other, "vmap" and "scan" the batching of `serjax.protocols.run_batch`, on all
+devices. The reference is the time of "sequential"; on a GPU also that of a single run of a small
+network, which leaves most of the GPU idle. "dscnn 32, 20" is the DSCNN on images of 32 rows and
+columns at batch size 20; "dense" is two dense layers.
 """
 
 import dataclasses
@@ -18,21 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.measure import (
-    Program,
-    comparison,
-    compile_traced,
-    fresh_state,
-    scaled,
-    summary,
-    time_together,
-)
-from benchmarks.settings import Cases, Figure, Settings
+from benchmarks.measure import in_unit, quantity_columns, ratio_columns, time_interleaved
+from benchmarks.programs import Program, compile_traced, initial_state
+from benchmarks.settings import Cases, DotPlot, Rows, Settings
 from serjax import models, training
 from serjax.data import batches
 from serjax.features.front_ends import FrontEnd
-from serjax.protocols.batched_runs import ENGINES, Together
-from serjax.training.config import input_shape
+from serjax.protocols.run_batch import METHODS, RunBatch
+from serjax.training.build import input_shape
 from serjax.training.state import TrainState
 from serjax.training.step import TrainStep
 
@@ -41,13 +35,17 @@ COLUMNS = {
     "model": "network, batch",
     "form": "form",
     "ms": "ms",
-    "of_separate": "time of separate",
-    "of_one": "time of one",
+    "time_vs_sequential": "time / sequential",
+    "time_vs_single": "time / single",
     "memory_mib": "step MiB",
     "compile_s": "compile s",
 }
-FIGURE = Figure(
-    "of_separate", "time of one run after the other", ("model",), reference=1, of="separate"
+FIGURE = DotPlot(
+    "time_vs_sequential",
+    "time relative to one run after the other",
+    ("model",),
+    reference=1,
+    reference_series="sequential",
 )
 
 _RUNS = 5
@@ -56,7 +54,7 @@ _OPTIMIZER = optax.adam(1e-3)
 
 
 class _Dense(nn.Module):
-    """Two dense layers and the classes: a network without convolutions."""
+    """A network of two hidden dense layers and an output layer, without convolutions."""
 
     dtype: Any = jnp.float32
 
@@ -71,29 +69,41 @@ class _Dense(nn.Module):
 
 
 def _network(name: str, dtype: str) -> tuple[nn.Module, FrontEnd]:
-    """A network and what it hears; of a name such as "dscnn 32", in so many frames and bins."""
+    """Makes a network and its front end.
+
+    Args:
+        name: Kind of network, and frames and bins of its input, such as "dscnn 32".
+        dtype: Arithmetic, "float32" or "bfloat16".
+    """
     kind, size = name.split()
     image_size = (int(size), int(size))
     front_end = dataclasses.replace(models.front_end("dscnn"), image_size=image_size)
-    arithmetic = jnp.dtype(dtype)
     if kind == "dense":
-        return _Dense(arithmetic), front_end
-    return models.create("dscnn", 4, dtype=arithmetic), front_end
+        return _Dense(jnp.dtype(dtype)), front_end
+    return models.create("dscnn", 4, dtype=jnp.dtype(dtype)), front_end
 
 
-def _stepping(program: Callable[..., Any], state: TrainState, *given: Any) -> Callable[[], Any]:
-    """Calls that hand one state on to each other, and wait as a run does for what they tell."""
-    held = [state]
+def _stateful_call(
+    program: Callable[..., Any], state: TrainState, *arguments: Any
+) -> Callable[[], Any]:
+    """Makes a function that takes a step and copies its results to the host, as a run does.
 
-    def once() -> Any:
-        held[0], told = program(held[0], *given)
-        return jax.device_get(told)
+    Args:
+        program: Training step.
+        state: State before the first step; each call uses the state that the last one returned.
+        *arguments: Further arguments of the step.
+    """
 
-    return once
+    def call() -> Any:
+        nonlocal state
+        state, results = program(state, *arguments)
+        return jax.device_get(results)
+
+    return call
 
 
-def _measured(settings: Settings, name: str, batch: int) -> list[dict[str, Any]]:
-    """A row for each form of one network."""
+def _measure(settings: Settings, name: str, batch: int) -> Rows:
+    """Measures a network; makes a row for each form."""
     model, front_end = _network(name, settings.dtype)
     rng = np.random.default_rng(0)
     size = front_end.segment_samples
@@ -103,40 +113,43 @@ def _measured(settings: Settings, name: str, batch: int) -> list[dict[str, Any]]
     indices = rng.permuted(np.tile(np.arange(_EXAMPLES, dtype=np.int32), (_RUNS, 1)), axis=1)
     indices = indices[:, :batch]
     key = jax.random.key(0)
-    state = jax.device_get(fresh_state(model, _OPTIMIZER, input_shape(front_end)))
+    state = jax.device_get(initial_state(model, _OPTIMIZER, input_shape(front_end)))
 
-    def step_of(number: Any, key: jax.Array) -> TrainStep:
+    def make_step(number: Any, key: jax.Array) -> TrainStep:
         return training.training_step(model, front_end, _OPTIMIZER, key, 4)
 
-    own, placed = jax.device_put(examples), jax.device_put(indices)
+    device_examples, device_indices = jax.device_put(examples), jax.device_put(indices)
     step = training.make_train_step(model, front_end, _OPTIMIZER, key, 4)
-    one = compile_traced(step.trace(jax.device_put(state), own, placed[0]))
-    each = [_stepping(one.call, jax.device_put(state), own, row) for row in placed]
+    single = compile_traced(step.trace(jax.device_put(state), device_examples, device_indices[0]))
+    calls = [
+        _stateful_call(single.call, jax.device_put(state), device_examples, row)
+        for row in device_indices
+    ]
     programs: dict[str, Program] = {
-        "one": dataclasses.replace(one, call=each[0]),
-        "separate": dataclasses.replace(one, call=lambda: [call() for call in each]),
+        "single": dataclasses.replace(single, call=calls[0]),
+        "sequential": dataclasses.replace(single, call=lambda: [call() for call in calls]),
     }
-    for engine in ENGINES:
-        together = Together(engine, _RUNS)
-        given = (
-            together.replicate(examples),
-            together.place(indices[:, None]),
-            together.stack([key] * _RUNS),
+    for method in METHODS:
+        run_batch = RunBatch(method, _RUNS)
+        arguments = (
+            run_batch.replicate(examples),
+            run_batch.place(indices[:, None]),
+            run_batch.stack([key] * _RUNS),
         )
-        states = together.stack([state] * _RUNS)
-        program = compile_traced(together.compile_step(step_of).trace(states, *given))
-        programs[engine] = dataclasses.replace(
-            program, call=_stepping(program.call, states, *given)
+        states = run_batch.stack([state] * _RUNS)
+        program = compile_traced(run_batch.compile_step(make_step).trace(states, *arguments))
+        programs[method] = dataclasses.replace(
+            program, call=_stateful_call(program.call, states, *arguments)
         )
-    seconds = time_together(programs, settings.rounds)
+    seconds = time_interleaved(programs, settings.rounds)
     return [
         {
             "model": f"{name}, {batch}",
             "form": form,
-            **summary("ms", 1e3 * seconds[form]),
-            **comparison("of_separate", seconds[form] / seconds["separate"]),
-            **comparison("of_one", seconds[form] / seconds["one"]),
-            "memory_mib": scaled(program.memory_bytes, 2**20),
+            **quantity_columns("ms", 1e3 * seconds[form]),
+            **ratio_columns("time_vs_sequential", seconds[form] / seconds["sequential"]),
+            **ratio_columns("time_vs_single", seconds[form] / seconds["single"]),
+            "memory_mib": in_unit(program.memory_bytes, 2**20),
             "compile_s": program.compile_seconds,
         }
         for form, program in programs.items()
@@ -144,10 +157,10 @@ def _measured(settings: Settings, name: str, batch: int) -> list[dict[str, Any]]
 
 
 def cases(settings: Settings) -> Cases:
-    """DSCNN at its own size and smaller, and a network of dense layers."""
+    """Returns a case for the DSCNN at several input sizes, and for a network of dense layers."""
     sizes = {"dense 32": 20, "dscnn 32": 20, "dscnn 64": 20, "dscnn 128": 20}
     if settings.quick:
         sizes = {"dense 32": 20, "dscnn 32": 20}
     return {
-        name: functools.partial(_measured, settings, name, batch) for name, batch in sizes.items()
+        name: functools.partial(_measure, settings, name, batch) for name, batch in sizes.items()
     }

@@ -1,17 +1,17 @@
-"""Quaternion kernels: each form against the real layer of the same size and the block form.
+"""Quaternion kernels: each form compared with the real layer of the same size.
 
-Forward and backward, to input and kernel. "real" is the real layer of the same input and outputs.
-"block" is what quaternion libraries do, one real product of the whole size; "eight" makes eight
-products of a quarter of the channels; "stacked" takes the input's components as further examples;
-"chosen" is what the layers take. Shapes are those of VGG16's layers behind the RH-emo encoder, of
-its dense layers, and of wider networks, inputs batch x rows x columns x channels. With peers, the
-block form in PyTorch too: concatenated weights in its own convolution, channels last, compiled,
-results and gradients checked.
+Forward pass and gradients of input and kernel. "real" is the real layer of the same input and
+outputs. "block" is the form of other quaternion libraries, one real product of the whole size.
+"eight" makes eight products of a quarter of the channels. "stacked" puts the input's components
+into the batch axis. "default" is the form that the layers select. The shapes are those of VGG16's
+layers after the RH-emo encoder, of its dense layers, and of wider networks; an input is batch x
+rows x columns x channels. `--baselines` adds the block form in PyTorch: concatenated weights in
+PyTorch's convolution, channels last, compiled, results and gradients checked.
 
-GFLOP are the compiler's count before it optimizes, additions and all rounds of loops included; the
-ceiling is a large matrix product. Temporaries are the memory beside arguments and results. The
-error is the root mean square of the forward result's deviation from the block form in float64,
-relative to that result's.
+GFLOP are the compiler's count before it optimizes, including additions and all iterations of loops.
+The peak is that of a large matrix product. Temporaries are the memory in addition to arguments and
+results. The error is the root mean square deviation of the forward result from the block form in
+float64, relative to the root mean square of that form.
 """
 
 import functools
@@ -25,16 +25,14 @@ from jax import lax
 
 from benchmarks import baselines, device_peaks
 from benchmarks.measure import (
-    Program,
-    comparison,
-    compile_program,
-    of_peak,
-    renewed,
-    scaled,
-    summary,
-    time_together,
+    fraction_of_peak,
+    in_unit,
+    quantity_columns,
+    ratio_columns,
+    time_interleaved,
 )
-from benchmarks.settings import Cases, Figure, Settings
+from benchmarks.programs import Program, compile_program, with_random_signs
+from benchmarks.settings import Cases, DotPlot, Rows, Settings
 from serjax import quaternion
 from serjax.quaternion.initializers import polar_initializer
 
@@ -45,17 +43,21 @@ COLUMNS = {
     "outputs": "outputs",
     "form": "form",
     "ms": "ms",
-    "of_real": "time of real",
+    "time_vs_real": "time / real",
     "gflop": "GFLOP",
-    "of_peak": "% of ceiling",
+    "peak_fraction": "% of peak",
     "temporary_mib": "temporary MiB",
     "error": "relative error",
 }
-FIGURE = Figure(
-    "of_real", "time of the real layer", ("layer", "input", "outputs"), reference=1, of="real"
+FIGURE = DotPlot(
+    "time_vs_real",
+    "time relative to the real layer",
+    ("layer", "input", "outputs"),
+    reference=1,
+    reference_series="real",
 )
 
-# Batch, rows = columns, input channels, output channels; windows of 3 x 3.
+# Batch, rows = columns, input channels, output channels; kernel size 3 x 3.
 _CONVOLUTIONS = (
     (20, 64, 4, 64),
     (20, 64, 64, 64),
@@ -68,14 +70,14 @@ _CONVOLUTIONS = (
 )
 # Examples, inputs, outputs.
 _DENSE = ((4, 4096, 4096), (20, 2048, 4096), (64, 4096, 4096), (1024, 4096, 4096), (1024, 256, 256))
-# Batch, rows = columns, input channels, output channels; windows of 3 x 3, stride 2.
+# Batch, rows = columns, input channels, output channels; kernel size 3 x 3, stride 2.
 _TRANSPOSED = ((20, 64, 4, 4), (20, 16, 256, 256))
 
 Function = Callable[..., jax.Array]
 
 
 def _with_gradient(function: Function) -> Callable[..., Any]:
-    """`(x, kernel, cotangent) -> result, gradients of both`."""
+    """Makes the function `(x, kernel, cotangent) -> result, gradients of x and kernel`."""
 
     def result_and_gradients(x: jax.Array, kernel: jax.Array, cotangent: jax.Array) -> Any:
         y, pull = jax.vjp(function, x, kernel)
@@ -94,38 +96,50 @@ def _real_transposed(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _cases() -> list[tuple[str, tuple[int, ...], tuple[int, ...], Function, Function]]:
-    """Layer, shape of the input and of the real kernel, the real and the quaternion function."""
-    cases: list[Any] = []
+def _layers() -> list[tuple[str, tuple[int, ...], tuple[int, ...], Function, Function]]:
+    """Lists the layers to measure.
+
+    Returns:
+        Name of the layer, shape of the input, shape of the real kernel, the real and the quaternion
+        function.
+    """
+    layers: list[Any] = []
     for batch, extent, inputs, outputs in _CONVOLUTIONS:
         x, kernel = (batch, extent, extent, inputs), (3, 3, inputs, outputs)
-        cases.append(("conv 3 x 3", x, kernel, _real_conv, quaternion.conv))
+        layers.append(("conv 3 x 3", x, kernel, _real_conv, quaternion.conv))
     for examples, inputs, outputs in _DENSE:
         sizes = (examples, inputs), (inputs, outputs)
-        cases.append(("dense", *sizes, jnp.matmul, quaternion.dense))
+        layers.append(("dense", *sizes, jnp.matmul, quaternion.dense))
     transposed = functools.partial(quaternion.conv_transpose, strides=2)
     for batch, extent, inputs, outputs in _TRANSPOSED:
         x, kernel = (batch, extent, extent, inputs), (3, 3, inputs, outputs)
-        cases.append(("conv transposed 3 x 3", x, kernel, _real_transposed, transposed))
-    return cases
+        layers.append(("conv transposed 3 x 3", x, kernel, _real_transposed, transposed))
+    return layers
 
 
-def _exact(function: Function, x: jax.Array, kernel: jax.Array) -> np.ndarray:
-    """The block form in float64."""
+def _exact_result(function: Function, x: jax.Array, kernel: jax.Array) -> np.ndarray:
+    """Computes the block form in float64."""
     with jax.enable_x64(True):
         arguments = jnp.asarray(x, jnp.float64), jnp.asarray(kernel, jnp.float64)
         return np.asarray(jax.jit(functools.partial(function, form="block"))(*arguments))
 
 
-def _error(found: jax.Array, exact: np.ndarray) -> float:
-    """Root mean square error relative to the root mean square of the exact result."""
-    difference = np.asarray(found, np.float64) - exact
+def _relative_error(result: jax.Array, exact: np.ndarray) -> float:
+    """Computes the root mean square error relative to the root mean square of the exact result."""
+    difference = np.asarray(result, np.float64) - exact
     return float(np.sqrt(np.mean(difference**2) / np.mean(exact**2)))
 
 
 def _torch_layer(layer: str) -> Callable[..., Any]:
-    """The block form in PyTorch: `(x, kernel) -> y`, channels second, kernel as ours."""
-    torch = baselines.torch()
+    """Makes the block form of a layer in PyTorch.
+
+    Args:
+        layer: Name of the layer.
+
+    Returns:
+        Function `(x, kernel) -> y`, channels on axis 1, kernel in the layout of serjax.
+    """
+    torch = baselines.import_torch()
 
     def block_matrix(kernel: Any) -> Any:
         r, i, j, k = kernel
@@ -140,99 +154,107 @@ def _torch_layer(layer: str) -> Callable[..., Any]:
         return torch.nn.functional.conv2d(x, weight, padding="same")
 
     def transposed(x: Any, kernel: Any) -> Any:
-        # PyTorch's is the gradient of a convolution, which turns the window around.
+        # PyTorch's is the gradient of a convolution, which flips the kernel.
         weight = block_matrix(kernel).flip(0, 1).permute(2, 3, 0, 1)
         return torch.nn.functional.conv_transpose2d(x, weight, stride=2)[:, :, :-1, :-1]
 
     return {"dense": dense, "conv 3 x 3": conv, "conv transposed 3 x 3": transposed}[layer]
 
 
-def _torch_block(layer: str, ours: Program, dtype: str) -> Program:
-    """PyTorch's block form as a program, its result and gradients those of ours.
+def _torch_block_program(layer: str, block: Program, dtype: str) -> Program:
+    """Makes the program of PyTorch's block form, and checks its result and gradients.
+
+    Args:
+        layer: Name of the layer.
+        block: Program of the block form in serjax.
+        dtype: Arithmetic, "float32" or "bfloat16".
 
     Raises:
-        PeerError: PyTorch is missing, cannot compile it, or computes something else.
+        BaselineError: PyTorch is not installed, cannot compile the layer, or its results differ.
     """
-    torch = baselines.torch()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch, device = baselines.import_torch(), baselines.torch_device()
 
-    def tensor(array: jax.Array, image: bool) -> Any:
-        found = torch.from_numpy(np.array(array, np.float32)).to(device, getattr(torch, dtype))
-        return found.movedim(-1, 1) if image else found
+    def to_tensor(array: jax.Array, is_image: bool) -> Any:
+        tensor = torch.from_numpy(np.array(array, np.float32)).to(device, getattr(torch, dtype))
+        return tensor.movedim(-1, 1) if is_image else tensor
 
-    image = layer != "dense"
+    has_images = layer != "dense"
     x, kernel, cotangent = (
-        tensor(array, image and index != 1) for index, array in enumerate(ours.arguments)
+        to_tensor(array, has_images and index != 1) for index, array in enumerate(block.arguments)
     )
     x.requires_grad_()
     kernel.requires_grad_()
-    forward = baselines.compiled(_torch_layer(layer))
+    forward = baselines.torch_compile(_torch_layer(layer))
 
     def call() -> Any:
         y = forward(x, kernel)
         return y, torch.autograd.grad(y, (x, kernel), cotangent)
 
-    with baselines.refused(f"PyTorch, {layer}"):
+    with baselines.wrap_errors(f"PyTorch, {layer}"):
         y, gradients = call()
-    expected, expected_gradients = ours.call(*ours.arguments)
+    expected, expected_gradients = block.call(*block.arguments)
     tolerance = 1e-4 if dtype == "float32" else 0.05
-    for found, exact in zip((y, *gradients), (expected, *expected_gradients), strict=True):
-        found = found.movedim(1, -1) if image and found.ndim == 4 else found
-        found = found.detach().float().cpu().numpy()
-        baselines.check_same(f"PyTorch, {layer}", found, exact, tolerance)
-    return baselines.program(call, x, kernel, cotangent)
+    pairs = zip((y, *gradients), (expected, *expected_gradients), strict=True)
+    for tensor, reference in pairs:
+        tensor = tensor.movedim(1, -1) if has_images and tensor.ndim == 4 else tensor
+        result = tensor.detach().float().cpu().numpy()
+        baselines.check_agreement(f"PyTorch, {layer}", result, reference, tolerance)
+    return baselines.torch_program(call, x, kernel, cotangent)
 
 
-def _measured(
+def _measure(
     settings: Settings,
     layer: str,
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
     real: Function,
     function: Function,
-) -> list[dict[str, Any]]:
-    """A row for each form."""
-    rng, peak = np.random.default_rng(0), device_peaks.measured().flops(settings.dtype)
-    *window, inputs, outputs = kernel_shape
+) -> Rows:
+    """Measures a layer; makes a row for each form."""
+    rng = np.random.default_rng(0)
+    peak = device_peaks.measured().operations_per_second(settings.dtype)
+    *kernel_size, inputs, outputs = kernel_shape
     x = jnp.asarray(rng.normal(size=x_shape), settings.dtype)
-    shape = (4, *window, inputs // 4, outputs // 4)
+    shape = (4, *kernel_size, inputs // 4, outputs // 4)
     kernel = polar_initializer()(jax.random.key(0), shape).astype(settings.dtype)
     real_kernel = jnp.asarray(rng.normal(size=kernel_shape) / np.sqrt(inputs), settings.dtype)
     y = jax.eval_shape(real, x, real_kernel)
     cotangent = jnp.asarray(rng.normal(size=y.shape), settings.dtype)
 
-    functions = {"real": real, "chosen": function}
+    functions = {"real": real, "default": function}
     for form in ("block", "eight", "stacked") if layer == "dense" else ("block", "eight"):
         functions[form] = functools.partial(function, form=form)
     programs = {
-        name: renewed(
+        name: with_random_signs(
             compile_program(
-                _with_gradient(one), x, real_kernel if name == "real" else kernel, cotangent
+                _with_gradient(each), x, real_kernel if name == "real" else kernel, cotangent
             )
         )
-        for name, one in functions.items()
+        for name, each in functions.items()
     }
-    if settings.peers:
-        with baselines.skipped():
-            programs["PyTorch, block"] = _torch_block(layer, programs["block"], settings.dtype)
-    seconds = time_together(programs, settings.rounds)
-    exact = _exact(function, x, kernel)
+    if settings.baselines:
+        with baselines.skip_unavailable():
+            block = programs["block"]
+            programs["PyTorch, block"] = _torch_block_program(layer, block, settings.dtype)
+    seconds = time_interleaved(programs, settings.rounds)
+    exact = _exact_result(function, x, kernel)
     rows = []
     for name, program in programs.items():
-        ours = name not in ("real", "PyTorch, block")
-        found = program.call(*program.arguments)[0] if ours else None
+        error = None
+        if name not in ("real", "PyTorch, block"):
+            error = _relative_error(program.call(*program.arguments)[0], exact)
         rows.append(
             {
                 "layer": layer,
                 "input": " x ".join(map(str, x_shape)),
                 "outputs": outputs,
                 "form": name,
-                **summary("ms", 1e3 * seconds[name]),
-                **comparison("of_real", seconds[name] / seconds["real"]),
-                "gflop": scaled(program.operations, 1e9),
-                "of_peak": of_peak(program.operations, seconds[name], peak),
-                "temporary_mib": scaled(program.temporary_bytes, 2**20),
-                "error": None if found is None else _error(found, exact),
+                **quantity_columns("ms", 1e3 * seconds[name]),
+                **ratio_columns("time_vs_real", seconds[name] / seconds["real"]),
+                "gflop": in_unit(program.operations, 1e9),
+                "peak_fraction": fraction_of_peak(program.operations, seconds[name], peak),
+                "temporary_mib": in_unit(program.temporary_bytes, 2**20),
+                "error": error,
                 "compile_s": program.compile_seconds,
             }
         )
@@ -240,10 +262,10 @@ def _measured(
 
 
 def cases(settings: Settings) -> Cases:
-    """Every shape, or every other one."""
+    """Returns a case for each layer and shape; for every other one if `quick`."""
     return {
-        f"{case[0]}, {' x '.join(map(str, case[1]))}, {case[2][-1]}": functools.partial(
-            _measured, settings, *case
+        f"{layer}, {' x '.join(map(str, x_shape))}, {kernel_shape[-1]}": functools.partial(
+            _measure, settings, layer, x_shape, kernel_shape, *functions
         )
-        for case in _cases()[:: 2 if settings.quick else 1]
+        for layer, x_shape, kernel_shape, *functions in _layers()[:: 2 if settings.quick else 1]
     }

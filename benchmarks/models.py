@@ -1,11 +1,12 @@
 """Networks: each architecture in real and quaternion numbers, side by side.
 
-Inference at batch 1 and at the batch of the highest throughput; a training step (loss, gradient,
-Adam) on spectrograms; parameters, size of a checkpoint of float32 numbers, GFLOP of one example's
-inference, and memory of the compiled step: arguments, results and temporaries without what they
-share. The ceiling, of which a training step's operations are a share, is a large matrix product.
-Both algebras hear what their papers have them hear: the quaternion networks the embedding
-of RH-emo, which is a part of them here. Ratios are to the real network in the same rounds.
+Inference at batch size 1 and at the batch size of the highest throughput; a training step (loss,
+gradient, Adam) on spectrograms; number of parameters, size of a float32 checkpoint, GFLOP of the
+inference of one example, and memory of the compiled step: arguments, results and temporaries, each
+shared buffer counted once. The peak, whose fraction the operations of a training step are, is that
+of a large matrix product. Both algebras have the model inputs of their papers; the quaternion
+networks contain the RH-emo encoder that computes theirs. Ratios refer to the real network in the
+same rounds.
 """
 
 import dataclasses
@@ -17,20 +18,23 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks import baselines, device_peaks
+from benchmarks import device_peaks
 from benchmarks.measure import (
-    Program,
-    comparison,
-    compile_program,
-    fresh_state,
-    made_together,
-    of_peak,
-    renewed,
-    scaled,
-    summary,
-    time_together,
+    fraction_of_peak,
+    in_unit,
+    quantity_columns,
+    ratio_columns,
+    time_interleaved,
 )
-from benchmarks.settings import Cases, Figure, Rows, Settings
+from benchmarks.programs import (
+    Program,
+    compile_concurrently,
+    compile_program,
+    initial_state,
+    with_random_signs,
+)
+from benchmarks.settings import Cases, DotPlot, Rows, Settings
+from benchmarks.torch_networks import torch_networks
 from serjax import models
 from serjax.errors import InputError, unknown_name
 from serjax.training.state import TrainState, parameter_count
@@ -47,22 +51,27 @@ COLUMNS = {
     "best_batch": "at batch",
     "batch": "training batch",
     "step_ms": "training step ms",
-    "step_of_real": "time of real",
-    "step_of_peak": "% of ceiling",
+    "step_vs_real": "time / real",
+    "step_peak_fraction": "% of peak",
     "memory_mib": "training MiB",
-    "memory_of_real": "memory of real",
+    "memory_vs_real": "memory / real",
 }
-FIGURE = Figure(
-    "step_of_real", "time of the real network's training step", ("model",), reference=1, of="real"
+FIGURE = DotPlot(
+    "step_vs_real",
+    "training step's time relative to the real network",
+    ("model",),
+    reference=1,
+    reference_series="real",
 )
 
 _CLASSES = 4
 _QUATERNION = "quat_"
 _FORMS = {"": "real", _QUATERNION: "quaternion"}
-# SqueezeNet is here for PyTorch's sake; to compile its quaternion step takes a CPU a minute.
+# SqueezeNet is measured for the comparison with PyTorch; compiling its quaternion step takes a CPU
+# a minute.
 _QUICK = ("dscnn", "quat_dscnn", "squeezenet", "vgg16", "quat_vgg16")
-# Candidates for the highest throughput, and the training batch. On a CPU a network of many
-# operations would take a minute for a larger one.
+# Candidate batch sizes for the highest throughput, and the batch size of training. On a CPU a
+# network of many operations would take a minute for a larger batch.
 _BATCHES = {"cpu": (1, 4, 16), "gpu": (1, 8, 32, 128)}
 _QUICK_BATCHES = {"cpu": (1, 16), "gpu": (1, 32)}
 _TRAINING_BATCH = {"cpu": 4, "gpu": 20}
@@ -71,7 +80,7 @@ _FEW_EXAMPLES = 2
 
 
 def _sizes(architecture: str, quick: bool) -> tuple[tuple[int, ...], int]:
-    """Batches of inference, and that of training, the same for all algebras."""
+    """Selects the batch sizes of inference and of training, the same for all algebras."""
     platform = jax.devices()[0].platform
     if platform == "cpu" and models.describe(architecture, _CLASSES).operations > _MANY_OPERATIONS:
         return (1,) if quick else (1, _FEW_EXAMPLES), _FEW_EXAMPLES
@@ -80,32 +89,46 @@ def _sizes(architecture: str, quick: bool) -> tuple[tuple[int, ...], int]:
 
 
 class Network:
-    """One of our networks with its weights, and programs of it."""
+    """A network with its weights, and its programs.
+
+    Attributes:
+        model: Flax module.
+        shape: Shape of an input: frames, bins, channels.
+        state: Training state before the first step.
+    """
 
     def __init__(self, name: str, dtype: str) -> None:
-        """Makes a network with fresh weights; `dtype` is that of its arithmetic."""
+        """Makes a network with random weights.
+
+        Args:
+            name: One of `serjax.models.names()`.
+            dtype: Arithmetic, "float32" or "bfloat16".
+        """
         self.model = models.create(name, _CLASSES, dtype=jnp.dtype(dtype))
         self.shape = models.front_end(name).input_shape
         self._optimizer = optax.adam(1e-4)
-        self.state = fresh_state(self.model, self._optimizer, (1, *self.shape))
+        self.state = initial_state(self.model, self._optimizer, (1, *self.shape))
 
     def inputs(self, batch: int) -> tuple[jax.Array, jax.Array]:
-        """Random spectrograms and labels."""
+        """Samples random spectrograms `[batch, frames, bins, channels]` and labels `[batch]`."""
         rng = np.random.default_rng(batch)
         x = rng.normal(size=(batch, *self.shape)).astype(np.float32)
         return jnp.asarray(x), jnp.asarray(rng.integers(0, _CLASSES, batch), jnp.int32)
 
-    def inference(self, batch: int) -> Program:
-        """Logits of a batch."""
+    def inference_program(self, batch: int) -> Program:
+        """Makes a program of the logits of a batch."""
         program = compile_program(
             lambda variables, x: self.model.apply(variables, x)[0],
             self.state.variables,
             self.inputs(batch)[0],
         )
-        return renewed(program, 1)
+        return with_random_signs(program, 1)
 
-    def training(self, batch: int) -> Program:
-        """A training step as a program of its spectrograms, which hands its state on."""
+    def training_program(self, batch: int) -> Program:
+        """Makes a program of a training step; its argument is the batch of spectrograms.
+
+        Each call uses the state that the previous call returned.
+        """
 
         def step(
             state: TrainState, x: jax.Array, labels: jax.Array
@@ -128,81 +151,98 @@ class Network:
 
         x, labels = self.inputs(batch)
         program = compile_program(step, self.state, x, labels, donate=(0,))
-        # Inference goes on with the weights that the donated copy leaves behind.
-        held = [jax.tree.map(jnp.copy, self.state)]
+        # A step donates its state, so it has a copy: inference needs the original weights.
+        state = jax.tree.map(jnp.copy, self.state)
 
         def call(x: jax.Array) -> jax.Array:
-            held[0], value = program.call(held[0], x, labels)
+            nonlocal state
+            state, value = program.call(state, x, labels)
             return value
 
-        return renewed(dataclasses.replace(program, call=call, arguments=(x,)))
+        return with_random_signs(dataclasses.replace(program, call=call, arguments=(x,)))
 
 
-def _best(seconds: dict[tuple[str, int], np.ndarray], form: str) -> tuple[int, np.ndarray]:
-    """The batch of the highest median throughput, and examples per second there `[rounds]`."""
-    rates = {batch: batch / values for (one, batch), values in seconds.items() if one == form}
+def _highest_throughput(
+    seconds: dict[tuple[str, int], np.ndarray], form: str
+) -> tuple[int, np.ndarray]:
+    """Selects the batch size of the highest median throughput.
+
+    Args:
+        seconds: Seconds of inference, `[rounds]`, by form and batch size.
+        form: Form to select for.
+
+    Returns:
+        Batch size, and examples per second in each round, `[rounds]`.
+    """
+    rates = {batch: batch / values for (each, batch), values in seconds.items() if each == form}
     batch = max(rates, key=lambda batch: float(np.median(rates[batch])))
     return batch, rates[batch]
 
 
-def _measured(settings: Settings, architecture: str, names: tuple[str, ...]) -> Rows:
-    peak = device_peaks.measured().flops(settings.dtype)
-    batches, training = _sizes(architecture, settings.quick)
+def _measure(settings: Settings, architecture: str, names: tuple[str, ...]) -> Rows:
+    """Measures the networks of an architecture; makes a row for each network and baseline."""
+    peak = device_peaks.measured().operations_per_second(settings.dtype)
+    batches, training_batch = _sizes(architecture, settings.quick)
     networks = {name: Network(name, settings.dtype) for name in names}
-    steps = made_together(
-        {name: functools.partial(network.training, training) for name, network in networks.items()}
-    )
-    inference = made_together(
+    steps = compile_concurrently(
         {
-            (name, batch): functools.partial(network.inference, batch)
+            name: functools.partial(network.training_program, training_batch)
+            for name, network in networks.items()
+        }
+    )
+    inference = compile_concurrently(
+        {
+            (name, batch): functools.partial(network.inference_program, batch)
             for name, network in networks.items()
             for batch in batches
         }
     )
-    for name, network in networks.items():
-        if settings.peers and name == architecture:
-            for form, peer in baselines.networks(name, network, settings.dtype).items():
-                inference |= {(form, batch): peer.inference(batch) for batch in batches}
-                steps[form] = peer.training(training)
-    waited = time_together(
-        {f"{form} {batch}": one for (form, batch), one in inference.items()}, settings.rounds
+    if settings.baselines and architecture in networks:
+        forms = torch_networks(architecture, networks[architecture], settings.dtype)
+        for form, baseline in forms.items():
+            inference |= {(form, batch): baseline.inference_program(batch) for batch in batches}
+            steps[form] = baseline.training_program(training_batch)
+    durations = time_interleaved(
+        {f"{form} {batch}": program for (form, batch), program in inference.items()},
+        settings.rounds,
     )
-    seconds = {key: waited[f"{key[0]} {key[1]}"] for key in inference}
-    stepped = time_together(steps, settings.rounds)
+    inference_seconds = {key: durations[f"{key[0]} {key[1]}"] for key in inference}
+    step_seconds = time_interleaved(steps, settings.rounds)
 
     rows = []
     for form, step in steps.items():
-        ours = networks.get(form)
-        best, rates = _best(seconds, form)
+        network = networks.get(form)
+        best_batch, rates = _highest_throughput(inference_seconds, form)
         row: dict[str, Any] = {
             "model": architecture,
             "form": _FORMS.get(form.removesuffix(architecture), form),
-            "parameters": ours and parameter_count(ours.state.params),
-            "checkpoint_mib": ours and 4 * parameter_count(ours.state.variables) / 2**20,
-            "gflop": scaled(inference[form, 1].operations, 1e9),
-            **summary("latency_ms", 1e3 * seconds[form, 1]),
-            **summary("throughput", rates),
-            "best_batch": best,
-            "batch": training,
-            **summary("step_ms", 1e3 * stepped[form]),
-            "step_of_real": None,
-            "step_gflop": scaled(step.operations, 1e9),
-            "step_of_peak": of_peak(step.operations, stepped[form], peak),
-            "memory_mib": scaled(step.memory_bytes, 2**20),
-            "memory_of_real": None,
+            "parameters": network and parameter_count(network.state.params),
+            "checkpoint_mib": network and 4 * parameter_count(network.state.variables) / 2**20,
+            "gflop": in_unit(inference[form, 1].operations, 1e9),
+            **quantity_columns("latency_ms", 1e3 * inference_seconds[form, 1]),
+            **quantity_columns("throughput", rates),
+            "best_batch": best_batch,
+            "batch": training_batch,
+            **quantity_columns("step_ms", 1e3 * step_seconds[form]),
+            "step_vs_real": None,
+            "step_gflop": in_unit(step.operations, 1e9),
+            "step_peak_fraction": fraction_of_peak(step.operations, step_seconds[form], peak),
+            "memory_mib": in_unit(step.memory_bytes, 2**20),
+            "memory_vs_real": None,
         }
         if architecture in steps:
-            row |= comparison("step_of_real", stepped[form] / stepped[architecture])
-            row["memory_of_real"] = scaled(step.memory_bytes, steps[architecture].memory_bytes)
+            ratios = step_seconds[form] / step_seconds[architecture]
+            row |= ratio_columns("step_vs_real", ratios)
+            row["memory_vs_real"] = in_unit(step.memory_bytes, steps[architecture].memory_bytes)
         rows.append(row)
     return rows
 
 
 def cases(settings: Settings) -> Cases:
-    """A case for each architecture: its real and its quaternion network.
+    """Returns a case for each architecture: its real and its quaternion network.
 
     Raises:
-        InputError: Unknown name of a network, or one of another algebra.
+        InputError: A name is unknown, or that of a network of another algebra.
     """
     known = [name for name in models.names() if not name.startswith("phm")]
     for name in settings.models:
@@ -210,12 +250,12 @@ def cases(settings: Settings) -> Cases:
             raise InputError(unknown_name("model", name, known))
     selected = settings.models or (_QUICK if settings.quick else known)
     pairs = {
-        name: tuple(one for one in (name, _QUATERNION + name) if one in selected)
+        name: tuple(each for each in (name, _QUATERNION + name) if each in selected)
         for name in known
         if not name.startswith(_QUATERNION)
     }
     return {
-        ", ".join(pair): functools.partial(_measured, settings, name, pair)
+        ", ".join(pair): functools.partial(_measure, settings, name, pair)
         for name, pair in pairs.items()
         if pair
     }

@@ -1,47 +1,54 @@
-"""Floating-point operations of a program, loops included."""
+"""Count of the floating-point operations of a program, including all iterations of its loops."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 
 
-def operations_of(traced: jax.stages.Traced) -> float | None:
-    """Floating-point operations of one call, None where nobody counts them.
+def count_operations(traced: jax.stages.Traced) -> float | None:
+    """Counts the floating-point operations of one call.
 
-    The compiler's count before it optimizes, which takes a loop's body once, and what the products
-    and convolutions of loops of known length do in their further rounds.
+    The compiler counts before it optimizes, and counts the body of a loop once. The products and
+    convolutions in the further iterations of loops of known length are added.
+
+    Args:
+        traced: Traced function, as returned by `jax.jit(function).trace(...)`.
+
+    Returns:
+        Number of operations, or None if the compiler does not count them.
     """
     count = float((traced.lower().cost_analysis() or {}).get("flops", math.nan))
-    return count + _in_further_rounds(traced.jaxpr.jaxpr, 1) if count > 0 else None
+    return count + _in_further_iterations(traced.jaxpr.jaxpr, 1) if count > 0 else None
 
 
-def _in_further_rounds(jaxpr: Any, rounds: int) -> float:
-    """Operations of products and convolutions in all rounds of loops but the first."""
+def _in_further_iterations(jaxpr: Any, iterations: int) -> float:
+    """Counts the operations of products and convolutions in all iterations but the first."""
     total = 0.0
     for equation in jaxpr.eqns:
         name, parameters = equation.primitive.name, equation.params
         if name in ("dot_general", "conv_general_dilated"):
-            total += (rounds - 1) * _of_product(equation)
-        inner = rounds * parameters["length"] if name == "scan" else rounds
-        total += sum(_in_further_rounds(part, inner) for part in _inner(parameters.values()))
+            total += (iterations - 1) * _product_operations(equation)
+        inner = iterations * parameters["length"] if name == "scan" else iterations
+        nested = _nested_jaxprs(parameters.values())
+        total += sum(_in_further_iterations(each, inner) for each in nested)
     return total
 
 
-def _inner(values: Any) -> Iterator[Any]:
-    """The programs among the parameters of an operation."""
+def _nested_jaxprs(values: Iterable[Any]) -> Iterator[Any]:
+    """Yields the jaxprs among the parameters of an equation."""
     for value in values:
         if isinstance(value, (list, tuple)):
-            yield from _inner(value)
+            yield from _nested_jaxprs(value)
         elif hasattr(value, "eqns"):
             yield value
         elif hasattr(value, "jaxpr"):
             yield value.jaxpr
 
 
-def _of_product(equation: Any) -> float:
-    """A multiplication and an addition for each element of the result and each that is summed."""
+def _product_operations(equation: Any) -> float:
+    """Counts a multiplication and an addition for each result element and each summed element."""
     left, right = (variable.aval for variable in equation.invars)
     (result,) = (variable.aval for variable in equation.outvars)
     numbers = equation.params["dimension_numbers"]

@@ -1,10 +1,13 @@
-"""What a suite is asked to measure, and what it shows of that."""
+"""Settings of a suite, and the interface that a suite offers."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from serjax.report.plots.dots import Dot, plot_dots
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
 
 Rows = list[dict[str, Any]]
 Cases = Mapping[str, Callable[[], Rows]]
@@ -15,46 +18,71 @@ class Settings:
     """Settings of one run of a suite; rows of equal settings and commits are comparable.
 
     Attributes:
-        rounds: Calls of each program.
-        dtype: Of the arithmetic, "float32" or "bfloat16".
-        quick: Whether only some of the sizes are measured.
-        peers: Whether other libraries are measured beside ours.
-        models: Names of networks; empty for the suite's own choice.
-        parallel: How the suite `training` divides a batch over several devices.
-        scan_steps: Steps of one call there; None: as suits the device.
+        rounds: Number of calls of each program.
+        dtype: Arithmetic, "float32" or "bfloat16".
+        quick: Measure only some of the sizes.
+        baselines: Measure other libraries too.
+        models: Names of networks; empty selects the suite's default ones.
+        parallel: Kind of batch sharding in the suite `training`, "shard_map" or "pmap".
+        scan_steps: Training steps per call in the suite `training`; None selects the default of
+            the device.
     """
 
     rounds: int
     dtype: str
     quick: bool = False
-    peers: bool = False
+    baselines: bool = False
     models: tuple[str, ...] = ()
     parallel: str = "shard_map"
     scan_steps: int | None = None
 
 
-class Drawing(Protocol):
-    """What a suite draws of its rows."""
+class Plot(Protocol):
+    """The plot of a suite."""
 
     @property
     def label(self) -> str:
-        """What it shows, in words."""
+        """Description of the plotted quantity."""
 
-    def draw(self, rows: Rows, dark: bool) -> Any:
-        """A figure, on a dark background if so asked; None where there is nothing to draw."""
+    def draw(self, rows: Rows, dark: bool) -> "MatplotlibFigure | None":
+        """Plots the rows, on a dark background if `dark`; None if there is nothing to plot."""
+
+
+class Suite(Protocol):
+    """A module that measures one subject.
+
+    Its docstring describes the measurement. The paragraphs after the first are printed with the
+    tables.
+    """
+
+    @property
+    def TITLE(self) -> str:
+        """Title of the table."""
+
+    @property
+    def COLUMNS(self) -> Mapping[str, str]:
+        """Titles of the table's columns by the keys of a row; "%" marks fractions in percent."""
+
+    @property
+    def FIGURE(self) -> Plot:
+        """Plot of the table."""
+
+    def cases(self, settings: Settings) -> Cases:
+        """Returns the functions that measure the rows of each case, by the case's name."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Figure:
-    """What a suite draws: one quantity, a line for each kind of row, a dot for each form.
+class DotPlot:
+    """A dot plot of one quantity: a line for each kind of row, a dot for each series.
 
     Attributes:
-        quantity: Column of the value, which has quartiles.
-        label: Of its scale.
-        rows: Columns that name a line.
-        series: Column that names a dot.
-        reference: Value marked across all lines, and
-        of: the form that always has it, which is not drawn; None draws all.
+        quantity: Column of the value; it has a lower and an upper end.
+        label: Label of the scale.
+        rows: Columns whose values name a line.
+        series: Column whose value names a dot.
+        reference: Value marked across all lines, or None.
+        reference_series: Series that always has the reference value and is not plotted; None plots
+            all series.
     """
 
     quantity: str
@@ -62,10 +90,10 @@ class Figure:
     rows: tuple[str, ...]
     series: str = "form"
     reference: float | None = None
-    of: str | None = None
+    reference_series: str | None = None
 
-    def draw(self, rows: Rows, dark: bool) -> Any:
-        """Dots on a logarithmic scale, see `serjax.report.plots.dots`."""
+    def draw(self, rows: Rows, dark: bool) -> "MatplotlibFigure | None":
+        """Plots dots on a logarithmic scale, see `serjax.report.plots.dots`."""
         dots = [
             Dot(
                 ", ".join(str(row[name]) for name in self.rows),
@@ -73,7 +101,7 @@ class Figure:
                 *(row[f"{self.quantity}{end}"] for end in ("", "_low", "_high")),
             )
             for row in rows
-            if row[self.quantity] is not None and row[self.series] != self.of
+            if row[self.quantity] is not None and row[self.series] != self.reference_series
         ]
         if not dots:
             return None

@@ -1,4 +1,4 @@
-"""A measurement in a process of its own: its memory is its alone, and its devices are as asked."""
+"""Measurement in a subprocess, which has memory and virtual devices of its own."""
 
 import importlib
 import json
@@ -14,47 +14,47 @@ from serjax.errors import InputError
 
 
 def call(module: str, function: str, arguments: Mapping[str, Any], devices: int = 1) -> Any:
-    """Calls a function of a module of the benchmarks in a new process.
+    """Calls a function in a new process.
 
     Args:
-        module: Name of the module.
+        module: Name of the module, such as "benchmarks.training".
         function: Name of the function.
-        arguments: Of the function, by name; what JSON can hold.
-        devices: Virtual devices into which a CPU is divided; they share its cores. Other devices
-            are as many as there are.
+        arguments: Keyword arguments of the function, which JSON can represent.
+        devices: Number of virtual devices of a CPU, which share its cores. It does not affect
+            other devices.
 
     Returns:
-        What the function returns, through JSON.
+        The function's result, converted to JSON and back.
 
     Raises:
-        InputError: The process failed; its last line is told.
+        InputError: The process failed; the message has the last line of its errors.
     """
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    paths = [Path(__file__).resolve().parents[1], os.environ.get("PYTHONPATH", "")]
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.subprocesses", module, function],
+    script = Path(__file__).resolve()
+    paths = [script.parents[1], os.environ.get("PYTHONPATH", "")]
+    completed = subprocess.run(
+        # By its path: with `-m` a folder `benchmarks` of the working directory would come first.
+        [sys.executable, str(script), module, function],
         input=json.dumps(arguments),
         env={**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(map(str, paths))},
         capture_output=True,
         text=True,
         check=False,
     )
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["nothing was told"])[-1]
-        raise InputError(f"{module}, {dict(arguments)}: status {ended.returncode}, {last}")
-    sys.stderr.write(ended.stderr)  # among it, which peers were skipped
-    return json.loads(ended.stdout.splitlines()[-1])
+    if completed.returncode:
+        last = (completed.stderr.strip().splitlines() or ["no error message"])[-1]
+        raise InputError(f"{module}, {dict(arguments)}: status {completed.returncode}, {last}")
+    sys.stderr.write(completed.stderr)  # names the skipped baselines, among other things
+    return json.loads(completed.stdout.splitlines()[-1])
 
 
 def _main() -> int:
     arguments = json.load(sys.stdin)
     module, function = sys.argv[1:]
-    print(
-        json.dumps(getattr(importlib.import_module(f"benchmarks.{module}"), function)(**arguments))
-    )
+    print(json.dumps(getattr(importlib.import_module(module), function)(**arguments)))
     return 0
 
 
 if __name__ == "__main__":
-    keep_memory()  # as experiments/train.py
+    keep_memory()  # as experiments/train.py does
     run_command(_main)

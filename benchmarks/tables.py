@@ -1,41 +1,40 @@
-"""Rows of a suite as tables: for the screen, for Markdown, for a page, and as CSV."""
+"""Tables of a suite's rows: for the console, as Markdown, for a page, and as CSV."""
 
 import csv
 import inspect
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks import device_peaks
-from benchmarks.settings import Rows
+from benchmarks.device_peaks import DevicePeaks
+from benchmarks.settings import Rows, Suite
 
-# How to read every table.
+# Explanation of every table.
 NOTE = (
-    "Times are medians of calls side by side, with quartiles in brackets; rates are medians. "
-    "Ratios are medians over the rounds, with 95 % intervals in brackets, and a tie where these "
-    "span 1. "
-    "Shares in percent are of the ceilings named with each table."
+    "Times are medians of interleaved calls, with quartiles in brackets; rates are medians. "
+    "Ratios are medians over the rounds, with 95 % intervals in brackets; an interval that spans 1 "
+    "is a tie. "
+    "Percentages of peak and bandwidth refer to the device peaks named with each table."
 )
 
-# Rates of the times beside them, whose spread theirs is.
-_WITHOUT_SPREAD = ("throughput", "hours_per_s", "of_bandwidth")
-_DIGITS = 3
+# Rates, whose quartiles follow from those of the times in the same row.
+_WITHOUT_QUARTILES = ("throughput", "hours_per_s", "bandwidth_fraction")
+_SIGNIFICANT_DIGITS = 3
 
 
-def cells(suite: ModuleType, row: Mapping[str, Any]) -> list[str]:
-    """A row's values in the suite's columns, as text, with their spread where there is one.
+def cells(suite: Suite, row: Mapping[str, Any]) -> list[str]:
+    """Formats a row's values in the suite's columns, with quartiles or interval if it has them.
 
-    A column whose title begins with "%" shows shares in percent.
+    A column whose title begins with "%" shows a fraction in percent.
     """
-    return [_shown(row, column, title) for column, title in suite.COLUMNS.items()]
+    return [_format(row, column, title) for column, title in suite.COLUMNS.items()]
 
 
-def texts(suite: ModuleType, rows: Rows) -> list[str]:
-    """Titles of the columns that hold words."""
+def text_columns(suite: Suite, rows: Rows) -> list[str]:
+    """Returns the titles of the columns that hold text."""
     return [
         title
         for column, title in suite.COLUMNS.items()
@@ -43,12 +42,12 @@ def texts(suite: ModuleType, rows: Rows) -> list[str]:
     ]
 
 
-def notes(suite: ModuleType) -> list[str]:
-    """Paragraphs on what a suite measures and how."""
+def notes(suite: Suite) -> list[str]:
+    """Returns the paragraphs that describe a suite's measurement."""
     return (inspect.getdoc(suite) or "").split("\n\n")[1:]
 
 
-def _shown(row: Mapping[str, Any], column: str, title: str) -> str:
+def _format(row: Mapping[str, Any], column: str, title: str) -> str:
     value = row[column]
     if value is None:
         return ""
@@ -62,38 +61,44 @@ def _shown(row: Mapping[str, Any], column: str, title: str) -> str:
     value /= unit
     decimals = _decimals(value)
     ends = [row[name] / unit for name in (f"{column}_low", f"{column}_high") if name in row]
-    if not ends or column in _WITHOUT_SPREAD:
+    if not ends or column in _WITHOUT_QUARTILES:
         return f"{value:,.{decimals}f}"
-    if value == 1 and ends == [1, 1]:  # a thing beside itself
+    if value == 1 and ends == [1, 1]:  # ratio of a program to itself
         return "1"
     low, high = (f"{end:,.{decimals}f}" for end in ends)
     return f"{value:,.{decimals}f} [{low}, {high}]{' tie' if row.get(f'{column}_tie') else ''}"
 
 
 def _decimals(value: float) -> int:
-    """Decimal places at which a value has so many significant digits, or all before the point."""
+    """Computes the decimal places for three significant digits; 0 for integers of more digits."""
     if value == 0:
         return 0
-    return max(_DIGITS - 1 - math.floor(math.log10(abs(value))), 0)
+    return max(_SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(abs(value))), 0)
 
 
-def on_screen(suite: ModuleType, rows: Rows) -> Table:
-    """The table that is printed."""
+def console_table(suite: Suite, rows: Rows) -> Table:
+    """Makes the table for the console."""
     table = Table(title=suite.TITLE, title_justify="left", box=None, pad_edge=False)
-    words = texts(suite, rows)
+    texts = text_columns(suite, rows)
     for title in suite.COLUMNS.values():
-        table.add_column(title, justify="left" if title in words else "right", no_wrap=True)
+        table.add_column(title, justify="left" if title in texts else "right", no_wrap=True)
     for row in rows:
         table.add_row(*cells(suite, row))
     return table
 
 
-def markdown(suite: ModuleType, rows: Rows, about: Mapping[str, Any]) -> str:
-    """The table as Markdown, below lines that say where it comes from and how to read it."""
+def markdown(suite: Suite, rows: Rows, metadata: Mapping[str, Any]) -> str:
+    """Makes the table as Markdown, below lines on its origin and on the measurement.
+
+    Args:
+        suite: Suite of the rows.
+        rows: Results.
+        metadata: Metadata of the run.
+    """
     lines = [
-        f"{suite.TITLE}, {about['dtype']}: {origin(about)}.",
+        f"{suite.TITLE}, {metadata['dtype']}: {origin(metadata)}.",
         "",
-        f"Ceilings: {device_peaks.Ceilings(**about['ceilings']).describe()}.",
+        f"Device peaks: {DevicePeaks(**metadata['device_peaks']).describe()}.",
         "",
         *(line for paragraph in notes(suite) for line in (paragraph, "")),
         *markdown_table(suite.COLUMNS.values(), [cells(suite, row) for row in rows]),
@@ -101,25 +106,38 @@ def markdown(suite: ModuleType, rows: Rows, about: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def origin(about: Mapping[str, Any]) -> str:
-    """Command, device, versions, commit and date of results."""
-    versions = {name: about[name] for name in ("jax", "flax", "python")} | about["peer_versions"]
+def origin(metadata: Mapping[str, Any]) -> str:
+    """Formats the command, device, versions, commit and date of a run."""
+    versions = {name: metadata[name] for name in ("jax", "flax", "python")}
+    versions |= metadata["baseline_versions"]
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
-        f"`{about['command']}` on {about['device']}, {listed}, commit {about['commit']}, "
-        f"{about['date']}"
+        f"`{metadata['command']}` on {metadata['device']}, {listed}, commit {metadata['commit']}, "
+        f"{metadata['date']}"
     )
 
 
 def markdown_table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table of text."""
+    """Makes the lines of a Markdown table.
+
+    Args:
+        columns: Titles of the columns.
+        rows: Cells of each row.
+
+    Returns:
+        Lines of text.
+
+    Example:
+        >>> markdown_table(["form", "ms"], [["real", "3.00"]])
+        ['| form | ms |', '| --- | --- |', '| real | 3.00 |']
+    """
     titles = list(columns)
     body = [titles, ["---"] * len(titles), *rows]
     return ["| " + " | ".join(row) + " |" for row in body]
 
 
 def csv_text(rows: Rows) -> str:
-    """All columns but the samples, which the JSON file holds."""
+    """Formats all columns as CSV, except the samples, which are in the JSON file."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     names = [name for name in names if not name.endswith("_samples")]
     text = io.StringIO()

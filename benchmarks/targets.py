@@ -1,6 +1,7 @@
-"""The numbers to beat, and where a folder of results stands: reached, missed, or not measured.
+"""Numbers to beat, and their comparison with a folder of results.
 
-What has rounds is reached only if the worse end of its 95 % interval reaches the target.
+A target for a quantity that has rounds is reached only if the worse end of the 95 % interval
+reaches it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,45 +9,47 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.device_peaks import Ceilings
-from benchmarks.measure import interval
+from benchmarks.device_peaks import DevicePeaks
+from benchmarks.measure import median_and_interval
 from benchmarks.settings import Rows
 
-COLUMNS = ("what", "today's best known", "target", "ours", "verdict")
+COLUMNS = ("quantity", "best known result", "target", "serjax", "verdict")
 
+# Contents of files of results of one device.
 Results = Sequence[Mapping[str, Any]]
 
 
-class Standing(NamedTuple):
-    """Where we are.
+class Assessment(NamedTuple):
+    """Result of serjax compared with a target.
 
     Attributes:
-        ours: In words.
-        reached: None if it was not measured; then `ours` says why.
+        result: Result as text.
+        is_reached: True if the result reaches the target; None if it was not measured, and then
+            `result` names the command that measures it.
     """
 
-    ours: str
-    reached: bool | None
+    result: str
+    is_reached: bool | None
 
 
-class Goal(NamedTuple):
+class Target(NamedTuple):
     """A number to beat.
 
     Attributes:
-        what: What is measured.
-        best: The best known result.
-        target: What is to be reached.
-        standing: Contents of files of results of one device -> where we are.
+        quantity: Measured quantity.
+        best_known: Best known result.
+        target: Value to reach.
+        assess: Function that compares results with the target.
     """
 
-    what: str
-    best: str
+    quantity: str
+    best_known: str
     target: str
-    standing: Callable[[Results], Standing]
+    assess: Callable[[Results], Assessment]
 
 
 def _rows(results: Results, suite: str, dtype: str = "float32", **values: Any) -> Rows:
-    """Rows of a suite in an arithmetic, with these values."""
+    """Selects the rows of a suite and arithmetic that have these values."""
     return [
         row
         for content in results
@@ -56,193 +59,210 @@ def _rows(results: Results, suite: str, dtype: str = "float32", **values: Any) -
     ]
 
 
-def _missing(options: str) -> Standing:
-    return Standing(f"needs `python benchmarks/run.py {options}`", None)
+def _not_measured(options: str) -> Assessment:
+    return Assessment(f"needs `python benchmarks/run.py {options}`", None)
 
 
-def _told(values: tuple[float, float, float], unit: str) -> str:
+def _format(values: tuple[float, float, float], unit: str) -> str:
     middle, low, high = values
     return f"{middle:.3g} [{low:.3g}, {high:.3g}] {unit}"
 
 
 def _geometric_mean(samples: Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """Of ratios `[things, rounds]` over the things, its median over rounds with its interval."""
-    rounds = min(len(one) for one in samples)
-    logarithms = np.log([one[:rounds] for one in samples])
-    return interval(np.exp(logarithms.mean(0)))
+    """Computes the geometric mean of ratios `[items, rounds]` over the items.
+
+    Returns:
+        Median over the rounds, and the ends of its interval.
+    """
+    rounds = min(len(each) for each in samples)
+    logarithms = np.log([each[:rounds] for each in samples])
+    return median_and_interval(np.exp(logarithms.mean(0)))
 
 
-def _products(results: Results) -> Standing:
+def _products(results: Results) -> Assessment:
     rows = [row for row in _rows(results, "kernels") if row["layer"] == "conv 3 x 3"]
     gflop = {
         form: {(row["input"], row["outputs"]): row["gflop"] for row in rows if row["form"] == form}
         for form in ("eight", "real")
     }
     if not gflop["eight"] or None in (*gflop["eight"].values(), *gflop["real"].values()):
-        return _missing("--suite kernels")
+        return _not_measured("--suite kernels")
     # A real layer is 16 products of blocks; additions weigh least in the largest.
     largest = max(gflop["real"], key=lambda size: gflop["real"][size])
     count = 16 * gflop["eight"][largest] / gflop["real"][largest]
-    told = f"{count:.2f} by the compiler's count, input {largest[0]}, {largest[1]} outputs"
-    return Standing(told, round(count) <= 8)
+    text = f"{count:.2f} by the compiler's count, input {largest[0]}, {largest[1]} outputs"
+    return Assessment(text, round(count) <= 8)
 
 
-def _quaternion_vgg16(results: Results) -> Standing:
+def _quaternion_vgg16(results: Results) -> Assessment:
     rows = _rows(results, "models", model="vgg16", form="quaternion")
-    if not rows or rows[0]["step_of_real"] is None:
-        return _missing("--suite models --models vgg16,quat_vgg16")
-    middle, low, high = interval(np.array(rows[0]["step_of_real_samples"]))
-    memory = rows[0]["memory_of_real"]
-    told = (
+    if not rows or rows[0]["step_vs_real"] is None:
+        return _not_measured("--suite models --models vgg16,quat_vgg16")
+    middle, low, high = median_and_interval(np.array(rows[0]["step_vs_real_samples"]))
+    memory = rows[0]["memory_vs_real"]
+    text = (
         f"{100 * (middle - 1):+.1f} [{100 * (low - 1):+.1f}, {100 * (high - 1):+.1f}] % time, "
         f"{100 * (memory - 1):+.1f} % memory"
     )
-    return Standing(told, high <= 0.05 and memory <= 0.15)
+    return Assessment(text, high <= 0.05 and memory <= 0.15)
 
 
-def _anti_transfer(results: Results) -> Standing:
-    rows = _rows(results, "anti_transfer", form="kept")
+def _anti_transfer(results: Results) -> Assessment:
+    rows = _rows(results, "anti_transfer", form="cached")
     if not rows:
-        return _missing("--suite anti_transfer")
-    time = _geometric_mean([row["of_none_samples"] for row in rows])
-    memory = [row["memory_of_none"] for row in rows]
+        return _not_measured("--suite anti_transfer")
+    time = _geometric_mean([row["time_vs_none_samples"] for row in rows])
+    memory = [row["memory_vs_none"] for row in rows]
     mean = float(np.exp(np.mean(np.log(memory))))
-    worst = max(rows, key=lambda row: row["of_none"])
+    worst = max(rows, key=lambda row: row["time_vs_none"])
     networks = ", ".join(dict.fromkeys(row["layer"].split(",")[0] for row in rows))
     layers = f"{len(rows)} layers of {networks}"
-    told = (
-        f"{_told(time, 'x time')}, {mean:.3g} x memory, kept, geometric means of {layers}; "
-        f"at most {worst['of_none']:.3g} x time ({worst['layer']}), {max(memory):.3g} x memory"
+    text = (
+        f"{_format(time, 'x time')}, {mean:.3g} x memory, cached, geometric means of {layers}; "
+        f"at most {worst['time_vs_none']:.3g} x time ({worst['layer']}), {max(memory):.3g} x memory"
     )
-    return Standing(told, time[2] <= 1.05 and mean <= 1.05)
+    return Assessment(text, time[2] <= 1.05 and mean <= 1.05)
 
 
-def _training_step(results: Results) -> Standing:
-    # Mixed precision is what PyTorch is best at, where that was measured.
+def _training_step(results: Results) -> Assessment:
+    # PyTorch is fastest in mixed precision, so that is used if it was measured.
     for dtype in ("bfloat16", "float32"):
-        ours = _rows(results, "models", dtype, form="real")
-        theirs = [row for row in _rows(results, "models", dtype) if "PyTorch" in row["form"]]
+        serjax_rows = _rows(results, "models", dtype, form="real")
+        torch_rows = [row for row in _rows(results, "models", dtype) if "PyTorch" in row["form"]]
         ratios = {}
-        for row in ours:
-            # PyTorch's compiler slows some networks down; each is taken at its best.
-            peers = [other for other in theirs if other["model"] == row["model"]]
-            if peers:
-                best = np.array(min(peers, key=lambda peer: peer["step_ms"])["step_ms_samples"])
-                ratios[row["model"]] = (best / row["step_ms_samples"]).tolist()
+        for row in serjax_rows:
+            # PyTorch's compiler slows some networks down, so the faster form is used.
+            forms = [other for other in torch_rows if other["model"] == row["model"]]
+            if forms:
+                fastest = min(forms, key=lambda form: form["step_ms"])
+                step_ms = np.array(fastest["step_ms_samples"])
+                ratios[row["model"]] = (step_ms / row["step_ms_samples"]).tolist()
         if ratios:
             mean = _geometric_mean(list(ratios.values()))
-            told = f"{_told(mean, 'x faster')}, {dtype}, {', '.join(ratios)}"
-            return Standing(told, mean[1] >= 1.3)
-    return _missing("--suite models --peers --dtype bfloat16")
+            text = f"{_format(mean, 'x faster')}, {dtype}, {', '.join(ratios)}"
+            return Assessment(text, mean[1] >= 1.3)
+    return _not_measured("--suite models --baselines --dtype bfloat16")
 
 
-def _matrix_units(results: Results) -> Standing:
+def _matrix_units(results: Results) -> Assessment:
     rows = _rows(results, "models", "bfloat16", model="vgg16", form="real")
     if not rows or rows[0]["step_gflop"] is None:
-        needed = _missing("--suite models --models vgg16 --dtype bfloat16").ours
-        return Standing(f"{needed} on a GPU", None)
-    about = next(one for one in results if (one["suite"], one["dtype"]) == ("models", "bfloat16"))
-    peak = Ceilings(**about["ceilings"]).bfloat16
+        command = _not_measured("--suite models --models vgg16 --dtype bfloat16").result
+        return Assessment(f"{command} on a GPU", None)
+    content = next(
+        each for each in results if (each["suite"], each["dtype"]) == ("models", "bfloat16")
+    )
+    peak = DevicePeaks(**content["device_peaks"]).bfloat16
     seconds = np.array(rows[0]["step_ms_samples"]) / 1e3
-    share = interval(100 * rows[0]["step_gflop"] * 1e9 / seconds / peak)
-    return Standing(_told(share, "% in a training step"), share[1] >= 50)
+    percent = median_and_interval(100 * rows[0]["step_gflop"] * 1e9 / seconds / peak)
+    return Assessment(_format(percent, "% in a training step"), percent[1] >= 50)
 
 
-def _log_mel(results: Results) -> Standing:
+def _log_mel(results: Results) -> Assessment:
     rows = _rows(results, "features", feature="log-mel")
-    peers = {row["form"] for row in rows} - {"serjax"}
-    if not peers:
-        return _missing("--suite features --peers")
-    # Each batch beside the fastest that was there; serjax waits for it in the same rounds.
+    baselines = {row["form"] for row in rows} - {"serjax"}
+    if not baselines:
+        return _not_measured("--suite features --baselines")
+    # Each batch is compared with its fastest baseline, measured in the same rounds.
     fastest = []
     for batch in dict.fromkeys(row["batch"] for row in rows):
-        others = [row for row in rows if row["batch"] == batch and row["form"] in peers]
+        others = [row for row in rows if row["batch"] == batch and row["form"] in baselines]
         fastest.append(min(others, key=lambda row: row["ms"]))
-    mean = _geometric_mean([row["of_serjax_samples"] for row in fastest])
+    mean = _geometric_mean([row["time_vs_serjax_samples"] for row in fastest])
     names = ", ".join(dict.fromkeys(row["form"] for row in fastest))
-    absent = [name for name in ("torchaudio", "nnAudio") if name not in peers]
-    told = f"{_told(mean, 'x faster')} than {names}, geometric mean of {len(fastest)} batches"
-    told += f"; without {' and '.join(absent)}" if absent else ""
-    return Standing(told, mean[1] >= 2)
+    missing = [name for name in ("torchaudio", "nnAudio") if name not in baselines]
+    text = f"{_format(mean, 'x faster')} than {names}, geometric mean of {len(fastest)} batches"
+    text += f"; without {' and '.join(missing)}" if missing else ""
+    return Assessment(text, mean[1] >= 2)
 
 
-def _folds(results: Results) -> Standing:
-    rows = [row for row in _rows(results, "folds") if row["form"] not in ("one", "separate")]
+def _folds(results: Results) -> Assessment:
+    rows = [row for row in _rows(results, "folds") if row["form"] not in ("single", "sequential")]
     dscnn = [row for row in rows if row["model"].startswith("dscnn")]
     if not dscnn:
-        return _missing("--suite folds")
-    # The largest input is the network's own; of the engines a run may choose.
+        return _not_measured("--suite folds")
+    # The largest input is the network's default one. A run may use any kind of batching.
     largest = max(int(row["model"].split()[1].rstrip(",")) for row in dscnn)
-    own = [row for row in dscnn if f" {largest}," in row["model"]]
-    best = min(own, key=lambda row: row["of_one"])
-    share = interval(np.array(best["of_one_samples"]))
-    return Standing(f"{_told(share, 'x')}, {best['model']}, {best['form']}", share[2] <= 1.5)
+    default_size = [row for row in dscnn if f" {largest}," in row["model"]]
+    best = min(default_size, key=lambda row: row["time_vs_single"])
+    ratio = median_and_interval(np.array(best["time_vs_single_samples"]))
+    return Assessment(f"{_format(ratio, 'x')}, {best['model']}, {best['form']}", ratio[2] <= 1.5)
 
 
-def _elsewhere(command: str) -> Callable[[Results], Standing]:
-    return lambda results: Standing(f"needs `python {command}`", None)
+def _measured_by(command: str) -> Callable[[Results], Assessment]:
+    """Makes the assessment of a quantity that another command measures."""
+    return lambda results: Assessment(f"needs `python {command}`", None)
 
 
 _RAVDESS = "experiments/cross_validate.py --dataset ravdess --data-dir RAVDESS --protocol "
 
-GOALS = (
-    Goal(
+TARGETS = (
+    Target(
         "real products of a quaternion convolution",
         "16 in every public library",
         "8, the least possible (Howell & Lafon 1975)",
         _products,
     ),
-    Goal(
+    Target(
         "quaternion VGG16 against real VGG16, training",
         "-80.5 % time, -53.7 % memory (Guizzo et al. 2023)",
         "-95 % time, -85 % memory",
         _quaternion_vgg16,
     ),
-    Goal(
+    Target(
         "anti-transfer's cost",
         "2.8 x time per epoch, up to +100 % memory (Guizzo et al. 2023)",
         "1.05 x time, 1.05 x memory",
         _anti_transfer,
     ),
-    Goal(
+    Target(
         "one training step, same model and batch",
         "PyTorch, channels last, mixed precision, compiled where that is faster",
         "1.3 x faster, geometric mean of the models",
         _training_step,
     ),
-    Goal(
+    Target(
         "matrix units, real VGG16 in bfloat16",
         "",
         "50 % of the measured product",
         _matrix_units,
     ),
-    Goal("log-mel on the device", "torchaudio, nnAudio", "2 x faster", _log_mel),
-    Goal(
+    Target("log-mel on the device", "torchaudio, nnAudio", "2 x faster", _log_mel),
+    Target(
         "five folds of a small network",
         "five runs",
         "1.5 x the time of one",
         _folds,
     ),
-    Goal(
+    Target(
         "RAVDESS, 8 classes, unseen actors, from scratch",
         "UA 62.3 ± 1.2 (ResLSTM-SA); WA 55.0 (Guizzo et al. 2023)",
         "UA 70",
-        _elsewhere(f"{_RAVDESS}speaker"),
+        _measured_by(f"{_RAVDESS}speaker"),
     ),
-    Goal(
+    Target(
         "RAVDESS, 8 classes, random split",
         "80.5 (DSCNN); 60.44 (Guizzo et al. 2023)",
         "UA 85",
-        _elsewhere(f"{_RAVDESS}random"),
+        _measured_by(f"{_RAVDESS}random"),
     ),
 )
 
 
 def table(results: Results) -> list[list[str]]:
-    """A row of `COLUMNS` for each number to beat, from the results of one device."""
+    """Makes the table of the numbers to beat.
+
+    Args:
+        results: Contents of files of results of one device.
+
+    Returns:
+        Cells of the columns `COLUMNS` for each target.
+    """
     verdicts = {True: "reached", False: "missed", None: "not measured"}
     rows = []
-    for goal in GOALS:
-        ours, reached = goal.standing(results)
-        rows.append([goal.what, goal.best, goal.target, ours, verdicts[reached]])
+    for target in TARGETS:
+        result, is_reached = target.assess(results)
+        rows.append(
+            [target.quantity, target.best_known, target.target, result, verdicts[is_reached]]
+        )
     return rows

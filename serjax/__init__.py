@@ -10,18 +10,16 @@ __version__ = "0.1.0"
 
 _PACKAGES = (
     *("anti_transfer", "audio", "augment", "classical", "data", "errors", "features"),
-    *("hypercomplex", "layers", "losses", "metrics", "models", "ops", "protocols", "quaternion"),
-    *("report", "rhemo", "significance", "training"),
+    *("hypercomplex", "layers", "losses", "metrics", "models", "ops", "options", "pretrained"),
+    *("protocols", "quaternion", "recipes", "report", "rhemo", "significance", "training"),
 )
-# Names that are kept for what lies deeper.
-_ELSEWHERE = {"pretrained": "models.pretrained"}
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name not in (*_PACKAGES, *_ELSEWHERE):
+    if name not in _PACKAGES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(f"{__name__}.{_ELSEWHERE.get(name, name)}")
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PACKAGES, *_ELSEWHERE})
+    return sorted({*globals(), *_PACKAGES})

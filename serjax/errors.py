@@ -1,36 +1,40 @@
-"""Errors that a user can mend, and suggestions for names that were almost right."""
+"""User errors, and suggestions for misspelled names."""
 
 import difflib
 from collections.abc import Iterable
 
-_MANY = 20
-_FEW = 5
+_MAX_LISTED = 20
+_NUM_SUGGESTED = 5
 
 
 class InputError(ValueError):
-    """Input that the user can mend: a file, a flag, a name, a shape.
+    """Error in input that the user can fix: a file, a flag, a name, a shape.
 
-    The message is one or two lines that name the thing, what was expected and what was found.
-    Commands print it without a traceback and end with exit status 2.
+    The message has one or two lines: the name of the input, "expected ..., found ...". Commands
+    print it without a traceback and end with exit status 2.
     """
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Message for a name that is not among `known`, with the nearest one suggested.
+    """Formats the message for a name that is not known, and suggests the nearest known name.
 
     Args:
-        kind: What is named, such as "model".
-        name: What was given.
-        known: The names that exist.
+        kind: Kind of the named thing, for example "model".
+        name: Unknown name.
+        known: All known names.
 
     Returns:
-        One line: the unknown name, the nearest known one if any is near, and all of them, or of
-        many the nearest few.
+        One line: the unknown name, the nearest known name if one is similar, and all known names,
+        or the nearest few if there are many.
+
+    Example:
+        >>> unknown_name("model", "vgg61", ["alexnet", "vgg16"])
+        "unknown model 'vgg61': did you mean 'vgg16'? known are alexnet, vgg16"
     """
     known = list(known)
-    near = difflib.get_close_matches(name.lower(), known, n=_FEW, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), known, n=_NUM_SUGGESTED, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    if len(known) <= _MANY:
+    if len(known) <= _MAX_LISTED:
         return f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}"
-    some = near if len(near) > 1 else known[:_FEW]
-    return f"unknown {kind} {name!r}: {hint}{len(known)} are known, such as {', '.join(some)}"
+    listed = near if len(near) > 1 else known[:_NUM_SUGGESTED]
+    return f"unknown {kind} {name!r}: {hint}{len(known)} are known, such as {', '.join(listed)}"

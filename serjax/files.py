@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Atomic writing of files: no reader, even after a crash, finds half of a file."""
 
 import os
 import secrets
@@ -8,16 +8,17 @@ PathLike = str | os.PathLike[str]
 
 
 def write_bytes_atomic(path: PathLike, content: bytes) -> None:
-    """Writes a file, or leaves what was there before.
+    """Writes a file completely, or does not change it.
 
-    The content goes to a new file beside `path`, which takes its name once it is complete on disk.
+    The content is written to a new file in the same folder, which is renamed to `path` once it is
+    complete on disk.
 
     Args:
-        path: The file to write, in an existing directory.
-        content: All of its content.
+        path: Path of the file, in an existing folder.
+        content: Complete content of the file.
 
     Raises:
-        OSError: The file cannot be written; nothing is left behind.
+        OSError: The file cannot be written; no partial file remains.
     """
     path = Path(path)
     # Not tempfile: its files are private to the user, and the mode would survive the renaming.
@@ -33,16 +34,16 @@ def write_bytes_atomic(path: PathLike, content: bytes) -> None:
 
 
 def write_text_atomic(path: PathLike, text: str) -> None:
-    """Writes a text file in UTF-8, or leaves what was there before; line ends stay as given.
+    """Writes a text file in UTF-8 completely, or does not change it.
 
-    File names that are not valid UTF-8 reach Python with surrogate escapes (PEP 383) and are
-    written as the bytes that they are on disk.
+    Line ends are not converted. Python represents file names that are not valid UTF-8 with
+    surrogate escapes (PEP 383); they are written as the bytes that they are on disk.
 
     Args:
-        path: The file to write, in an existing directory.
-        text: All of its content.
+        path: Path of the file, in an existing folder.
+        text: Complete content of the file.
 
     Raises:
-        OSError: The file cannot be written; nothing is left behind.
+        OSError: The file cannot be written; no partial file remains.
     """
     write_bytes_atomic(path, text.encode("utf-8", "surrogateescape"))

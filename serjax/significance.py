@@ -1,19 +1,18 @@
-"""Tests between two classifiers that have answered the same utterances."""
+"""Statistical tests of two classifiers on the same utterances."""
 
 from typing import NamedTuple
 
 import numpy as np
-from jax.typing import ArrayLike
 
 from serjax import metrics
-from serjax.metrics import Interval
+from serjax.metrics import Groups, Interval, Labels
 
 
 class Difference(NamedTuple):
-    """A difference of two classifiers, first less second.
+    """Difference of a metric between two classifiers, first minus second.
 
     Attributes:
-        interval: Of the difference, in [-1, 1].
+        interval: Difference with its confidence interval, in [-1, 1].
         p: Two-sided bootstrap p value, in (0, 1].
     """
 
@@ -21,27 +20,31 @@ class Difference(NamedTuple):
     p: float
 
 
-def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
-    """Exact p value of McNemar's test: are two classifiers right equally often?
+def mcnemar(true: Labels, first: Labels, second: Labels) -> float:
+    """Computes the exact p value of McNemar's test that two classifiers are equally accurate.
 
-    Of the utterances that one classifier has right and the other wrong, each has as many as the
-    other if they are equally good: a two-sided binomial test with probability one half.
-    Utterances count as independent, so with several of each speaker the p value is too small; see
+    It is a two-sided binomial test on the utterances that only one of the classifiers classifies
+    correctly: if both are equally good, each is correct with probability one half. The test assumes
+    independent utterances, so with several utterances per speaker the p value is too small; see
     `paired_bootstrap`.
 
     Source: McNemar, Note on the sampling error of the difference between correlated proportions
     or percentages, Psychometrika 12 (1947); exact form: Edwards, Psychometrika 13 (1948).
 
     Args:
-        true: Integers `[utterances]`.
-        first: Integers `[utterances]`, one classifier's answers.
-        second: Integers `[utterances]`, the other's.
+        true: True classes, integers `[utterances]`.
+        first: Predictions of the first classifier, integers `[utterances]`.
+        second: Predictions of the second classifier, integers `[utterances]`.
 
     Returns:
-        In (0, 1]; 1 where they never differ in being right.
+        p value in (0, 1]; 1 if the classifiers are correct on the same utterances.
 
     Raises:
         ValueError: Shapes differ.
+
+    Example:
+        >>> mcnemar([0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1])
+        0.5
     """
     true, first, second = (np.asarray(labels) for labels in (true, first, second))
     if not true.shape == first.shape == second.shape:
@@ -49,71 +52,78 @@ def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
             "true, first and second must have one shape, "
             f"got {true.shape}, {first.shape} and {second.shape}"
         )
-    right = first == true, second == true
-    only_first, only_second = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
+    is_correct = first == true, second == true
+    only_first = int(np.sum(is_correct[0] & ~is_correct[1]))
+    only_second = int(np.sum(is_correct[1] & ~is_correct[0]))
     if only_first + only_second == 0:
         return 1.0
-    from scipy import stats  # takes as long as importing JAX
+    from scipy import stats  # as slow to import as JAX
 
     return float(stats.binomtest(only_first, only_first + only_second).pvalue)
 
 
 def paired_bootstrap(
-    true: ArrayLike,
-    first: ArrayLike,
-    second: ArrayLike,
+    true: Labels,
+    first: Labels,
+    second: Labels,
     num_classes: int,
     *,
     resamples: int = 10_000,
     seed: int = 0,
-    groups: ArrayLike | None = None,
+    groups: Groups | None = None,
     level: float = 0.95,
 ) -> dict[str, Difference]:
-    """Differences of WA, UA and F1 on the same resamples, see `metrics.bootstrap`.
+    """Computes differences of WA, UA and F1 on the same resamples; see `metrics.bootstrap`.
 
-    The p value is twice the smaller share of resamples in which the difference is not above, or
-    not below, zero, the observed sample counted in: it is under 1 - level where the interval
-    leaves zero out.
+    The p value is twice the smaller fraction of resamples in which the difference is not above, or
+    not below, zero; the observed sample counts as one of them. It is below 1 - level where the
+    interval does not include zero.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 15;
     Berg-Kirkpatrick et al., An empirical investigation of statistical significance in NLP,
     EMNLP 2012.
 
     Args:
-        true: Integers `[utterances]` in `[0, num_classes)`.
-        first: Integers `[utterances]`, one classifier's answers.
-        second: Integers `[utterances]`, the other's.
+        true: True classes, integers `[utterances]` in `[0, num_classes)`.
+        first: Predictions of the first classifier, integers `[utterances]` in `[0, num_classes)`.
+        second: Predictions of the second classifier, integers `[utterances]` in `[0, num_classes)`.
         num_classes: Number of classes.
         resamples: Number of resamples, at least 1; p is at least 2 / (resamples + 1).
         seed: Seed of the resampling.
-        groups: `[utterances]` of anything NumPy can sort, such as speaker names, drawn as a whole.
-        level: Probability that the interval is to cover, in (0, 1).
+        groups: Group of each utterance, `[utterances]` of any type that NumPy can sort, for example
+            speaker names; None: utterances are resampled one by one.
+        level: Confidence level of the intervals, in (0, 1).
 
     Returns:
-        A `Difference` for each of `metrics.MEASURES`.
+        A `Difference` for each metric of `metrics.METRICS`.
 
     Raises:
         ValueError: There are no utterances, shapes differ, a label is out of range, there is only
             one group, or `resamples` or `level` is out of range.
+
+    Example:
+        >>> differences = paired_bootstrap([0, 0, 1, 1], [0, 0, 1, 1], [1, 0, 1, 1], num_classes=2)
+        >>> differences["wa"].interval.value
+        0.25
     """
     true, first, second = (np.asarray(labels) for labels in (true, first, second))
     metrics.check_labels(num_classes, true=true, first=first, second=second)
-    # Of the classes**3 cells only those that occur are counted.
-    answers, cell = np.unique(np.stack([true, first, second]), axis=1, return_inverse=True)
-    cells = answers.shape[1]
-    resampled = metrics.resample(
-        cell.reshape(-1), cells, resamples=resamples, seed=seed, groups=groups, level=level
+    # There are classes**3 cells, of which only those that occur are counted.
+    labels, cell = np.unique(np.stack([true, first, second]), axis=1, return_inverse=True)
+    num_cells = labels.shape[1]
+    resampled_counts = metrics.resample(
+        cell.reshape(-1), num_cells, resamples=resamples, seed=seed, groups=groups, level=level
     )
-    counts = np.bincount(cell.reshape(-1), minlength=cells)[None]
+    observed_counts = np.bincount(cell.reshape(-1), minlength=num_cells)[None]
     differences = {}
-    for name, metric in metrics.MEASURES.items():
-        observed, drawn = (
-            metric(_confusions(each, answers[0], answers[1], num_classes))
-            - metric(_confusions(each, answers[0], answers[2], num_classes))
-            for each in (counts, resampled)
+    for name, metric in metrics.METRICS.items():
+        observed, resampled = (
+            metric(_confusions(counts, labels[0], labels[1], num_classes))
+            - metric(_confusions(counts, labels[0], labels[2], num_classes))
+            for counts in (observed_counts, resampled_counts)
         )
-        low, high = metrics.percentiles(drawn, level)
-        tail = min(np.sum(drawn <= 0), np.sum(drawn >= 0)) + 1
+        low, high = metrics.percentiles(resampled, level)
+        tail = min(np.sum(resampled <= 0), np.sum(resampled >= 0)) + 1
         p = min(1.0, 2 * float(tail) / (resamples + 1))
         differences[name] = Difference(Interval(float(observed[0]), low, high), p)
     return differences
@@ -122,7 +132,7 @@ def paired_bootstrap(
 def _confusions(
     counts: np.ndarray, true: np.ndarray, predicted: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """Confusion matrices `[n, classes, classes]` of cells counted `[n, cells]`."""
-    place = np.zeros((len(true), num_classes**2))
-    place[np.arange(len(true)), true * num_classes + predicted] = 1
-    return (counts @ place).reshape(-1, num_classes, num_classes)
+    """Sums cells counted `[n, cells]` into confusion matrices `[n, classes, classes]`."""
+    indicator = np.zeros((len(true), num_classes**2))
+    indicator[np.arange(len(true)), true * num_classes + predicted] = 1
+    return (counts @ indicator).reshape(-1, num_classes, num_classes)

@@ -1,7 +1,13 @@
+"""Loading of audio files: every format, every way in which a file can be broken."""
+
+import shutil
 import struct
+import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import audioread
 import numpy as np
 import pytest
 import soundfile
@@ -10,7 +16,7 @@ from hypothesis import strategies as st
 
 from serjax import audio
 
-# Format, subtype, file ending, and the error of quantisation or coding at an amplitude of one half.
+# Format, subtype, suffix, and the error of quantization or coding at an amplitude of one half.
 FORMATS = [
     ("WAV", "PCM_U8", "wav", 2**-7),
     ("WAV", "PCM_16", "wav", 2**-15),
@@ -35,7 +41,7 @@ def sine(samples: int, sample_rate: int, hz: float = 1000.0) -> np.ndarray:
 
 
 def wav_bytes(samples: np.ndarray, *, data_bytes: int | None = None, before: bytes = b"") -> bytes:
-    """A 16 kHz mono int16 WAV file, written by hand, with chunks before its samples."""
+    """Builds a 16 kHz mono int16 WAV file by hand, with chunks before its samples."""
     data = samples.astype("<i2").tobytes()
     head = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + before
     body = b"WAVE" + head + b"data"
@@ -43,10 +49,22 @@ def wav_bytes(samples: np.ndarray, *, data_bytes: int | None = None, before: byt
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def reason(path: Path, **part: float) -> str:
-    """The reason that load gives for refusing a file, checked to be one line behind its name."""
+def encode(path: Path, samples: np.ndarray, sample_rate: int, *options: str) -> Path:
+    """Encodes a file with ffmpeg in the format of its suffix, or skips the test."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("needs ffmpeg, which decodes m4a, aac and wma: https://ffmpeg.org")
+    source = path.with_name("source.wav")
+    soundfile.write(source, samples, sample_rate)
+    command = ["ffmpeg", "-v", "error", "-y", "-i", str(source), *options, str(path)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip(f"this ffmpeg does not write {path.suffix}")
+    return path
+
+
+def reason(path: Path, **segment: float) -> str:
+    """Returns why `load` refuses a file, after a check that the message is one line."""
     with pytest.raises(audio.AudioError) as caught:
-        audio.load(path, **part)
+        audio.load(path, **segment)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -91,7 +109,7 @@ def test_resampling_keeps_pitch_amplitude_and_duration(tmp_path, source_rate):
     )
     waveform = audio.load(tmp_path / "x.wav", 16_000)
     assert abs(len(waveform) - 16_000) <= 1
-    inner = slice(1600, 14_400)  # away from the ends, where the filter sees the silence around
+    inner = slice(1600, 14_400)  # away from the ends, where the filter reaches into the silence
     expected = sine(16_000, 16_000)
     np.testing.assert_allclose(waveform[inner], expected[inner], atol=1e-3)
 
@@ -116,7 +134,7 @@ def test_float_overshoot_is_clipped_and_another_scale_refused(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
-def test_part_equals_the_same_part_of_the_whole(tmp_path, ending):
+def test_segment_equals_the_same_segment_of_the_whole(tmp_path, ending):
     path = tmp_path / f"x.{ending}"
     soundfile.write(path, sine(48_000, 16_000, hz=440.0) * np.linspace(0, 1, 48_000), 16_000)
     whole = audio.load(path)
@@ -126,39 +144,39 @@ def test_part_equals_the_same_part_of_the_whole(tmp_path, ending):
         (2.5, None, 40_000, 48_000),
         (2.5, 3.0004, 40_000, 48_000),  # an annotation rounded past the end
     ]:
-        part = audio.load(path, start=start, end=end)
-        np.testing.assert_allclose(part, whole[first:last], atol=1e-6)
+        segment = audio.load(path, start=start, end=end)
+        np.testing.assert_allclose(segment, whole[first:last], atol=1e-6)
 
 
-def test_part_is_read_by_seeking(tmp_path, monkeypatch):
+def test_segment_is_read_by_seeking(tmp_path, monkeypatch):
     path = tmp_path / "x.wav"
     soundfile.write(path, sine(160_000, 16_000), 16_000)
-    asked = []
+    requested_frames = []
     read = soundfile.SoundFile.read
 
     def spy(self, frames=-1, **options):
-        asked.append(frames)
+        requested_frames.append(frames)
         return read(self, frames, **options)
 
     monkeypatch.setattr(soundfile.SoundFile, "read", spy)
     audio.load(path, start=9.0, end=9.5)
-    assert asked == [8_000]
+    assert requested_frames == [8_000]
 
 
 @pytest.mark.parametrize(
     ("start", "end"),
     [(-0.1, 0.5), (0.5, 0.5), (0.6, 0.5), (0.0, 1.1), (1.5, 2.0), (float("nan"), 0.5)],
 )
-def test_part_outside_the_recording(tmp_path, start, end):
+def test_segment_outside_the_recording(tmp_path, start, end):
     soundfile.write(tmp_path / "x.wav", sine(16_000, 16_000), 16_000)
-    expected = f"no part from {start:g} s to {end:g} s, the recording lasts 1 s"
+    expected = f"no segment from {start:g} s to {end:g} s, the recording lasts 1 s"
     assert reason(tmp_path / "x.wav", start=start, end=end) == expected
 
 
-def test_part_shorter_than_a_sample(tmp_path):
+def test_segment_shorter_than_a_sample(tmp_path):
     soundfile.write(tmp_path / "x.wav", sine(16_000, 16_000), 16_000)
     message = reason(tmp_path / "x.wav", start=0.5, end=0.50001)
-    assert message == "the part from 0.5 s to 0.50001 s has no samples"
+    assert message == "the segment from 0.5 s to 0.50001 s has no samples"
 
 
 def test_chunks_before_the_samples(tmp_path):
@@ -182,6 +200,104 @@ def test_streamed_wav_is_read_to_its_end(tmp_path, data_bytes):
     path = tmp_path / "x.wav"
     path.write_bytes(wav_bytes(np.arange(100), data_bytes=data_bytes))
     np.testing.assert_array_equal(audio.load(path), np.arange(100) / 32768)
+
+
+# --- Formats that ffmpeg decodes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ending", "tolerance"), [("m4a", 0.005), ("aac", 0.005), ("wma", 0.03)])
+def test_format_that_libsndfile_cannot_read(tmp_path, ending, tolerance):
+    expected = sine(16_000, 16_000, hz=440.0) * np.linspace(0, 1, 16_000, dtype=np.float32)
+    path = encode(tmp_path / f"x.{ending}", expected, 16_000, "-b:a", "128k")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        warnings.simplefilter("error", UserWarning)
+        waveform = audio.load(path)
+    assert waveform.dtype == np.float32
+    assert audio.header(path) == (16_000, 1)
+    # The codecs shift the signal by up to 2,112 samples, their own delay; packets are whole.
+    assert abs(len(waveform) - 16_000) <= 3_200
+    inner = expected[4_000:12_000]
+    windows = np.lib.stride_tricks.sliding_window_view(waveform, len(inner))
+    differences = np.abs(windows - inner).max(axis=1)
+    assert differences.min() < tolerance
+    assert abs(differences.argmin() - 4_000) <= 2_112
+
+
+def test_ffmpeg_suffix_in_capitals(tmp_path):
+    path = encode(tmp_path / "x.m4a", sine(8_000, 16_000), 16_000)
+    whole = audio.load(path)
+    np.testing.assert_array_equal(audio.load(path.rename(tmp_path / "x.M4A")), whole)
+
+
+def test_decoded_channels_are_averaged_and_resampled(tmp_path):
+    left = sine(44_100, 44_100, hz=440.0)
+    path = encode(tmp_path / "x.m4a", np.stack([left, np.zeros_like(left)], 1), 44_100)
+    waveform = audio.load(path)
+    assert audio.header(path) == (44_100, 2)
+    assert abs(len(waveform) - 16_000) <= 1_024
+    expected = sine(16_000, 16_000, hz=440.0) / 2
+    np.testing.assert_allclose(waveform[1600:14_400], expected[1600:14_400], atol=0.01)
+
+
+def test_decoded_segment_equals_the_same_segment_of_the_whole(tmp_path):
+    path = encode(tmp_path / "x.m4a", sine(48_000, 16_000, hz=440.0), 16_000)
+    whole = audio.load(path)
+    for start, end, first, last in [
+        (0.5, 1.25, 8_000, 20_000),
+        (None, 1.0, 0, 16_000),
+        (2.5, None, 40_000, len(whole)),
+    ]:
+        segment = audio.load(path, start=start, end=end)
+        np.testing.assert_array_equal(segment, whole[first:last])
+    message = reason(path, start=0.0, end=4.0)
+    assert message.startswith("no segment from 0 s to 4 s, the recording lasts 3")
+
+
+def test_truncated_decoded_file(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 32_000)
+    # The index at the start, as on the web: what is there can be decoded.
+    path = encode(tmp_path / "x.m4a", samples, 16_000, "-movflags", "+faststart")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    assert reason(path).startswith("is truncated: its header promises 2")
+    # The index at the end, which is cut off.
+    path = encode(tmp_path / "y.m4a", samples, 16_000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    assert reason(path) == "is not audio that libsndfile or ffmpeg reads"
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg: https://ffmpeg.org")
+def test_not_audio_for_ffmpeg(tmp_path):
+    (tmp_path / "x.m4a").write_bytes(b"path,emotion\n" * 100)
+    assert reason(tmp_path / "x.m4a") == "is not audio that libsndfile or ffmpeg reads"
+
+
+@pytest.mark.parametrize("ending", ["m4a", "aac", "wma"])
+@pytest.mark.parametrize("function", [audio.load, audio.header])
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has a decoder of its own")
+def test_no_decoder(tmp_path, monkeypatch, ending, function):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(audioread, "BACKENDS", [])  # the cache of the decoders of this machine
+    monkeypatch.setattr(audioread, "_gst_available", lambda: False)
+    path = tmp_path / f"x.{ending}"
+    path.write_bytes(bytes(range(256)) * 10)
+    with pytest.raises(audio.AudioError) as caught:
+        function(path)
+    assert str(caught.value) == (
+        f"{path}: expected a decoder of .{ending} files on this machine, found none; "
+        "install ffmpeg (https://ffmpeg.org), or convert the file to WAV or FLAC"
+    )
+
+
+def test_wav_under_another_name_needs_no_decoder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(audioread, "BACKENDS", [])
+    (tmp_path / "x.m4a").write_bytes(wav_bytes(np.arange(100)))
+    np.testing.assert_array_equal(audio.load(tmp_path / "x.m4a"), np.arange(100) / 32768)
+    assert audio.header(tmp_path / "x.m4a") == (16_000, 1)
+
+
+# --- Files that are refused ----------------------------------------------------------------------
 
 
 def test_missing_file(tmp_path):

@@ -1,9 +1,10 @@
-"""Anti-transfer learning: frozen networks whose layers a network in training is to differ from.
+"""Anti-transfer loss of a run: layers of a network are kept dissimilar from source networks.
 
-The loss of a layer is `serjax.losses.anti_transfer_loss`. Of a frozen network, the teacher, only
-what its layers need is kept and computed, forward only. Both networks read the same spectrogram,
-and the same embedding of it where they stand behind one. Where an example's input is the same in
-every epoch, so are the teacher's Gram matrices: they are computed once, and kept on the device.
+The loss of a layer is `serjax.losses.anti_transfer_loss` (Guizzo et al., 2023). Of a source network
+only the part that the layers need is stored and computed, forward only. Both networks read the same
+spectrogram, and the same encoder output if they have an encoder. If an example's input is the same
+in every epoch, so are the Gram matrices of the source network: they are computed once and cached on
+the device.
 """
 
 import math
@@ -16,65 +17,78 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from serjax import losses
-from serjax.anti_transfer.source_network import Teacher, embedded_method
+from serjax.anti_transfer.config import NAME, AntiTransfer, check_configs
+from serjax.anti_transfer.source_network import (
+    SourceNetwork,
+    chance_level_note,
+    classify_method,
+    load_source_networks,
+)
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd
 from serjax.losses import gram
-from serjax.training import freeze
-from serjax.training.config import (
-    AntiTransfer,
-    RunConfig,
-    abstract_variables,
-    build_front_end,
-    build_model,
-    input_shape,
+from serjax.models.variables import Variables
+from serjax.training.build import abstract_variables, build_model, input_shape
+from serjax.training.config import AuxiliaryLossConfig, RunConfig
+from serjax.training.config.resolve import front_end_of
+from serjax.training.objective.auxiliary_loss import (
+    AuxiliaryContext,
+    AuxiliaryLoss,
+    register_auxiliary_loss_factory,
 )
-from serjax.training.state import Variables
+from serjax.training.objective.task_loss import Batch, Features
+from serjax.training.optimization import freeze
+from serjax.training.state import create_state
 
-# More than this is computed anew in every step instead of kept.
-_MOST_KEPT_BYTES = 2**32
-OF_TEACHERS = "of teachers"
-"""Where the features of a network in training hold its teachers' layers."""
+# More than this is computed in every step instead of being cached.
+_MAX_CACHE_BYTES = 2**32
+
+SOURCE_FEATURES = "features of source networks"
+"""Name of the source networks' layers among the features of a network in training."""
 
 
 @flax.struct.dataclass
-class References:
-    """Arrays of the teachers that a training step reads.
+class ReferenceArrays:
+    """Arrays of the source networks that a training step reads.
 
     Attributes:
-        leaves: Variables of each teacher; empty where kept.
-        kept: Of each layer of each teacher `[training examples, n]` int8, see
-            `serjax.losses.gram.quantize`; empty where not.
-        row: `[examples]` int32, an example's row in these.
+        leaves: Variables of each source network; empty if Gram matrices are cached.
+        cached: For each layer of each source network `[training examples, n]` int8, see
+            `serjax.losses.gram.quantize`; empty if nothing is cached.
+        row: `[examples]` int32, row of an example in `cached`.
     """
 
     leaves: tuple[list[jax.Array], ...]
-    kept: tuple[jax.Array, ...]
+    cached: tuple[jax.Array, ...]
     row: jax.Array
 
 
-class AntiTransferLoss:
-    """The anti-transfer terms of a run: several teachers, several layers of each.
+class AntiTransferLoss(AuxiliaryLoss):
+    """Anti-transfer terms of a run: several source networks, several layers of each.
 
     Args:
-        model: The network in training.
+        model: Network in training.
         abstract: Shapes and dtypes of its variables.
-        front_end: What it hears.
-        specs: Teachers and layers.
-        teachers: The network and the variables of each, see `load_source_networks`.
+        front_end: Front end of the network.
+        terms: Source networks and layers.
+        networks: Network and variables of each source, see `load_source_networks`.
+        augmentation: Augmentation preset of the run.
+        frozen: Frozen layers of the network in training.
+        log: Function that prints a line.
 
     Attributes:
-        teachers: The frozen networks.
-        terms: Teacher's specification and name of each layer, in order.
-        embedding: Variables of the first teacher's embedding, `{collection: tree}`, where the
-            network stands behind one.
+        layers: Term and name of each layer, in order.
+        initial_embedding: Variables of the first source network's encoder, `{collection: tree}`,
+            for networks that have one.
+        notes: Notes on source networks at chance level.
 
     Raises:
-        InputError: No such layer, or one of another shape.
+        InputError: A layer does not exist, or has another shape in the source network.
     """
 
     def __init__(
@@ -82,224 +96,281 @@ class AntiTransferLoss:
         model: nn.Module,
         abstract: Variables,
         front_end: FrontEnd,
-        specs: Sequence[AntiTransfer],
-        teachers: Sequence[tuple[nn.Module, Variables]],
+        terms: Sequence[AntiTransfer],
+        networks: Sequence[tuple[nn.Module, Variables]],
+        *,
+        augmentation: str = "none",
+        frozen: freeze.Frozen | None = None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._model, self._front_end, self._specs = model, front_end, specs
-        x, mask = _input(front_end)
-        features = _features(model, abstract, front_end)
-        shared = x if embedded_method(model) is None else features["embedding"]
-        self._embedding_layers = [
+        self._model, self._front_end, self._terms = model, front_end, terms
+        self._augmentation, self._frozen, self._log = augmentation, frozen or {}, log
+        x, mask = _abstract_input(front_end)
+        features = _abstract_features(model, abstract, front_end)
+        has_encoder = classify_method(model) is not None
+        shared = features["embedding"] if has_encoder else x
+        self._encoder_layers = [
             freeze.leaf_path(keys)[:-1]
             for keys, _ in jax.tree_util.tree_leaves_with_path(abstract["params"])
-            if embedded_method(model) is not None and freeze.leaf_path(keys)[0] == "embedding"
+            if has_encoder and freeze.leaf_path(keys)[0] == "embedding"
         ]
-        self._layers = [_resolve(spec, features) for spec in specs]
-        self.terms = [
-            (spec, layer)
-            for spec, layers in zip(specs, self._layers, strict=True)
-            for layer in layers
+        self._names = [_resolve_layers(term, features) for term in terms]
+        self.layers = [
+            (term, name) for term, names in zip(terms, self._names, strict=True) for name in names
         ]
-        shapes = [features[layer].shape[1:] for _, layer in self.terms]
+        shapes = [features[name].shape[1:] for _, name in self.layers]
         self._shapes = [(math.prod(shape[:-1]), shape[-1]) for shape in shapes]
-        self.teachers: list[Teacher] = []
-        self.embedding: Variables = {}
-        for spec, layers, (network, variables) in zip(specs, self._layers, teachers, strict=True):
-            teacher = Teacher(network, variables, layers, shared, mask)
-            found = jax.eval_shape(teacher, teacher.leaves, shared, mask)
-            for layer, of_teacher in zip(layers, found, strict=True):
-                if of_teacher.shape != features[layer].shape:
+        self._sources: list[SourceNetwork] = []
+        self.initial_embedding = None
+        for term, names, (network, variables) in zip(terms, self._names, networks, strict=True):
+            source = SourceNetwork(network, variables, names, shared, mask)
+            of_source = jax.eval_shape(source, source.leaves, shared, mask)
+            for name, layer in zip(names, of_source, strict=True):
+                if layer.shape != features[name].shape:
                     raise InputError(
-                        f"{spec.teacher}: expected {layer} of the shape "
-                        f"{features[layer].shape[1:]} that the network in training has, found "
-                        f"{of_teacher.shape[1:]}"
+                        f"{term.source}: expected {name} of the shape "
+                        f"{features[name].shape[1:]} of the network in training, found "
+                        f"{layer.shape[1:]}"
                     )
-            self.teachers.append(teacher)
-            if not self.embedding and embedded_method(model) is not None:
-                self.embedding = {
+            self._sources.append(source)
+            if has_encoder and self.initial_embedding is None:
+                self.initial_embedding = {
                     collection: tree["embedding"]
                     for collection, tree in variables.items()
                     if "embedding" in tree
                 }
 
     def describe(self) -> str:
-        """Which layers of which teachers, in a line."""
+        """Returns the layers of the source networks in a line."""
         return "; ".join(
-            f"{', '.join(layers)} of {spec.teacher} (beta {spec.beta:g}, {spec.aggregation})"
-            for spec, layers in zip(self._specs, self._layers, strict=True)
+            f"{', '.join(names)} of {term.source} (beta {term.beta:g}, {term.aggregation})"
+            for term, names in zip(self._terms, self._names, strict=True)
         )
 
-    def why_not_kept(self, examples: int, augmentation: str, frozen: freeze.Frozen) -> str | None:
-        """Why the teachers' layers must be computed in every step; None: they need not.
+    def why_not_cached(self, examples: int) -> str | None:
+        """Returns the reason to compute the source networks in every step, or None.
 
         Args:
-            examples: Training examples.
-            augmentation: As of the run, or "none".
-            frozen: Layers of the network that do not train.
+            examples: Number of training examples.
         """
-        if augmentation != "none":
+        if self._augmentation != "none":
             return "augmentation changes the input"
         if self._front_end.variable_length:
-            return "every epoch hears other chunks"
-        if any(not freeze.is_frozen(path, frozen, sys.maxsize) for path in self._embedding_layers):
+            return "every epoch has other chunks"
+        if any(
+            not freeze.is_frozen(path, self._frozen, sys.maxsize) for path in self._encoder_layers
+        ):
             return "the embedding trains"
-        if any(spec.aggregation != "gram" for spec in self._specs):
-            return "only Gram matrices are kept"
-        if self.kept_bytes(examples) > _MOST_KEPT_BYTES:
-            return f"{self.kept_bytes(examples) / 2**30:.1f} GiB would be too much to keep"
+        if any(term.aggregation != "gram" for term in self._terms):
+            return "only Gram matrices are cached"
+        if self.cache_bytes(examples) > _MAX_CACHE_BYTES:
+            return f"a cache of {self.cache_bytes(examples) / 2**30:.1f} GiB would be too large"
         return None
 
-    def kept_bytes(self, examples: int) -> int:
-        """Bytes that keeping the teachers' layers for so many examples takes."""
+    def cache_bytes(self, examples: int) -> int:
+        """Returns the size of the cache for a number of examples, in bytes."""
         return examples * sum(gram.quantized_size(*shape) for shape in self._shapes)
 
-    def references(self) -> References:
-        """What a step reads where nothing is kept."""
-        leaves = tuple(jax.device_put(teacher.leaves) for teacher in self.teachers)
-        return References(leaves, (), jnp.zeros((0,), jnp.int32))
+    def prepare(
+        self,
+        variables: Variables,
+        examples: Examples | None,
+        indices: np.ndarray,
+        batch_size: int,
+    ) -> ReferenceArrays:
+        """Caches the source networks' Gram matrices if possible; see `AuxiliaryLoss.prepare`."""
+        reason = self.why_not_cached(len(indices))
+        if examples is None:
+            reason = "the corpus is streamed"
+        if examples is None or reason is not None:
+            self._log(f"its source networks run in every step: {reason}")
+            return self.references()
+        size = self.cache_bytes(len(indices)) / 2**20
+        self._log(f"the Gram matrices of its source networks are cached: {size:.1f} MiB")
+        return self.cache(variables, examples, indices, batch_size)
 
-    def keep(
-        self, variables: Variables, examples: Examples, members: np.ndarray, batch_size: int
-    ) -> References:
-        """Computes what a step reads where the teachers' layers are kept.
+    def references(self) -> ReferenceArrays:
+        """Returns the arrays of a step that computes the source networks."""
+        leaves = tuple(jax.device_put(source.leaves) for source in self._sources)
+        return ReferenceArrays(leaves, (), jnp.zeros((0,), jnp.int32))
+
+    def cache(
+        self, variables: Variables, examples: Examples, indices: np.ndarray, batch_size: int
+    ) -> ReferenceArrays:
+        """Computes the arrays of a step that reads cached Gram matrices.
 
         Args:
-            variables: Of the network in training, whose embedding is used.
-            examples: On the device.
-            members: `[n]` int32, indices of the training examples.
-            batch_size: Examples at a time.
+            variables: Variables of the network in training, whose encoder is used.
+            examples: Examples on the device.
+            indices: `[n]` int32 indices of the training examples.
+            batch_size: Number of examples that are computed at once.
         """
         front_end, size = self._front_end, self._front_end.segment_samples
-        sources = self.references().leaves
+        leaves = self.references().leaves
 
         @jax.jit
-        def rows(
-            variables: Variables, sources: Any, examples: Examples, indices: jax.Array
+        def quantized_grams(
+            variables: Variables, leaves: Any, examples: Examples, indices: jax.Array
         ) -> list[jax.Array]:
             start, length, _, _ = batches.select(examples, indices)
             x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
             shared: Any = x
-            if embedded_method(self._model) is not None:
+            if classify_method(self._model) is not None:
                 shared = self._model.apply(variables, x, mask=mask, method="embed")
-            layers = self._of_teachers(sources, shared, mask)
+            layers = self._source_features(leaves, shared, mask)
             return [jax.vmap(gram.quantize)(_positions(layer)) for layer in layers]
 
-        parts = []
-        for first in range(0, len(members), batch_size):
-            batch = members[first : first + batch_size].astype(np.int32)
-            indices = np.pad(batch, (0, batch_size - len(batch)), constant_values=-1)
-            parts.append(rows(variables, sources, examples, jax.device_put(indices)))
-        kept = tuple(jnp.concatenate(layer)[: len(members)] for layer in zip(*parts, strict=True))
+        rows = []
+        for first in range(0, len(indices), batch_size):
+            batch = indices[first : first + batch_size].astype(np.int32)
+            padded = np.pad(batch, (0, batch_size - len(batch)), constant_values=-1)
+            rows.append(quantized_grams(variables, leaves, examples, jax.device_put(padded)))
+        cached = tuple(jnp.concatenate(layer)[: len(indices)] for layer in zip(*rows, strict=True))
         row = np.zeros(len(examples), np.int32)
-        row[members] = np.arange(len(members))
-        return References((), kept, jax.device_put(row))
+        row[indices] = np.arange(len(indices))
+        return ReferenceArrays((), cached, jax.device_put(row))
 
-    def beside(
-        self, apply: Callable[..., Any], references: References | None
-    ) -> Callable[..., Any]:
-        """The network's `apply`, with the teachers' layers among its features.
+    def wrap(self, apply: Callable[..., Any], arrays: ReferenceArrays) -> Callable[..., Any]:
+        """Adds the source networks' layers to the features, unless they are cached.
 
-        Teachers run before the network does, so that what they take meanwhile is free again when
-        it needs most.
+        Source networks run before the network does, so that their memory is free again when the
+        network needs most.
 
         Args:
             apply: `(variables, x, mask=..., **options) -> ((logits, features), updates)`.
-            references: From `references` or `keep`; of the latter nothing is run.
+            arrays: Arrays from `prepare`.
         """
-        assert references is not None  # of every run that has this loss
-        if references.kept:
+        if arrays.cached:
             return apply
-        sources, behind = references.leaves, embedded_method(self._model)
+        leaves, method = arrays.leaves, classify_method(self._model)
 
-        def run(
+        def apply_both(
             variables: Variables, x: jax.Array, *, mask: jax.Array, **options: Any
         ) -> tuple[Any, Any]:
             embedding = {}
-            if behind is not None:
+            if method is not None:
                 x, updates = apply(variables, x, mask=mask, method="embed", **options)
                 embedding, variables = {"embedding": x}, {**variables, **updates}
-            of_teachers = self._of_teachers(sources, jax.lax.stop_gradient(x), mask)
-            # A barrier would say this too, but XLA drops them on CPUs before it orders a program.
-            last = sum(layer[(0,) * layer.ndim] for layer in of_teachers)
+            layers = self._source_features(leaves, jax.lax.stop_gradient(x), mask)
+            # An optimization barrier would order them too, but XLA drops barriers on CPUs before
+            # it orders a program.
+            last = sum(layer[(0,) * layer.ndim] for layer in layers)
             x += 0 * jnp.asarray(last, x.dtype)
-            (logits, features), updates = apply(variables, x, mask=mask, method=behind, **options)
-            return (logits, {**embedding, **features, OF_TEACHERS: of_teachers}), updates
+            (logits, features), updates = apply(variables, x, mask=mask, method=method, **options)
+            return (logits, {**embedding, **features, SOURCE_FEATURES: layers}), updates
 
-        return run
+        return apply_both
 
-    def _of_teachers(self, sources: Any, shared: jax.Array, mask: jax.Array) -> list[jax.Array]:
-        """Activations of all terms' layers in the teachers."""
+    def _source_features(self, leaves: Any, shared: jax.Array, mask: jax.Array) -> list[jax.Array]:
+        """Computes the activations of all layers in the source networks."""
         return [
             layer
-            for teacher, leaves in zip(self.teachers, sources, strict=True)
-            for layer in teacher(leaves, shared, mask)
+            for source, own_leaves in zip(self._sources, leaves, strict=True)
+            for layer in source(own_leaves, shared, mask)
         ]
 
     def __call__(
-        self, references: References | None, indices: jax.Array, features: Mapping[str, Any]
+        self, arrays: ReferenceArrays, batch: Batch, features: Features, logits: jax.Array
     ) -> jax.Array:
-        """Sum of the terms of each example.
-
-        Args:
-            references: From `references` or `keep`.
-            indices: `[batch]` int32, the examples; -1 is an empty entry.
-            features: Of what `beside` made of the network's `apply`.
-
-        Returns:
-            `[batch]` float32.
-        """
-        assert references is not None  # of every run that has this loss
-        total = jnp.zeros(len(indices), jnp.float32)
-        if references.kept:
-            rows = references.row[jnp.maximum(indices, 0)]
-            for (spec, name), kept in zip(self.terms, references.kept, strict=True):
+        """Computes the sum of each example's terms, `[batch]` float32; see `AuxiliaryLoss`."""
+        total = jnp.zeros(len(batch.indices), jnp.float32)
+        if arrays.cached:
+            rows = arrays.row[jnp.maximum(batch.indices, 0)]
+            for (term, name), cached in zip(self.layers, arrays.cached, strict=True):
                 layer = _positions(features[name])
-                cosine = jax.vmap(gram.similarity_to_quantized)(layer, kept[rows])
-                total += spec.beta * jnp.square(cosine)
+                cosine = jax.vmap(gram.similarity_to_quantized)(layer, cached[rows])
+                total += term.beta * jnp.square(cosine)
             return total
-        for (spec, name), of_teacher in zip(self.terms, features[OF_TEACHERS], strict=True):
+        for (term, name), of_source in zip(self.layers, features[SOURCE_FEATURES], strict=True):
             total += losses.anti_transfer_loss(
-                features[name], of_teacher, spec.beta, aggregation=spec.aggregation
+                features[name], of_source, term.beta, aggregation=term.aggregation
             )
         return total
 
 
 def _positions(features: jax.Array) -> jax.Array:
-    """`[batch, ..., channels]` -> `[batch, positions, channels]`."""
+    """Reshapes `[batch, ..., channels]` to `[batch, positions, channels]`."""
     return features.reshape(len(features), -1, features.shape[-1])
 
 
-def _input(front_end: FrontEnd) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-    """Shapes of one example and its mask."""
+def _abstract_input(front_end: FrontEnd) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    """Returns shape and dtype of one example and its mask."""
     x = jax.ShapeDtypeStruct(input_shape(front_end), jnp.float32)
     return x, jax.ShapeDtypeStruct(x.shape[:2], jnp.bool_)
 
 
-def _features(model: nn.Module, abstract: Variables, front_end: FrontEnd) -> dict[str, Any]:
-    """Shapes of the features that the network gives of one example."""
+def _abstract_features(
+    model: nn.Module, abstract: Variables, front_end: FrontEnd
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes and dtypes of a network's features for one example."""
     _, features = jax.eval_shape(
-        lambda v, x, mask: model.apply(v, x, mask=mask), abstract, *_input(front_end)
+        lambda v, x, mask: model.apply(v, x, mask=mask), abstract, *_abstract_input(front_end)
     )
     return dict(features)
 
 
-def layers_of(spec: AntiTransfer, student: RunConfig) -> tuple[str, ...]:
-    """Names of the layers that a specification means in a network, before a teacher is trained.
+def layers_of(term: AntiTransfer, student: RunConfig) -> tuple[str, ...]:
+    """Returns the names of the layers that a term selects, before a source network is trained.
+
+    Args:
+        term: Source network and layers.
+        student: Configuration of the network in training.
 
     Raises:
         InputError: The network has no such layer.
     """
-    model, front_end = build_model(student, 2), build_front_end(student)
-    return _resolve(spec, _features(model, abstract_variables(model, front_end), front_end))
+    model, front_end = build_model(student, 2), front_end_of(student)
+    features = _abstract_features(model, abstract_variables(model, front_end), front_end)
+    return _resolve_layers(term, features)
 
 
-def _resolve(spec: AntiTransfer, features: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the layers that a specification means."""
+def _resolve_layers(term: AntiTransfer, features: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the names of the layers that a term selects."""
     known = [name for name in features if name != "embedding"]
-    if spec.layers == ("all",):
+    if term.layers == ("all",):
         return tuple(name for name in known if name.startswith("conv"))
-    names = [f"conv{layer}" if layer.isdigit() else layer for layer in spec.layers]
+    names = [f"conv{layer}" if layer.isdigit() else layer for layer in term.layers]
     for name in names:
         if name not in known:
             raise InputError(unknown_name("layer for anti-transfer", name, known))
     return tuple(names)
+
+
+@register_auxiliary_loss_factory(NAME, check=check_configs)
+def make_loss(
+    context: AuxiliaryContext, configs: Sequence[AuxiliaryLossConfig]
+) -> AntiTransferLoss:
+    """Makes the anti-transfer loss of a run from its configurations.
+
+    Args:
+        context: Run.
+        configs: Configurations, one for each source network.
+
+    Raises:
+        InputError: A source is no finished run of the same model and front end.
+    """
+    terms = [AntiTransfer.from_config(config) for config in configs]
+    model, front_end = context.model, context.front_end
+
+    def untrained() -> tuple[nn.Module, Variables]:
+        # Random weights other than those that the run starts from.
+        key = jax.random.fold_in(jax.random.key(context.config.seed), 1)
+        state = create_state(model, optax.identity(), key, input_shape(front_end))
+        return model, state.variables
+
+    networks = load_source_networks(
+        terms, context.config.model.name, front_end, untrained=untrained
+    )
+    loss = AntiTransferLoss(
+        model,
+        context.variables,
+        front_end,
+        terms,
+        networks,
+        augmentation=context.config.augmentation.preset,
+        frozen=context.config.model.freeze,
+        log=lambda line: context.console.print(line, highlight=False, soft_wrap=True),
+    )
+    notes = (chance_level_note(term.source) for term in terms)
+    loss.notes = [note for note in notes if note is not None]
+    return loss

@@ -1,4 +1,4 @@
-"""Frozen networks for anti-transfer: their runs, and what their layers need."""
+"""Source networks of anti-transfer: frozen networks that were trained for another task."""
 
 import dataclasses
 import json
@@ -11,34 +11,31 @@ import jax
 import jax.numpy as jnp
 
 from serjax import models, report
+from serjax.anti_transfer.config import UNTRAINED, AntiTransfer
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
-from serjax.training.config import AntiTransfer
-from serjax.training.state import Variables
-from serjax.training.trained_run import load_run
-
-UNTRAINED = "untrained"
-"""The teacher that is the network itself before training, from other weights: a control."""
+from serjax.models.variables import Variables
+from serjax.training.run_folder.trained_run import load_run
 
 
-def embedded_method(model: nn.Module) -> str | None:
-    """Method that applies a network to the embedding, where it stands behind one."""
+def classify_method(model: nn.Module) -> str | None:
+    """Returns the method that applies a network to an encoder's output; None without encoder."""
     return "classify" if isinstance(model, models.Embedded) else None
 
 
-class Teacher:
+class SourceNetwork:
     """A frozen network up to some of its layers.
 
     Args:
-        model: From `serjax.models.create`.
-        variables: Trained; only those that the layers need are kept.
-        layers: Names in its `features`.
-        x: Shape and dtype of a batch of one of what it reads: of the embedding where it stands
-            behind one, else of the spectrogram.
-        mask: Shape and dtype of its mask.
+        model: Network from `serjax.models.create`.
+        variables: Trained variables; only those that the layers need are stored.
+        layers: Names of layers in its `features`.
+        x: Shape and dtype of an input batch of one example: an encoder's output for networks that
+            have an encoder, a spectrogram for others.
+        mask: Shape and dtype of the input's mask.
 
     Attributes:
-        leaves: The variables that are needed.
+        leaves: Variables that the layers need.
     """
 
     def __init__(
@@ -50,90 +47,104 @@ class Teacher:
         mask: jax.ShapeDtypeStruct,
     ) -> None:
         leaves, self._tree = jax.tree.flatten(variables)
-        self._like = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+        self._abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
 
         def features(leaves: list[Any], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
-            whole = jax.tree.unflatten(self._tree, leaves)
-            _, found = model.apply(whole, x, mask=mask, method=embedded_method(model))
-            return [found[layer] for layer in layers]
+            variables = jax.tree.unflatten(self._tree, leaves)
+            _, features = model.apply(variables, x, mask=mask, method=classify_method(model))
+            return [features[layer] for layer in layers]
 
         self._features = features
-        # What a lowered program keeps of its arguments is what its results depend on.
-        lowered = jax.export.export(jax.jit(features))(self._like, x, mask)
-        self._needed = [i for i in lowered.module_kept_var_idx if i < len(leaves)]
+        # A lowered program keeps those of its arguments that its results depend on.
+        exported = jax.export.export(jax.jit(features))(self._abstract, x, mask)
+        self._needed = [i for i in exported.module_kept_var_idx if i < len(leaves)]
         self.leaves = [leaves[i] for i in self._needed]
 
     def __call__(self, leaves: list[Any], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
-        """Activations of the layers.
+        """Computes the activations of the layers.
 
         Args:
-            leaves: `leaves`, on the device.
-            x: What it reads, `[batch, rows, columns, channels]`.
-            mask: `[batch, frames]`.
+            leaves: The attribute `leaves`, on the device.
+            x: Input `[batch, rows, columns, channels]`.
+            mask: `[batch, frames]` bool, True at valid frames.
         """
-        whole: list[Any] = [jnp.zeros(leaf.shape, leaf.dtype) for leaf in self._like]
+        every: list[Any] = [jnp.zeros(leaf.shape, leaf.dtype) for leaf in self._abstract]
         for index, leaf in zip(self._needed, leaves, strict=True):
-            whole[index] = leaf
-        return self._features(whole, x, mask)
+            every[index] = leaf
+        return self._features(every, x, mask)
 
 
 def load_source_networks(
-    specs: Sequence[AntiTransfer],
+    terms: Sequence[AntiTransfer],
     name: str,
     front_end: FrontEnd,
     dtype: Any = jnp.float32,
     *,
     untrained: Callable[[], tuple[nn.Module, Variables]] | None = None,
 ) -> list[tuple[nn.Module, Variables]]:
-    """Loads teachers from their runs.
+    """Loads source networks from their runs.
 
     Args:
-        specs: Which.
-        name: Of the network in training, which must be theirs.
-        front_end: What it hears, and they must have heard.
-        dtype: Of their arithmetic.
-        untrained: Makes the teacher called `UNTRAINED`.
+        terms: Source networks and layers.
+        name: Name of the model in training, which must be that of the source networks.
+        front_end: Front end of the model in training, which must be that of the source networks.
+        dtype: Type of the source networks' arithmetic.
+        untrained: Function that makes the source network called "untrained".
 
     Returns:
-        The network and the best variables of each.
+        The network and the best variables of each run.
 
     Raises:
-        InputError: No finished run, or one of another model or another input.
+        InputError: A folder holds no finished run, or one of another model or front end.
     """
-    teachers = []
-    for spec in specs:
-        if spec.teacher == UNTRAINED and untrained is not None:
-            teachers.append(untrained())
+    networks = []
+    for term in terms:
+        if term.source == UNTRAINED and untrained is not None:
+            networks.append(untrained())
             continue
-        folder = Path(spec.teacher)
+        folder = Path(term.source)
         run = load_run(folder, name, dtype=dtype)
-        heard = report.read_config(folder / "config.json")["front_end"]
-        # As the file has it, whose pairs are lists.
-        wanted = json.loads(json.dumps(dataclasses.asdict(front_end)))
-        differ = [key for key in wanted if wanted[key] != heard.get(key)]
-        if differ:
-            values = ", ".join(f"{key} {wanted[key]!r} not {heard.get(key)!r}" for key in differ)
-            raise InputError(f"{folder}: expected a teacher that hears what {name} does: {values}")
-        teachers.append((run.model, run.variables))
-    return teachers
+        config = report.read_config(folder / "config.json")
+        _check_front_end(folder, name, config["resolved_front_end"], front_end)
+        networks.append((run.model, run.variables))
+    return networks
 
 
-def chance_level_note(teacher: str) -> str | None:
-    """What is to be said of a teacher that its own test does not tell from chance; else None.
+def _check_front_end(
+    folder: Path, name: str, of_source: dict[str, Any], front_end: FrontEnd
+) -> None:
+    """Checks that a source network has the same input as the network in training."""
+    expected = json.loads(json.dumps(dataclasses.asdict(front_end)))  # pairs become lists
+    differing = [key for key in expected if expected[key] != of_source.get(key)]
+    if differing:
+        values = ", ".join(
+            f"{key} {expected[key]!r} not {of_source.get(key)!r}" for key in differing
+        )
+        raise InputError(
+            f"{folder}: expected a source network with the front end of {name}: {values}"
+        )
 
-    To differ from such a network is what the control does, whose teacher is `UNTRAINED`.
+
+def chance_level_note(source: str) -> str | None:
+    """Returns a note on a source network whose test accuracy is not above chance, or None.
+
+    Anti-transfer from it is like anti-transfer from the untrained control.
+
+    Args:
+        source: Folder of a finished run, or "untrained".
 
     Raises:
-        InputError: No finished run.
+        InputError: The folder holds no finished run.
     """
-    if teacher == UNTRAINED:
+    if source == UNTRAINED:
         return None
-    metrics = report.read_metrics(Path(teacher) / "metrics.json")
+    metrics = report.read_metrics(Path(source) / "metrics.json")
     ua, classes = metrics["test"]["ua"], len(metrics["classes"])
     if ua["low"] > 1 / classes:
         return None
     value, low, high = (f"{100 * ua[key]:.1f}" for key in ("value", "low", "high"))
     return (
-        f"{teacher} tells its {classes} classes no better than chance, {100 / classes:.1f} %: its "
-        f"UA is {value} % ({low} to {high}), and there is nothing in it to unlearn"
+        f"the source network {source} recognizes its {classes} classes no better than chance, "
+        f"{100 / classes:.1f} %: its UA is {value} % ({low} to {high}), so it has no task to "
+        "transfer from"
     )

@@ -1,116 +1,147 @@
-"""Teachers for anti-transfer: networks trained for a task that emotion should not depend on."""
+"""Source tasks of anti-transfer: networks trained for a task that emotion should not depend on."""
 
 import dataclasses
-import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from serjax import report
+from serjax import options, report
+from serjax.anti_transfer.config import NAME, UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
-from serjax.anti_transfer.source_network import UNTRAINED
 from serjax.errors import InputError, unknown_name
-from serjax.training.config import AntiTransfer, RunConfig
+from serjax.training.config import DataConfig, ModelConfig, RunConfig
+from serjax.training.config.resolve import resolve
 from serjax.training.devices import processes
-from serjax.training.run import run
+from serjax.training.single_run import run
 
 TASKS = {"speaker": "speaker", "word": "text"}
-"""The orthogonal tasks of Guizzo et al. 2023, and the column of the corpus that each recognizes."""
+"""Orthogonal tasks of Guizzo et al. (2023), and the column of the corpus that each recognizes."""
 
-
-# What decides which utterances a student is trained on.
-_DIVIDING = (
-    *("dataset", "data_dir", "dataset_options", "target", "labels", "split", "fractions", "fold"),
-    *("split_file", "test_dataset", "test_dir", "test_dataset_options", "split_seed"),
-)
+_FOLDER = Path("runs/source-networks")
 
 
 def source_task_config(task: str, student: RunConfig) -> RunConfig:
-    """How a student's own corpus trains its teacher: on the training part alone, split at random.
+    """Returns the configuration that trains a source network on a student's training set.
+
+    Args:
+        task: Name of a task, one of `TASKS`.
+        student: Configuration of the network that is kept dissimilar.
 
     Raises:
-        InputError: An unknown task.
+        InputError: The task is unknown.
     """
     if task not in TASKS:
         raise InputError(unknown_name("task", task, TASKS))
-    return dataclasses.replace(
-        student,
+    outer = RunConfig(
+        data=dataclasses.replace(student.data, training_set_of=None),
+        model=ModelConfig(name=student.model.name, silence=student.model.silence),
+        seed=student.seed,
+    )
+    config = student.replace(
         target=TASKS[task],
         labels=None,
         split="random",
-        fractions=RunConfig.fractions,
+        fractions=DataConfig.fractions,
         fold=None,
         split_file=None,
         test_dataset=None,
         test_dir=None,
         test_dataset_options={},
-        # The student takes its teacher's, which must not have heard what the student is tested on.
-        embedding=student.resolved().embedding,
-        training_part_of=RunConfig(
-            model=student.model,
-            seed=student.seed,
-            silence=student.silence,
-            skip_bad_files=student.skip_bad_files,
-            **{name: getattr(student, name) for name in _DIVIDING},
-        ),
-        initial=None,
+        # The student starts from its source network's encoder, which must not have been trained
+        # on the student's test set.
+        embedding=resolve(student).model.embedding,
+        training_set_of=outer,
+        init=None,
         freeze={},
-        anti_transfer=(),
-    ).resolved()
+        auxiliary_losses=(),
+    )
+    return resolve(config)
+
+
+def _without_system(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "system"}
 
 
 def find_or_train(task: str, student: RunConfig, console: Console, command: list[str]) -> Path:
-    """The folder of the teacher for a task: that of an earlier run, which is finished first if
-    it was interrupted, or of a new one.
+    """Returns the folder of the source network for a task, and trains it if there is none.
+
+    An interrupted run of the same configuration is resumed.
 
     Args:
-        task: One of `TASKS`.
-        student: What is to learn otherwise.
-        console: Where to tell of it.
-        command: As it is to be shown in the teacher's report.
+        task: Name of a task, one of `TASKS`.
+        student: Configuration of the network that is kept dissimilar.
+        console: Console for messages.
+        command: Command line, for the report.
 
     Raises:
-        InputError: An unknown task, or a corpus without its column.
+        InputError: The task is unknown, or the corpus has no such column.
     """
     config = source_task_config(task, student)
-    wanted = json.loads(json.dumps(dataclasses.asdict(config)))
-    name = f"{task}-{config.dataset}-{config.model}-{student.split}-{student.seed}"
+    expected = _without_system(options.to_json(config))
+    name = f"{task}-{config.data.dataset}-{config.model.name}-{student.data.split}-{student.seed}"
 
     def find() -> tuple[Path, bool, bool]:
         number = 1
         while True:
-            folder = Path("runs/teachers") / (name if number == 1 else f"{name}-{number}")
+            folder = _FOLDER / (name if number == 1 else f"{name}-{number}")
             if not (folder / "config.json").exists():
                 break
-            described = report.read_config(folder / "config.json")
-            if all(described.get(key) == value for key, value in wanted.items()):
+            content = report.read_config(folder / "config.json")
+            if all(content.get(key) == value for key, value in expected.items()):
                 break
             number += 1
         return folder, folder.exists(), (folder / "metrics.json").exists()
 
-    folder, begun, finished = processes.by_first(find)
-    if finished:
-        console.print(f"teacher for {task}: {folder}", highlight=False, soft_wrap=True)
+    folder, is_begun, is_finished = processes.by_first(find)
+    if is_finished:
+        console.print(f"source network for {task}: {folder}", highlight=False, soft_wrap=True)
         return folder
-    console.print(f"training a teacher for {task} first", highlight=False, soft_wrap=True)
-    return run(config, out=folder, resume=begun, console=console, command=command)
+    console.print(f"training a source network for {task}", highlight=False, soft_wrap=True)
+    return run(config, out=folder, resume=is_begun, console=console, command=command)
 
 
 def with_source_network(
     term: AntiTransfer, student: RunConfig, console: Console, command: list[str]
 ) -> AntiTransfer:
-    """The same with the teacher's folder, where a task is named instead, see `find_or_train`.
+    """Replaces a task by the folder of its source network, see `find_or_train`.
+
+    Args:
+        term: Source network, as a folder or a task, and layers.
+        student: Configuration of the network that is kept dissimilar.
+        console: Console for messages.
+        command: Command line, for the report.
 
     Raises:
-        InputError: Neither a folder nor a task, or a layer that the student does not have.
+        InputError: The source is neither a folder nor a task, or the student has no such layer.
     """
-    if term.teacher == UNTRAINED or processes.by_first(Path(term.teacher).exists):
+    if term.source == UNTRAINED or processes.by_first(Path(term.source).exists):
         return term
-    if term.teacher not in TASKS:
+    if term.source not in TASKS:
         raise InputError(
             "anti-transfer: expected the folder of a finished run, or "
-            f"{' or '.join((*TASKS, UNTRAINED))}; found neither in {term.teacher!r}"
+            f"{' or '.join((*TASKS, UNTRAINED))}; found neither in {term.source!r}"
         )
     layers_of(term, student)
-    folder = find_or_train(term.teacher, student, console, command)
-    return dataclasses.replace(term, teacher=str(folder))
+    folder = find_or_train(term.source, student, console, command)
+    return dataclasses.replace(term, source=str(folder))
+
+
+def with_source_networks(config: RunConfig, console: Console, command: list[str]) -> RunConfig:
+    """Replaces all tasks in the anti-transfer of a run by the folders of source networks.
+
+    Args:
+        config: Configuration of the run.
+        console: Console for messages.
+        command: Command line, for the report.
+
+    Raises:
+        InputError: A source is neither a folder nor a task, or the network has no such layer.
+    """
+    every = tuple(
+        with_source_network(AntiTransfer.from_config(each), config, console, command).to_config()
+        if each.name == NAME
+        else each
+        for each in config.auxiliary_losses
+    )
+    return config.replace(auxiliary_losses=every)

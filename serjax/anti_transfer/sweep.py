@@ -1,4 +1,4 @@
-"""The experiment of Guizzo et al. 2023: anti-transfer by task, layer, split and algebra."""
+"""Sweep of anti-transfer over methods, layers, splits and algebras (Guizzo et al., 2023)."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -7,14 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from serjax import classical, report
+from serjax.anti_transfer.config import UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
-from serjax.anti_transfer.source_network import UNTRAINED
 from serjax.anti_transfer.source_tasks import TASKS, source_task_config
 from serjax.errors import InputError, unknown_name
-from serjax.training.config import AntiTransfer, RunConfig, build_front_end, for_models
+from serjax.training.checks import check_config
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import front_end_of, resolve
+from serjax.training.config.variants import for_models
 from serjax.training.input.recordings import Recordings, read
-from serjax.training.run import run
-from serjax.training.run_dir import is_finished
+from serjax.training.run_folder.run_dir import is_finished
+from serjax.training.single_run import run
 
 METHODS = {
     "none": (),
@@ -24,26 +27,27 @@ METHODS = {
     "dual-sw": ("speaker", "word"),
     "dual-ws": ("word", "speaker"),
 }
-"""Tasks that a method unlearns, one after the other: each run starts from the one before.
+"""Methods by the paper's names and their source tasks: S is the speaker, W the word.
 
-A network that was never trained, for a teacher, is the control: what differing from anything does.
+A dual method uses two tasks, one after the other: its second run starts from the first. The
+untrained source network is the control: the effect of dissimilarity from random features.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """What is run: every combination.
+    """Runs of every combination of model, split, seed, method and layer.
 
     Attributes:
-        base: What all have in common.
-        models: Names.
-        methods: Some of `METHODS`.
-        layers: Numbers of convolutions, None for all that a model has; a dual method uses the same
-            one twice.
-        splits: As of a run.
-        seeds: Of weights and divisions.
-        teachers: What trains the teachers, its model, target and seed left open; None: each
-            student's own training part.
+        base: Configuration that all runs share.
+        models: Names of the models.
+        methods: Names of methods, see `METHODS`.
+        layers: Numbers of convolutions, None for all of a model; a dual method uses the same layer
+            twice.
+        splits: Names of splits.
+        seeds: Seeds of weights and splits.
+        source: Configuration that trains source networks, its model, target and seed left open;
+            None: on each student's own training set.
     """
 
     base: RunConfig
@@ -52,10 +56,14 @@ class Sweep:
     layers: Sequence[int] | None = None
     splits: Sequence[str] = ("random", "speaker")
     seeds: Sequence[int] = (0,)
-    teachers: RunConfig | None = None
+    source: RunConfig | None = None
 
     def check(self) -> None:
-        """Raises InputError for values that no sweep can have."""
+        """Checks all values before anything is read.
+
+        Raises:
+            InputError: A value that no sweep can have.
+        """
         for method in self.methods:
             if method not in METHODS:
                 raise InputError(unknown_name("method", method, METHODS))
@@ -66,54 +74,61 @@ class Sweep:
             if model in classical.names():
                 raise InputError(f"model: expected networks, which have layers, found {model!r}")
         for student in self._students():
-            student.check()
-        if self._unlearns():
+            check_config(student)
+        if self._uses_layers():
             for model in self.models:
                 self._layers_of(model)
 
-    def _unlearns(self) -> bool:
-        """Whether there is a method with layers to choose."""
+    def _uses_layers(self) -> bool:
+        """Returns True if a method has layers to choose."""
         return any(METHODS[method] for method in self.methods)
 
     def _layers_of(self, model: str) -> tuple[int, ...]:
-        """Numbers of the convolutions of a model, which are found to exist."""
+        """Returns the numbers of a model's convolutions, after checking that they exist."""
         layers = ("all",) if self.layers is None else tuple(map(str, self.layers))
-        term = AntiTransfer(UNTRAINED, layers)
-        names = layers_of(term, dataclasses.replace(self.base, model=model))
+        names = layers_of(AntiTransfer(UNTRAINED, layers), self.base.replace(model=model))
         return tuple(sorted(int(name.removeprefix("conv")) for name in names))
 
     def _students(self) -> Iterator[RunConfig]:
+        """Yields the configurations without anti-transfer."""
         for config in for_models(self.base, self.models)[0].values():
             for split in self.splits:
                 for seed in self.seeds:
-                    yield dataclasses.replace(config, split=split, seed=seed)
+                    yield config.replace(split=split, seed=seed)
 
     def run(self, folder: Path, console: Console, command: list[str]) -> list[dict[str, object]]:
         """Runs what is not finished, below a folder.
+
+        Args:
+            folder: Folder of the sweep.
+            console: Console for messages.
+            command: Command line, for the reports.
 
         Returns:
             A row for each method's last run: `model`, `split`, `seed`, `method`, `layer` (None
             without anti-transfer) and its `folder`.
 
         Raises:
-            InputError, DivergedError, InterruptedRunError: As `serjax.training.run`.
+            InputError: See `serjax.training.run`.
+            DivergedError: See `serjax.training.run`.
+            InterruptedRunError: See `serjax.training.run`.
         """
         self.check()
         for note in for_models(self.base, self.models)[1]:
             console.print(note, highlight=False, soft_wrap=True)
         rows: list[dict[str, object]] = []
-        layers = {model: self._layers_of(model) for model in self.models if self._unlearns()}
+        layers = {model: self._layers_of(model) for model in self.models if self._uses_layers()}
         for student in self._students():
-            recordings = read(student, build_front_end(student), console)
+            recordings = read(student, front_end_of(student), console)
             for method in self.methods:
-                for layer in layers[student.model] if METHODS[method] else (None,):
-                    last = self._method(
+                for layer in layers[student.model.name] if METHODS[method] else (None,):
+                    last = self._run_method(
                         student, method, layer, folder, console, command, recordings
                     )
                     rows.append(
                         {
-                            "model": student.model,
-                            "split": student.split,
+                            "model": student.model.name,
+                            "split": student.data.split,
                             "seed": student.seed,
                             "method": method,
                             "layer": layer,
@@ -122,7 +137,7 @@ class Sweep:
                     )
         return rows
 
-    def _method(
+    def _run_method(
         self,
         student: RunConfig,
         method: str,
@@ -132,61 +147,60 @@ class Sweep:
         command: list[str],
         recordings: Recordings,
     ) -> Path:
-        """The runs of a method at a layer, each from the one before; returns the last."""
-        name = f"{student.model}-{student.split}-{student.seed}"
+        """Runs a method at a layer, each run from the one before; returns the last folder."""
+        name = f"{student.model.name}-{student.data.split}-{student.seed}"
         if layer is None:
-            return _finished(student, folder / f"{name}-none", console, command, recordings)
-        before: Path | None = None
-        place = folder
-        for tasks in _beginnings(METHODS[method]):
-            teacher = self._teacher(student, tasks[-1], folder, console, command)
-            term = AntiTransfer(str(teacher), (str(layer),))
-            config = dataclasses.replace(
-                student,
-                anti_transfer=(term,),
-                initial=student.initial if before is None else str(before),
+            return _finish(student, folder / f"{name}-none", console, command, recordings)
+        previous: Path | None = None
+        last = folder
+        for tasks in _prefixes(METHODS[method]):
+            source = self._source_network(student, tasks[-1], folder, console, command)
+            term = AntiTransfer(str(source), (str(layer),))
+            config = student.replace(
+                auxiliary_losses=(*student.auxiliary_losses, term.to_config()),
+                init=student.model.init if previous is None else str(previous),
             )
-            # A dual method's first half is the single method.
-            place = folder / f"{name}-{'-'.join(tasks)}-conv{layer}"
-            before = _finished(config, place, console, command, recordings)
-        return place
+            # The first half of a dual method is the single method.
+            last = folder / f"{name}-{'-'.join(tasks)}-conv{layer}"
+            previous = _finish(config, last, console, command, recordings)
+        return last
 
-    def _teacher(
+    def _source_network(
         self, student: RunConfig, task: str, folder: Path, console: Console, command: list[str]
     ) -> Path:
+        """Returns the folder of a task's source network, trained if there is none."""
         if task == UNTRAINED:
             return Path(UNTRAINED)
-        if self.teachers is None:
-            place = f"{student.model}-{student.split}-{student.seed}-{task}"
+        if self.source is None:
+            place = f"{student.model.name}-{student.data.split}-{student.seed}-{task}"
             config = source_task_config(task, student)
         else:
-            place = f"{student.model}-{task}"
-            config = dataclasses.replace(
-                self.teachers,
-                model=student.model,
+            place = f"{student.model.name}-{task}"
+            config = self.source.replace(
+                model=student.model.name,
                 target=TASKS[task],
                 split="random",
-                # The student takes it over, see `source_task_config`.
-                embedding=student.resolved().embedding,
+                # The student starts from it, see `source_task_config`.
+                embedding=resolve(student).model.embedding,
             )
-        # As the network that it teaches, it starts from the weights that are given.
-        config = dataclasses.replace(config, initial=student.initial)
-        return _finished(config, folder / "teachers" / place, console, command)
+        # It starts from the weights that its student starts from.
+        config = config.replace(init=student.model.init)
+        return _finish(config, folder / "source-networks" / place, console, command)
 
 
-def _beginnings(tasks: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _prefixes(tasks: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for length in range(1, len(tasks) + 1):
         yield tasks[:length]
 
 
-def _finished(
+def _finish(
     config: RunConfig,
     folder: Path,
     console: Console,
     command: list[str],
     recordings: Recordings | None = None,
 ) -> Path:
-    """The folder of the run, which is done or finished where it is not."""
+    """Runs or resumes what is not finished; returns the folder."""
     if is_finished(folder):
         return folder
     console.rule(str(folder))
@@ -201,10 +215,10 @@ def _finished(
 
 
 def accuracies(rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:
-    """The same rows with `parameters`, and `validation` and `test` accuracy, shares in [0, 1]."""
-    found = []
+    """Adds `parameters`, and the `validation` and `test` accuracy in [0, 1], to the rows."""
+    measured = []
     for row in rows:
         metrics = report.read_metrics(Path(str(row["folder"])) / "metrics.json")
-        measured = {part: metrics[part]["wa"]["value"] for part in ("validation", "test")}
-        found.append({**row, "parameters": metrics["parameters"], **measured})
-    return found
+        wa = {split: metrics[split]["wa"]["value"] for split in ("validation", "test")}
+        measured.append({**row, "parameters": metrics["parameters"], **wa})
+    return measured

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from serjax.errors import InputError
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 
 Fill = Literal["mean", "min"] | float
 """The mean or the minimum of an example's valid frames, or a number."""

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Float32, PRNGKeyArray
 from serjax.augment.fill import Fill, check_fill, fill_value
 from serjax.augment.sampling import Range, bernoulli, check_range, uniform
 from serjax.errors import InputError
-from serjax.features.fourier import as_masked, at_least_float32
+from serjax.features.arrays import as_masked, at_least_float32
 
 
 def rotate(

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
 
 from serjax.augment.fill import Fill, check_fill, fill_value
 from serjax.errors import InputError, unknown_name
-from serjax.features.fourier import as_masked
+from serjax.features.arrays import as_masked
 
 
 @dataclasses.dataclass(frozen=True)

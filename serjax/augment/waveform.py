@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from serjax.augment.sampling import Range, bernoulli, check_range, uniform
 from serjax.errors import InputError
-from serjax.features.fourier import as_utterances, as_waveform
+from serjax.features.arrays import as_utterances, as_waveform
 
 
 def add_noise(

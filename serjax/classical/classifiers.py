@@ -1,12 +1,11 @@
-"""The classical classifiers by name, and the choice of their hyper-parameters.
+"""The classical classifiers by name, and the selection of their hyper-parameters.
 
-scikit-learn and SciPy are imported where they are used, so that importing the library stays quick.
+scikit-learn and SciPy are imported in the functions, so that importing the library stays fast.
 """
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +13,13 @@ from serjax import losses, metrics
 from serjax.classical.rda import RegularizedDiscriminantAnalysis
 from serjax.errors import InputError, unknown_name
 
-Model = Callable[[np.ndarray], np.ndarray]
-"""Descriptors `[examples, d]` to scores or probabilities `[examples, classes]`."""
+HyperparameterValue = float | str
 
-# The mildest values come first: they are kept where others are no better.
-_GRIDS: dict[str, Mapping[str, Sequence[Any]]] = {
+Model = Callable[[np.ndarray], np.ndarray]
+"""Function from descriptors `[examples, d]` to scores or probabilities `[examples, classes]`."""
+
+# The first value of each list is the default, which ties select.
+_GRIDS: dict[str, Mapping[str, Sequence[HyperparameterValue]]] = {
     "knn": {"n_neighbors": (5, 1, 3, 9, 15, 25), "weights": ("distance",)},
     "lda": {"shrinkage": (0.1, 0.0, 0.01, 0.03, 0.3, 0.6, 1.0)},
     "rda": {"pooling": (0.5, 0.0, 0.1, 0.9, 1.0), "shrinkage": (0.1, 0.01, 0.03, 0.3, 0.6)},
@@ -37,13 +38,14 @@ class Classifier:
 
     Attributes:
         name: One of `names()`.
-        hyperparameters: Those that were chosen.
-        validation_ua: UA of the validation part with them, in [0, 1].
-        probabilities: Descriptors `[examples, d]` -> probabilities `[examples, classes]`.
+        hyperparameters: Selected hyper-parameters.
+        validation_ua: Unweighted accuracy on the validation set, in [0, 1].
+        probabilities: Function from descriptors `[examples, d]` to probabilities `[examples,
+            classes]`.
     """
 
     name: str
-    hyperparameters: dict[str, Any]
+    hyperparameters: dict[str, HyperparameterValue]
     validation_ua: float
     probabilities: Model
 
@@ -55,28 +57,32 @@ def choose(
     validation: Callable[[Model], np.ndarray],
     validation_labels: np.ndarray,
     num_classes: int,
-    **fixed: Any,
+    **fixed: HyperparameterValue,
 ) -> Classifier:
-    """Fits with every combination of hyper-parameters and keeps the best on the validation part.
+    """Fits a classifier with every combination of hyper-parameters and selects the best.
 
-    Descriptors are standardized by mean and standard deviation of the training part. The best has
-    the highest UA on the validation part, of equal ones the first. The scores of `svm`, which are
-    no probabilities, are made so by a softmax, whose one scale minimizes the cross-entropy of the
-    validation part (temperature scaling: Guo et al., On calibration of modern neural networks,
-    ICML 2017); the others' probabilities are their own.
+    Descriptors are standardized by the mean and standard deviation of the training set. The best
+    classifier has the highest unweighted accuracy (UA) on the validation set; ties select the
+    first. The scores of `svm` are converted to probabilities by a softmax with the temperature that
+    minimizes the cross-entropy on the validation set (temperature scaling: Guo et al. (2017), On
+    calibration of modern neural networks). The other classifiers give probabilities.
 
     Args:
         name: One of `names()`.
-        x: float `[examples, d]`, descriptors of the training part.
-        y: Integers `[examples]`, its classes; every class occurs.
-        validation: Gives the probabilities of the validation part's utterances `[utterances,
-            classes]`, when called with a function from descriptors to probabilities.
-        validation_labels: Integers `[utterances]`.
+        x: Descriptors of the training set, float `[examples, d]`.
+        y: Classes of the training set, integers `[examples]`; every class occurs.
+        validation: Function that is called with a function from descriptors to probabilities, and
+            returns the probabilities of the utterances of the validation set `[utterances,
+            classes]`.
+        validation_labels: Classes of the validation set, integers `[utterances]`.
         num_classes: Number of classes.
-        **fixed: Hyper-parameters that are not to be chosen.
+        **fixed: Hyper-parameters that are fixed instead of selected.
+
+    Returns:
+        The best classifier.
 
     Raises:
-        InputError: There is no such model or hyper-parameter, or none of its values works.
+        InputError: The model or a hyper-parameter does not exist, or no combination can be fitted.
     """
     if name not in _GRIDS:
         raise InputError(unknown_name("classical model", name, names()))
@@ -86,38 +92,43 @@ def choose(
     grid = {option: [fixed[option]] if option in fixed else v for option, v in _GRIDS[name].items()}
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1)
-    chosen: tuple[dict[str, Any], float, Model] | None = None
-    refused: Exception | None = None
+    best: tuple[dict[str, HyperparameterValue], float, Model] | None = None
+    last_error: Exception | None = None
     for values in itertools.product(*grid.values()):
         hyperparameters = dict(zip(grid, values, strict=True))
         try:
-            model = _of_raw(_fitted(name, (x - mean) / scale, y, hyperparameters), mean, scale)
-            answers = validation(model).argmax(axis=-1)
+            model = _of_raw_descriptors(
+                _fit(name, (x - mean) / scale, y, hyperparameters), mean, scale
+            )
+            predictions = validation(model).argmax(axis=-1)
         except (TypeError, ValueError) as error:  # such as more neighbours than examples
-            refused = error
+            last_error = error
             continue
         confusion = np.zeros((num_classes, num_classes))
-        np.add.at(confusion, (validation_labels, answers), 1)
+        np.add.at(confusion, (validation_labels, predictions), 1)
         ua = float(metrics.unweighted_accuracy(confusion))
-        if chosen is None or ua > chosen[1]:
-            chosen = hyperparameters, ua, model
-    if chosen is None:
-        raise InputError(f"{name} {grid}: no values can be fitted; {refused}")
-    hyperparameters, ua, model = chosen
+        if best is None or ua > best[1]:
+            best = hyperparameters, ua, model
+    if best is None:
+        raise InputError(f"{name} {grid}: no values can be fitted; {last_error}")
+    hyperparameters, ua, model = best
     if name == "svm":
-        model = _calibrated(model, validation, validation_labels)
+        model = _calibrate(model, validation, validation_labels)
     return Classifier(name, hyperparameters, ua, model)
 
 
-def _of_raw(model: Model, mean: np.ndarray, scale: np.ndarray) -> Model:
-    """A model of standardized descriptors as one of descriptors."""
+def _of_raw_descriptors(model: Model, mean: np.ndarray, scale: np.ndarray) -> Model:
+    """Returns a model that standardizes descriptors before another model."""
     return lambda descriptors: model((descriptors - mean) / scale)
 
 
-def _fitted(name: str, x: np.ndarray, y: np.ndarray, hyperparameters: Mapping[str, Any]) -> Model:
-    """Probabilities of classes, or an SVM's decision values."""
+def _fit(
+    name: str, x: np.ndarray, y: np.ndarray, hyperparameters: Mapping[str, HyperparameterValue]
+) -> Model:
+    """Fits a model of probabilities, or of the decision values of an SVM."""
     if name == "rda":
-        return RegularizedDiscriminantAnalysis(**hyperparameters).fit(x, y).predict_proba
+        options = {option: float(value) for option, value in hyperparameters.items()}
+        return RegularizedDiscriminantAnalysis(**options).fit(x, y).predict_proba
     if name == "knn":
         from sklearn.neighbors import KNeighborsClassifier
 
@@ -132,16 +143,16 @@ def _fitted(name: str, x: np.ndarray, y: np.ndarray, hyperparameters: Mapping[st
 
     def decision(descriptors: np.ndarray) -> np.ndarray:
         values = machine.decision_function(descriptors)
-        # Of two classes scikit-learn gives the second one's value alone.
+        # For two classes, scikit-learn returns only the value of the second one.
         return np.stack([-values, values], axis=-1) if values.ndim == 1 else values
 
     return decision
 
 
-def _calibrated(
+def _calibrate(
     scores: Model, validation: Callable[[Model], np.ndarray], labels: np.ndarray
 ) -> Model:
-    """Scores turned into probabilities."""
+    """Returns a model that converts scores to probabilities by temperature scaling."""
     from scipy import optimize, special
 
     def scaled(log_scale: float) -> Model:

@@ -1,4 +1,4 @@
-"""What the classical baselines hear of an utterance: statistics of its frames, on the device."""
+"""Descriptors of an utterance for the classical baselines: statistics of its frames."""
 
 import functools
 
@@ -11,7 +11,7 @@ from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.features.front_ends import FrontEnd
 
-# 25 ms every 10 ms; half a minute holds every utterance of the usual corpora whole.
+# 25 ms every 10 ms; every utterance of the usual corpora is shorter than half a minute.
 FRONT_END = FrontEnd(
     spectrogram="magnitude",
     bins=256,
@@ -33,21 +33,23 @@ _SHORTEST_FRAMES = 200
 SIZE = 6 * (_COEFFICIENTS + 5)
 
 
+# librosa's functions take 6.6 s for 339 utterances of EMO-DB on two cores, the batched ones below
+# 3.0 s. 98.0 % of their values agree within 1e-5 relative, 99.97 % within 1e-3.
 def descriptors(waveform: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray) -> jax.Array:
-    """Statistics over an utterance's frames of its cepstrum and spectrum.
+    """Computes statistics of the cepstrum and spectrum over the frames of utterances.
 
-    Per frame there are 20 MFCC of 40 mel bands, and centroid, bandwidth and 85 % roll-off (Hz),
-    flatness, and level (dB) of the spectrum, as librosa defines them: `feature.mfcc`,
+    Each frame has 20 MFCC of 40 mel bands, and centroid, bandwidth and 85 % roll-off (Hz),
+    flatness, and level (dB) of the spectrum, with librosa's definitions: `feature.mfcc`,
     `spectral_centroid`, `spectral_bandwidth`, `spectral_rolloff`, `spectral_flatness`, and
-    `power_to_db` of the mean power. Of these 25 tracks come mean, standard deviation, lowest and
-    highest value, and mean and standard deviation of the differences between neighbouring frames.
+    `power_to_db` of the mean power. The statistics of these 25 tracks are mean, standard deviation,
+    minimum, maximum, and mean and standard deviation of the differences of neighbouring frames.
 
     Args:
-        waveform: float32 `[batch, samples]` in [-1, 1] at 16 kHz.
-        lengths: `[batch]` int32, real samples; what lies past them is ignored.
+        waveform: Waveforms, float32 `[batch, samples]` in [-1, 1] at 16 kHz.
+        lengths: Number of valid samples of each waveform, int32 `[batch]`; the others are ignored.
 
     Returns:
-        float32 `[batch, 150]`, all six statistics one after the other, in the order above.
+        float32 `[batch, 150]`, the six statistics one after the other, in the order above.
     """
     framing: features.StftOptions = {
         "lengths": jnp.asarray(lengths),
@@ -65,30 +67,30 @@ def descriptors(waveform: jax.Array | np.ndarray, lengths: jax.Array | np.ndarra
     )
     magnitude = features.magnitude_spectrogram(waveform, **framing)
     tracks = jnp.concatenate([cepstrum, _spectral(magnitude)], axis=-1)
-    real = features.frame_mask(
+    mask = features.frame_mask(
         jnp.asarray(lengths),
         tracks.shape[-2],
         FRONT_END.hop_samples,
         fft_size=FRONT_END.fft_size,
     )[..., None]
-    steps, both = tracks[:, 1:] - tracks[:, :-1], real[:, 1:] & real[:, :-1]
+    differences, both = tracks[:, 1:] - tracks[:, :-1], mask[:, 1:] & mask[:, :-1]
     return jnp.concatenate(
         [
-            *_mean_and_deviation(tracks, real),
-            jnp.where(real, tracks, jnp.inf).min(axis=1),
-            jnp.where(real, tracks, -jnp.inf).max(axis=1),
-            *_mean_and_deviation(steps, both),
+            *_mean_and_deviation(tracks, mask),
+            jnp.where(mask, tracks, jnp.inf).min(axis=1),
+            jnp.where(mask, tracks, -jnp.inf).max(axis=1),
+            *_mean_and_deviation(differences, both),
         ],
         axis=-1,
     )
 
 
 def describe(examples: Examples, batch_size: int = 16) -> np.ndarray:
-    """Descriptors of all examples, computed on the device in batches of like length.
+    """Computes the descriptors of all examples on the device, in batches of similar length.
 
     Args:
-        examples: On the host or the device.
-        batch_size: Examples at a time.
+        examples: Examples on the host or the device.
+        batch_size: Number of examples in a batch.
 
     Returns:
         float32 `[examples, 150]`.
@@ -96,32 +98,39 @@ def describe(examples: Examples, batch_size: int = 16) -> np.ndarray:
     lengths = np.asarray(examples.length)
     sizes = batches.length_sizes(int(lengths.max()), FRONT_END.samples_of_frames(_SHORTEST_FRAMES))
     starts, samples = np.asarray(examples.start), jax.device_put(examples.samples)
-    everything = np.arange(len(lengths))
+    all_indices = np.arange(len(lengths))
     result = np.zeros((len(lengths), SIZE), np.float32)
-    for indices, size in batches.evaluation_batches(lengths, everything, batch_size, sizes):
-        real = indices >= 0
-        # What fills up a batch is its first example again.
-        filled = np.where(real, indices, indices[0])
-        rows = _described(samples, starts[filled], lengths[filled], size)
-        result[indices[real]] = np.asarray(rows)[real]
+    for indices, size in batches.evaluation_batches(lengths, all_indices, batch_size, sizes):
+        is_valid = indices >= 0
+        # Empty entries of a batch repeat its first example.
+        padded = np.where(is_valid, indices, indices[0])
+        rows = _cut_and_describe(samples, starts[padded], lengths[padded], size)
+        result[indices[is_valid]] = np.asarray(rows)[is_valid]
     return result
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def _described(samples: jax.Array, start: jax.Array, length: jax.Array, size: int) -> jax.Array:
+def _cut_and_describe(
+    samples: jax.Array, start: jax.Array, length: jax.Array, size: int
+) -> jax.Array:
+    """Computes the descriptors of segments of concatenated waveforms."""
     return descriptors(batches.cut(samples, start, length, size), length)
 
 
 def _spectral(magnitude: jax.Array) -> jax.Array:
-    """Centroid, bandwidth, roll-off, flatness and level, `[..., frames, 5]`; 0 Hz in silence."""
+    """Returns centroid, bandwidth, roll-off, flatness and level, `[..., frames, 5]`.
+
+    Frequencies are 0 Hz in silence.
+    """
     bins = magnitude.shape[-1]
     hz = jnp.linspace(0, FRONT_END.sample_rate / 2, bins, dtype=jnp.float32)
     total = magnitude.sum(axis=-1, keepdims=True)
-    share = jnp.where(total > 0, magnitude / jnp.where(total > 0, total, 1), 0)
-    centroid = (share * hz).sum(axis=-1, keepdims=True)
-    bandwidth = jnp.sqrt((share * (hz - centroid) ** 2).sum(axis=-1))
-    # The first bin at which the sum has reached the share; rounding keeps it within the bins.
-    below = (jnp.cumsum(share, axis=-1) < _ROLLOFF * share.sum(axis=-1, keepdims=True)).sum(-1)
+    fraction = jnp.where(total > 0, magnitude / jnp.where(total > 0, total, 1), 0)
+    centroid = (fraction * hz).sum(axis=-1, keepdims=True)
+    bandwidth = jnp.sqrt((fraction * (hz - centroid) ** 2).sum(axis=-1))
+    # The first bin at which the sum reaches the fraction; the minimum guards against rounding.
+    threshold = _ROLLOFF * fraction.sum(axis=-1, keepdims=True)
+    below = (jnp.cumsum(fraction, axis=-1) < threshold).sum(-1)
     rolloff = hz[jnp.minimum(below, bins - 1)]
     power = jnp.maximum(magnitude**2, _FLOOR)
     mean_power = power.mean(axis=-1)
@@ -130,9 +139,9 @@ def _spectral(magnitude: jax.Array) -> jax.Array:
     return jnp.stack([centroid[..., 0], bandwidth, rolloff, flatness, level], axis=-1)
 
 
-def _mean_and_deviation(tracks: jax.Array, real: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and standard deviation over real frames, each `[batch, tracks]`; 0 without any."""
-    count = jnp.maximum(real.sum(axis=1), 1).astype(tracks.dtype)
-    mean = jnp.where(real, tracks, 0).sum(axis=1) / count
-    spread = jnp.where(real, tracks - mean[:, None], 0)
-    return mean, jnp.sqrt((spread**2).sum(axis=1) / count)
+def _mean_and_deviation(tracks: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns mean and standard deviation over valid frames, `[batch, tracks]`; 0 if none is."""
+    count = jnp.maximum(mask.sum(axis=1), 1).astype(tracks.dtype)
+    mean = jnp.where(mask, tracks, 0).sum(axis=1) / count
+    centred = jnp.where(mask, tracks - mean[:, None], 0)
+    return mean, jnp.sqrt((centred**2).sum(axis=1) / count)

@@ -6,25 +6,26 @@ _FLOOR = 1e-10
 
 
 class RegularizedDiscriminantAnalysis:
-    """Gaussian classes whose covariances are drawn to a common one, and to a sphere.
+    """Classifier of Gaussian classes with covariances shrunk to a common one and to a sphere.
 
-    With the scatter S_k and number n_k of each class, and S and n of all together, equations 16
-    and 18 of the paper are
+    With the scatter S_k and number n_k of each class, and the totals S and n, equations 16 and 18
+    of the paper are
 
         C_k = ((1 - pooling) S_k + pooling S) / ((1 - pooling) n_k + pooling n)
         covariance_k = (1 - shrinkage) C_k + shrinkage trace(C_k) / d I
 
     (pooling is the paper's lambda, shrinkage its gamma). Pooling 0 is quadratic discriminant
-    analysis, 1 linear, shrinkage 1 the nearest mean, by distances scaled per class.
+    analysis, pooling 1 linear discriminant analysis, and shrinkage 1 the nearest mean by distances
+    scaled per class.
 
-    Source: Friedman, Regularized discriminant analysis, JASA 84 (1989).
+    Source: Friedman (1989), Regularized discriminant analysis, JASA 84.
 
     Args:
-        pooling: In [0, 1].
-        shrinkage: In [0, 1].
+        pooling: Weight of the common covariance, in [0, 1].
+        shrinkage: Weight of the spherical covariance, in [0, 1].
 
     Attributes:
-        classes_: The labels, sorted.
+        classes_: Sorted labels, set by `fit`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -38,11 +39,14 @@ class RegularizedDiscriminantAnalysis:
         self.shrinkage = shrinkage
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> "RegularizedDiscriminantAnalysis":
-        """Estimates the classes' means, covariances and shares.
+        """Estimates the means, covariances and priors of the classes.
 
         Args:
-            x: `[examples, d]`.
-            y: `[examples]` labels.
+            x: Descriptors `[examples, d]`.
+            y: Labels `[examples]`.
+
+        Returns:
+            This classifier.
         """
         x = np.asarray(x, np.float64)
         self.classes_, of_class = np.unique(y, return_inverse=True)
@@ -67,14 +71,16 @@ class RegularizedDiscriminantAnalysis:
         """Posterior probabilities.
 
         Args:
-            x: `[examples, d]`.
+            x: Descriptors `[examples, d]`.
 
         Returns:
             float64 `[examples, classes]`, columns in the order of `classes_`.
         """
         offsets = np.asarray(x, np.float64)[None] - self._means[:, None]
         whitened = (offsets @ self._axes) ** 2 / self._variances[:, None]
-        spread = np.log(self._variances).sum(axis=-1)
-        scores = self._log_priors[:, None] - 0.5 * (whitened.sum(axis=-1) + spread[:, None])
+        log_determinant = np.log(self._variances).sum(axis=-1)
+        scores = self._log_priors[:, None] - 0.5 * (
+            whitened.sum(axis=-1) + log_determinant[:, None]
+        )
         scores = np.exp(scores - scores.max(axis=0))
         return (scores / scores.sum(axis=0)).T

@@ -10,7 +10,7 @@ from serjax.cli.parser import Parser, keep_memory, run_command
 from serjax.errors import InputError, unknown_name
 
 COMMANDS = {
-    "train": "Train a model on a corpus, test it, and write a folder of results.",
+    "train": "Train a model on a corpus, test it, and write a run folder.",
     "predict": "Predict recordings with a trained model.",
     "cross-validate": "Train and test a model on every fold of a protocol.",
     "cross-corpus": "Train on one corpus and test on another.",
@@ -46,7 +46,7 @@ def _help() -> str:
         [
             "usage: serjax COMMAND [options]",
             "",
-            "Speech emotion recognition in JAX. `serjax COMMAND --help` lists a command's options.",
+            "Speech emotion recognition in JAX. `serjax COMMAND --help` lists its options.",
             "",
             *lines,
             "",

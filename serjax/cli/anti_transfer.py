@@ -1,51 +1,56 @@
-"""Sweeps anti-transfer over tasks, layers, splits and algebras: Table 1 and Figure 2 of the paper.
+"""Sweep anti-transfer over tasks, layers, splits and algebras: Table 1 and Figure 2 of the paper.
 
-    python experiments/anti_transfer.py --layers 2 --methods none,single-s
-    python experiments/anti_transfer.py --model vgg16,quat_vgg16 --layers all --dataset ravdess
-        --data-dir RAVDESS --teacher-dataset fsdd --teacher-dir FSDD --out runs/table-1 --resume
+    serjax anti-transfer --layers 2 --methods none,single-s
+    serjax anti-transfer --model vgg16,quat_vgg16 --layers all --dataset ravdess
+        --data-dir RAVDESS --source-dataset fsdd --source-dir FSDD --out runs/table-1 --resume
 
-Guizzo et al. (WASPAA 2023) train VGG16 against what speakers (S) and words (W) look like to it, one
-or both after another, at each of 13 layers, and report the layer that validation chooses. Finished
-runs are not run again. The folder gets `table.md` beside the published figures, `table.csv`,
-`runs.csv`, `layers.png`, and every run and teacher.
+Guizzo et al. (2023) train VGG16 to be dissimilar from networks that recognize speakers (S) or words
+(W), one or both after another, at each of 13 layers, and report the layer that the validation set
+selects. --resume skips finished runs. The folder gets `table.md` with the published figures,
+`table.csv`, `runs.csv`, `layers.png`, and the folder of every run.
 """
 
 import argparse
-import dataclasses
 import shlex
 from pathlib import Path
 
-from rich.console import Console
-
-from serjax import data, report
-from serjax.anti_transfer import sweep
-from serjax.cli import arguments
+from serjax.cli import flags
+from serjax.cli.execution import execute
 from serjax.cli.parser import Parser
 from serjax.errors import InputError
-from serjax.recipes import guizzo2023
+from serjax.training.config import RunConfig
 
 
 def _parser() -> Parser:
-    parser = Parser(__doc__, usage="%(prog)s [options]")
-    add = parser.add_argument
+    parser = Parser(__doc__)
+    add = parser.add_argument_group("sweep").add_argument
     add(
         "--methods",
-        default=",".join(sweep.Sweep.methods),
-        help=f"comma-separated, of {', '.join(sweep.METHODS)} (%(default)s)",
+        default="none,single-s,single-w,dual-sw,dual-ws",
+        help="Methods, comma-separated: none, untrained, single-s, single-w, dual-sw, dual-ws "
+        "(default: %(default)s).",
     )
-    add("--layers", default="2,9", help="convolutions, comma-separated, or all (%(default)s)")
-    add("--splits", default="random,speaker", help="comma-separated (%(default)s)")
-    add("--seeds", type=int, default=1, help="repetitions, from --seed on (%(default)s)")
-    add("--teacher-dataset", help=f"{', '.join(data.names())} (each run's own training part)")
-    add("--teacher-dir", help="folder of that corpus")
-    add("--teacher-epochs", type=int, help="at most (as suits model and corpus)")
-    arguments.add_corpus(parser)
-    arguments.add_training(parser, networks_alone=True)
+    add(
+        "--layers",
+        default="2,9",
+        help="Convolutions, comma-separated, or all (default: %(default)s).",
+    )
+    add("--splits", default="random,speaker", help="Splits (default: %(default)s).")
+    add("--seeds", type=int, default=1, metavar="N", help="Seeds, from --seed on (default: 1).")
+    add(
+        "--source-dataset",
+        metavar="DATASET",
+        help="Corpus of the source-task networks (each run's own training set).",
+    )
+    add("--source-dir", metavar="DIR", help="Folder of that corpus.")
+    add("--source-epochs", type=int, metavar="N", help="Maximum number of their epochs.")
+    flags.add_config(parser, without=("split", "fold", "split_file"))
+    flags.add_folder(parser)
     return parser
 
 
 def _layers(text: str) -> tuple[int, ...] | None:
-    """Numbers of convolutions; None for all that a model has."""
+    """Reads numbers of convolutions; None stands for all layers of a model."""
     if text == "all":
         return None
     numbers = text.split(",")
@@ -54,58 +59,57 @@ def _layers(text: str) -> tuple[int, ...] | None:
     return tuple(map(int, numbers))
 
 
-def _sweep(given: argparse.Namespace) -> sweep.Sweep:
-    base = arguments.config_of(
-        given,
-        dataset=given.dataset,
-        data_dir=given.data_dir,
-        dataset_options=dict(given.dataset_options),
-    )
-    teachers = None
-    if given.teacher_dataset is not None:
-        teachers = dataclasses.replace(
-            base,
-            dataset=given.teacher_dataset,
-            data_dir=given.teacher_dir,
+def _run(arguments: argparse.Namespace) -> int:
+    names = getattr(arguments, "model", RunConfig().model.name).split(",")
+    arguments.model = names[0]
+    base = flags.read_config(arguments)
+
+    from serjax.anti_transfer import sweep
+
+    source = None
+    if arguments.source_dataset is not None:
+        source = base.replace(
+            dataset=arguments.source_dataset,
+            data_dir=arguments.source_dir,
             dataset_options={},
             labels=None,
-            epochs=given.teacher_epochs,
+            epochs=arguments.source_epochs,
         )
-    elif given.teacher_dir is not None:
-        raise InputError("--teacher-dir: expected with --teacher-dataset, found without")
-    return sweep.Sweep(
+    elif arguments.source_dir is not None:
+        raise InputError("--source-dir: expected with --source-dataset, found without")
+    planned = sweep.Sweep(
         base,
-        models=given.model.split(","),
-        methods=given.methods.split(","),
-        layers=_layers(given.layers),
-        splits=given.splits.split(","),
-        seeds=range(given.seed, given.seed + given.seeds),
-        teachers=teachers,
+        models=names,
+        methods=arguments.methods.split(","),
+        layers=_layers(arguments.layers),
+        splits=arguments.splits.split(","),
+        seeds=range(base.seed, base.seed + arguments.seeds),
+        source=source,
     )
-
-
-def _run(given: argparse.Namespace) -> int:
-    planned = _sweep(given)
     planned.check()
-    folder = given.out or Path("runs") / f"{given.dataset}-anti-transfer"
-    if folder.exists() and any(folder.iterdir()) and not given.resume:
-        raise InputError(f"{folder}: expected a new or empty folder; go on with it by --resume")
-    console = Console()
+    folder = arguments.out or Path("runs") / f"{base.data.dataset}-anti-transfer"
+    if folder.exists() and any(folder.iterdir()) and not arguments.resume:
+        raise InputError(f"{folder}: expected a new or empty folder; continue it by --resume")
 
-    def run(command: list[str]) -> None:
+    def job(command: list[str]) -> None:
+        from rich.console import Console
+
+        from serjax import report
+        from serjax.recipes import guizzo2023
+
+        console = Console()
         rows = sweep.accuracies(planned.run(folder, console, command))
-        table = report.write_sweep(
-            folder, rows, f"`{shlex.join(command)}`", guizzo2023.table_1(given.dataset) or None
-        )
+        published = guizzo2023.table_1(base.data.dataset) or None
+        table = report.write_sweep(folder, rows, f"`{shlex.join(command)}`", published)
         report.print_sweep(console, table)
         console.print(f"written {folder}: table.md, table.csv, runs.csv, layers.png")
 
-    return arguments.run(run)
+    return execute(job)
 
 
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
     parser = _parser()
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with parser.naming_flags():
-        return _run(given)
+        return _run(arguments)

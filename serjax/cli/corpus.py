@@ -1,10 +1,10 @@
-"""Describes a corpus: what its folder holds, and how that differs from what is published.
+"""Describes the contents of a corpus and compares them with the published counts.
 
-With --write it is stored instead, as a TFDS dataset of array_record files, which
-`--dataset tfds --data-dir DIR` reads back.
+With --write the corpus is stored instead, as a TFDS dataset of array_record files, which
+`--dataset tfds --data-dir DIR` reads.
 
 serjax corpus emodb --data-dir EMODB
-serjax corpus iemocap --data-dir IEMOCAP --labels iemocap_exp3 --plot pictures
+serjax corpus iemocap --data-dir IEMOCAP --labels iemocap_exp3 --plot figures
 serjax corpus emodb --data-dir EMODB --write DIR
 """
 
@@ -26,28 +26,41 @@ def main() -> int:
     parser = Parser(__doc__, prog="serjax corpus")
     add = parser.add_argument
     add("name", metavar="NAME", help=", ".join(data.names()))
-    add("--data-dir", help="folder of the corpus, or CSV file; the embedded one needs none")
-    add("--labels", help=f"emotions kept, and their names: {', '.join(labels.names())} (all)")
-    add("--plot", type=Path, metavar="DIR", help="draws pictures of the same, PNG, into a folder")
+    add(
+        "--data-dir",
+        help="folder of the corpus, or CSV file; none for the bundled synthetic corpus",
+    )
+    add("--labels", help=f"label set of the emotions to select: {', '.join(labels.names())} (all)")
+    add("--plot", type=Path, metavar="DIR", help="folder for figures of the description, PNG")
     add(
         "--dataset-option",
         type=key_value,
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="an option of the corpus; may be repeated",
+        help="option of the corpus; repeatable",
     )
-    add("--write", type=Path, metavar="DIR", help="stores the corpus as a TFDS dataset in a folder")
-    add("--sample-rate", type=int, default=16000, help="of what is stored, in Hz (%(default)s)")
-    add("--skip-bad-files", action="store_true", help="store the other files, and list them")
+    add(
+        "--write",
+        type=Path,
+        metavar="DIR",
+        help="folder in which the corpus is stored as a TFDS dataset",
+    )
+    add(
+        "--sample-rate",
+        type=int,
+        default=16000,
+        help="sample rate of the stored corpus, in Hz (%(default)s)",
+    )
+    add("--skip-bad-files", action="store_true", help="skip and list unreadable files with --write")
     arguments = parser.parse_args()
+    if arguments.write is not None:
+        return _write(arguments)
     corpus = data.load(arguments.name, arguments.data_dir, **dict(arguments.dataset_option))
     published = PUBLISHED.get(corpus.name)
     if arguments.labels is not None:
         corpus = labels.apply(corpus, arguments.labels)
         published = labels.apply_to_published(published, arguments.labels) if published else None
-    if arguments.write is not None:
-        return _write(corpus, arguments)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         reading = bar.add_task(f"reading {arguments.name}", total=len(corpus))
         description = describe(
@@ -59,19 +72,20 @@ def main() -> int:
         from serjax.report import plot_description
 
         for path in plot_description(description, arguments.plot):
-            console.print(f"picture {path}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"figure {path}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
-def _write(corpus: data.Corpus, arguments: argparse.Namespace) -> int:
-    """Stores the corpus and says where."""
-    from serjax.data.storage import builder
-
-    builder = builder.write(
-        corpus,
+def _write(arguments: argparse.Namespace) -> int:
+    """Stores the corpus and prints its notes and folder; returns the exit status."""
+    builder = data.build(
+        arguments.name,
+        arguments.data_dir,
         arguments.write,
+        label_set=arguments.labels,
         sample_rate=arguments.sample_rate,
         skip_bad_files=arguments.skip_bad_files,
+        **dict(arguments.dataset_option),
     )
     stored = data.open_stored(builder.data_dir)
     for note in stored.notes:

@@ -1,73 +1,90 @@
-"""Trains a model on one corpus and tests it on another, on the classes that both have.
+r"""Train a model on one corpus and test it on another, on the classes that both have.
 
-    python experiments/cross_corpus.py --model svm --train ravdess --train-dir RAVDESS \
+    serjax cross-corpus --model svm --train ravdess --train-dir RAVDESS \
         --test emodb --test-dir EMODB
-    python experiments/cross_corpus.py ... --seeds 3 --out DIR --resume
+    serjax cross-corpus ... --seeds 3 --out DIR --resume
 
-A part of the training corpus validates, all of the other tests. Each seed is an ordinary run in
-its own folder; table.md, folds.csv, summary.json and report.html beside them sum up.
+A part of the training corpus is the validation set; the whole other corpus is the test set. Each
+seed is an ordinary run in its own folder. table.md, folds.csv, summary.json and report.html in the
+folder above summarize them.
 """
 
 import argparse
 
-from rich.console import Console
-
-from serjax import data, protocols
-from serjax.cli import arguments
+from serjax.cli import flags
+from serjax.cli.execution import execute
 from serjax.cli.parser import Parser, key_value
+
+_DECIDED = ("dataset", "data_dir", "dataset_options", "split", "fold", "fractions", "split_file")
 
 
 def _parser() -> Parser:
-    parser = Parser(__doc__, usage="%(prog)s [options]")
-    add = parser.add_argument
-    for part in ("train", "test"):
-        add(f"--{part}", required=True, metavar="D", help=f"corpus: {', '.join(data.names())}")
-        add(f"--{part}-dir", metavar="P", help="folder of the corpus; the embedded one needs none")
+    parser = Parser(__doc__)
+    add = parser.add_argument_group("corpora").add_argument
+    for role, path in (("train", "data.data_dir"), ("test", "data.test_dir")):
         add(
-            f"--{part}-option",
+            f"--{role}",
+            required=True,
+            metavar="DATASET",
+            help=f"Corpus of the {role}ing set, see `serjax corpus`."
+            if role == "train"
+            else "Corpus of the test set.",
+        )
+        add(f"--{role}-dir", metavar="DIR", help="Its folder; the bundled corpus needs none.")
+        add(
+            f"--{role}-option",
             type=key_value,
             action="append",
             default=[],
             metavar="KEY=VALUE",
-            help="an option of the corpus; may be repeated",
+            help="An option of the corpus; repeatable.",
         )
+        parser.paths[path] = f"--{role}-dir"
     add(
         "--split",
         default="speaker",
-        help="random, session or speaker (%(default)s): what training and validation don't share",
+        help="Split of the training corpus into training and validation set: random, session or "
+        "speaker (default: %(default)s).",
     )
-    arguments.add_repetitions(parser)
-    arguments.add_training(parser)
+    flags.add_repetitions(parser)
+    flags.add_config(parser, without=_DECIDED)
+    flags.add_folder(parser)
     return parser
 
 
-def _run(given: argparse.Namespace) -> int:
-    config = arguments.config_of(
-        given,
-        dataset=given.train,
-        data_dir=given.train_dir,
-        dataset_options=dict(given.train_option),
-        test_dataset=given.test,
-        test_dir=given.test_dir,
-        test_dataset_options=dict(given.test_option),
-        split=given.split,
+def _run(arguments: argparse.Namespace) -> int:
+    config = flags.read_config(
+        arguments,
+        dataset=arguments.train,
+        data_dir=arguments.train_dir,
+        dataset_options=dict(arguments.train_option),
+        test_dataset=arguments.test,
+        test_dir=arguments.test_dir,
+        test_dataset_options=dict(arguments.test_option),
+        split=arguments.split,
     )
-    return arguments.run(
-        lambda command: protocols.cross_corpus(
+
+    def job(command: list[str]) -> None:
+        from rich.console import Console
+
+        from serjax import protocols
+
+        protocols.cross_corpus(
             config,
-            seeds=given.seeds,
-            members=given.members,
-            out=given.out,
-            resume=given.resume,
+            seeds=arguments.seeds,
+            members=arguments.members,
+            out=arguments.out,
+            resume=arguments.resume,
             console=Console(),
             command=command,
         )
-    )
+
+    return execute(job)
 
 
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
     parser = _parser()
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with parser.naming_flags():
-        return _run(given)
+        return _run(arguments)

@@ -1,92 +1,98 @@
-"""Trains and tests a model on every fold of a protocol, so that each utterance is tested once.
+r"""Train and test a model on every fold of a protocol, so that each utterance is tested once.
 
-    python experiments/cross_validate.py --model svm --dataset emodb --data-dir EMODB
-    python experiments/cross_validate.py --model dscnn --dataset ravdess --data-dir RAVDESS \
+    serjax cross-validate --model svm --dataset emodb --data-dir EMODB
+    serjax cross-validate --model dscnn --dataset ravdess --data-dir RAVDESS \
         --protocol speaker --folds 5 --seeds 3
-    python experiments/cross_validate.py --model knn,lda,svm,dscnn --protocol random,speaker ...
-    python experiments/cross_validate.py ... --out DIR --resume
+    serjax cross-validate --model knn,lda,svm,dscnn --protocol random,speaker ...
+    serjax cross-validate ... --out DIR --resume
 
-Each fold is an ordinary run in its own folder, or --members of them that answer together;
-table.md, folds.csv, summary.json and report.html beside them sum up. Of several models or protocols
-each has such a folder, and table.md has a row for each. Finished folds are not run again by
---resume.
+Each fold is an ordinary run in its own folder, or an ensemble of --members. table.md, folds.csv,
+summary.json and report.html in the folder above summarize them. Several models or protocols have
+one folder each, and table.md has a row for each. --resume skips finished folds.
 """
 
 import argparse
-import dataclasses
 from pathlib import Path
 
-from rich.console import Console
-
-from serjax import protocols, report, training
-from serjax.cli import arguments
+from serjax.cli import flags
+from serjax.cli.execution import execute
 from serjax.cli.parser import Parser
-from serjax.data import splits
 from serjax.errors import InputError
-from serjax.training.devices import processes
-from serjax.training.devices.processes import by_first
+from serjax.training.config import RunConfig
+
+_DECIDED = ("split", "fold", "fractions", "split_file", "split_seed")
 
 
 def _parser() -> Parser:
-    parser = Parser(__doc__, usage="%(prog)s [options]")
-    add = parser.add_argument
-    arguments.add_corpus(parser)
-    add("--protocol", default="speaker", help=f"{', '.join(splits.protocols())} (%(default)s)")
-    add("--folds", type=int, help="how many, where the protocol leaves a choice (5)")
-    arguments.add_repetitions(parser)
+    parser = Parser(__doc__)
+    add = parser.add_argument_group("protocol").add_argument
     add(
-        "--together",
-        default="auto",
-        help=f"folds and seeds in one program: {', '.join(protocols.CHOICES)} (%(default)s)",
+        "--protocol",
+        default="speaker",
+        help="Protocol: random, session, speaker, leave_one_speaker_out, leave_one_session_out or "
+        "leave_one_session_speaker_out; several are joined by commas (default: %(default)s).",
     )
-    arguments.add_training(parser)
-    arguments.add_distributed(parser)
+    add("--folds", type=int, metavar="N", help="Folds, for protocols that leave a choice (5).")
+    add(
+        "--batching",
+        default="auto",
+        help="Folds and seeds in one program: auto, off, vmap or scan (default: %(default)s).",
+    )
+    parser.paths["data.split"] = "--protocol"
+    flags.add_repetitions(parser)
+    flags.add_config(parser, without=_DECIDED)
+    flags.add_folder(parser)
+    flags.add_distributed(parser)
     return parser
 
 
-def _run(given: argparse.Namespace) -> int:
-    config = arguments.config_of(
-        given,
-        dataset=given.dataset,
-        data_dir=given.data_dir,
-        dataset_options=dict(given.dataset_options),
-        split=given.protocol,
-    )
-    configs, notes = training.for_models(config, given.model.split(","))
+def _run(arguments: argparse.Namespace) -> int:
+    names = getattr(arguments, "model", RunConfig().model.name).split(",")
+    arguments.model = names[0]
+    config = flags.read_config(arguments, split=arguments.protocol, fold=None)
+
+    from rich.console import Console
+
+    from serjax import protocols, report
+    from serjax.training.checks import check_config
+    from serjax.training.devices.processes import by_first, is_first
+
+    configs, notes = protocols.for_models(config, names)
     series = {
-        f"{model}-{protocol}": dataclasses.replace(each, split=protocol)
-        for protocol in given.protocol.split(",")
+        f"{model}-{protocol}": each.replace(split=protocol)
+        for protocol in arguments.protocol.split(",")
         for model, each in configs.items()
     }
     for each in series.values():
-        dataclasses.replace(each, fold="1/5").check()
+        check_config(each.replace(fold="1/5"))
 
     def cross_validate(
-        each: training.RunConfig, out: Path | None, console: Console, command: list[str]
+        each: RunConfig, out: Path | None, console: Console, command: list[str]
     ) -> None:
         protocols.cross_validate(
             each,
-            folds=given.folds,
-            seeds=given.seeds,
-            members=given.members,
+            folds=arguments.folds,
+            seeds=arguments.seeds,
+            members=arguments.members,
             out=out,
-            resume=given.resume,
+            resume=arguments.resume,
             console=console,
             command=command,
-            together=given.together,
+            batching=arguments.batching,
         )
 
-    def run(command: list[str]) -> None:
-        console = Console(quiet=not processes.is_first())
+    def job(command: list[str]) -> None:
+        console = Console(quiet=not is_first())
         for note in notes:
             console.print(note, highlight=False, soft_wrap=True)
         if len(series) == 1:
-            cross_validate(config, given.out, console, command)
+            cross_validate(next(iter(series.values())), arguments.out, console, command)
             return
-        folder = given.out or Path("runs") / f"{given.dataset}-{given.seed}-models"
-        filled = by_first(lambda: folder.exists() and any(folder.iterdir()))
-        if filled and not given.resume:
-            raise InputError(f"{folder}: expected a new or empty folder; go on with it by --resume")
+        default = Path("runs") / f"{config.data.dataset}-{config.seed}-models"
+        folder = arguments.out or default
+        is_filled = by_first(lambda: folder.exists() and any(folder.iterdir()))
+        if is_filled and not arguments.resume:
+            raise InputError(f"{folder}: expected a new or empty folder; continue it by --resume")
         for name, each in series.items():
             if not by_first((folder / name / "summary.json").exists):
                 console.rule(name)
@@ -95,12 +101,12 @@ def _run(given: argparse.Namespace) -> int:
         report.print_model_table(console, table)
         console.print(f"written {folder / 'table.md'}", highlight=False, soft_wrap=True)
 
-    return arguments.run(run, given.distributed)
+    return execute(job, arguments.distributed)
 
 
 def main() -> int:
     """Parses the command line and runs; returns the exit status."""
     parser = _parser()
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with parser.naming_flags():
-        return _run(given)
+        return _run(arguments)

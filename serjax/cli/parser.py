@@ -1,4 +1,4 @@
-"""What all commands share: errors without tracebacks, and values given as KEY=VALUE."""
+"""Parser of the commands, and how a command starts and ends."""
 
 import argparse
 import ast
@@ -6,19 +6,35 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from serjax.errors import InputError, unknown_name
 
 
+class _Help(argparse.Action):
+    """Action that prints the help and ends the process."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **settings)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, flag: str | None = None) -> None:
+        parser.print_help_of(everything=flag == "--help-all")
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
-    """The parser of a command: flags in full only, and errors of one line, as all others are.
+    """Parser of a command: flags in full only, errors of one line, a short and a long help.
 
     Args:
-        description: What the command does, printed as it is typed.
-        **settings: Of argparse.ArgumentParser.
+        description: Description of the command, printed as it is.
+        **settings: Settings of `argparse.ArgumentParser`.
+
+    Attributes:
+        advanced: Actions that `--help` leaves out and `--help-all` shows.
+        paths: Flag of each configuration path, such as "--batch-size" of "optimizer.batch_size".
+        completions: Functions that complete the help text of an action in `--help-all`.
     """
 
     def __init__(self, description: str | None, **settings: Any) -> None:
@@ -26,39 +42,72 @@ class Parser(argparse.ArgumentParser):
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            add_help=False,
+            usage=settings.pop("usage", "%(prog)s [options]"),
             **settings,
         )
+        self.advanced: list[argparse.Action] = []
+        self.paths: dict[str, str] = {}
+        self.completions: list[Callable[[], None]] = []
+        self._help = self.add_argument("-h", "--help", action=_Help, help="Show this help.")
+
+    def print_help_of(self, *, everything: bool) -> None:
+        """Prints the help of the common flags, or of all.
+
+        Args:
+            everything: Show all flags.
+        """
+        if everything:
+            for complete in self.completions:
+                complete()
+        hidden = [] if everything else self.advanced
+        texts = [action.help for action in hidden]
+        for action in hidden:
+            action.help = argparse.SUPPRESS
+        print(self.format_help(), end="")
+        if hidden:
+            print(f"\n{self.prog} --help-all shows {len(hidden)} more options.")
+        for action, text in zip(hidden, texts, strict=True):
+            action.help = text
+
+    def offer_help_of_all(self) -> None:
+        """Adds the flag `--help-all`."""
+        self.add_argument("--help-all", action=_Help, help="Show all options.")
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
-        """The arguments of the command line.
+        """Parses the command line.
 
         Raises:
-            InputError: An unknown flag, a value that is not of its kind, or a missing argument.
+            InputError: An unknown flag, a value of another type, or a missing argument.
         """
-        given, others = self.parse_known_args(args, namespace)
+        arguments, others = self.parse_known_args(args, namespace)
         for text in others:
             if text.startswith("-"):
                 raise InputError(unknown_name("flag", text.partition("=")[0], self._known()))
         if others:
             raise InputError(f"expected flags, found {' '.join(others)!r}; see {self.prog} --help")
-        return given
+        return arguments
 
     @contextlib.contextmanager
     def naming_flags(self) -> Iterator[None]:
-        """Errors raised within that begin with a field's name begin with its flag instead.
+        """Within the context, errors that begin with the path of an option name its flag instead.
 
-        A flag's field is argparse's `dest`: `batch_size: ...` becomes `--batch-size: ...`.
+        `optimizer.batch_size: ...` becomes `--batch-size: ...`.
         """
         try:
             yield
         except InputError as error:
-            field = re.match(r"\w+(?=[:,])", str(error))
-            flags = {action.dest: action.option_strings for action in self._actions}
-            if field is None or not flags.get(field[0]):
+            path = re.match(r"[\w.]+(?=[:,])", str(error))
+            flags = {action.dest: action.option_strings[:1] for action in self._actions}
+            known: Mapping[str, Sequence[str]] = {
+                **flags,
+                **{path: [flag] for path, flag in self.paths.items()},
+            }
+            if path is None or not known.get(path[0]):
                 raise
-            raise InputError(f"{flags[field[0]][0]}{str(error)[field.end() :]}") from error
+            raise InputError(f"{known[path[0]][0]}{str(error)[path.end() :]}") from error
 
     def _known(self) -> list[str]:
         return [name for action in self._actions for name in action.option_strings]
@@ -79,15 +128,21 @@ def key_value(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def keep_memory() -> None:
-    """Starts the process over with a C library that keeps freed memory, in huge pages.
+def command_line() -> list[str]:
+    """Returns the command as it was typed, for reports and hints."""
+    name, *arguments = sys.argv
+    return [*(["python", name] if name.endswith(".py") else name.split()), *arguments]
 
-    A training step on a CPU takes and returns hundreds of megabytes, and each time the kernel
-    clears pages and hands them out anew: with the library's own settings 56,000 page faults and a
-    seventh of the time of a step of quat_vgg16 on two cores. So blocks of up to 32 MiB, the most
-    that it allows, are kept in the process, and where Linux leaves the choice to the process,
-    memory is in huge pages. The settings are read once, at the start of a process, so this is for
-    the first lines of a command. A `GLIBC_TUNABLES` of the user's own is left alone.
+
+def keep_memory() -> None:
+    """Starts the process again with a C library that keeps freed memory, in huge pages.
+
+    A training step on a CPU allocates and frees hundreds of megabytes, and each time the kernel
+    clears the pages: with the library's defaults that was 56,000 page faults and a seventh of the
+    time of a step of quat_vgg16 on two cores. So blocks of up to 32 MiB, the most that the library
+    allows, stay in the process, and where Linux leaves the choice to the process, memory is in huge
+    pages. The settings are read once, at the start of a process, so this belongs to the first lines
+    of a command. A `GLIBC_TUNABLES` of the user is left as it is.
     """
     if "GLIBC_TUNABLES" in os.environ or not sys.platform.startswith("linux"):
         return
@@ -97,7 +152,7 @@ def keep_memory() -> None:
         if "[madvise]" in choice.read_text():
             settings["hugetlb"] = 1
     except OSError:
-        pass  # a kernel without
+        pass  # a kernel without huge pages
     tunables = ":".join(f"glibc.malloc.{name}={value}" for name, value in settings.items())
     environment = {**os.environ, "GLIBC_TUNABLES": tunables}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
@@ -114,7 +169,7 @@ def run_command(main: Callable[[], int]) -> None:
         print("interrupted", file=sys.stderr)
         status = 130
     except BrokenPipeError:
-        # Whoever read the output has had enough; closing quietly is what programs do.
+        # The reader of the output has closed it; programs then end quietly.
         sys.stderr.close()
         status = 141
     sys.exit(status)

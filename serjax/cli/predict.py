@@ -1,7 +1,7 @@
-"""Recognizes emotions in recordings of any length, rate and format with a trained run.
+"""Predict recordings of any length, rate and format with a trained run.
 
-python experiments/predict.py runs/synthetic-quat_vgg16-speaker-0 FILE...
-python experiments/predict.py RUN FILE... --format csv > probabilities.csv
+serjax predict runs/synthetic-quat_vgg16-speaker-0 FILE...
+serjax predict RUN FILE... --format csv > probabilities.csv
 """
 
 import csv
@@ -9,59 +9,72 @@ import json
 import sys
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from serjax import audio, training
+from serjax.cli import flags
 from serjax.cli.parser import Parser
 from serjax.errors import InputError
-from serjax.ops.cpu import use_threaded_convolutions
-from serjax.training.devices.compilation_cache import enable_compilation_cache
 
 
 def _parser() -> Parser:
-    parser = Parser(__doc__)
-    parser.add_argument("run", type=Path, help="a finished run folder")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings")
-    parser.add_argument(
-        "--format", choices=("table", "csv", "json"), default="table", help="(%(default)s)"
+    parser = Parser(__doc__, usage="%(prog)s RUN FILE [FILE ...] [options]")
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="Folder of a finished run.")
+    add("files", nargs="+", metavar="FILE", help="Recordings.")
+    add(
+        "--format",
+        choices=("table", "csv", "json"),
+        default="table",
+        help="Format of the output (default: %(default)s).",
+    )
+    add(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="Module that registers the run's model; repeatable.",
     )
     return parser
 
 
-def _best(classes: list[str], probabilities: list[float]) -> str:
-    """The class that is recognized."""
+def _most_probable(classes: list[str], probabilities: list[float]) -> str:
     return classes[max(range(len(classes)), key=probabilities.__getitem__)]
 
 
 def _print_table(classes: list[str], rows: list[tuple[str, list[float]]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console()
     if not console.is_terminal:
-        console.width = 10_000  # what reads a pipe or a file wants a line for each recording
+        console.width = 10_000  # a pipe or a file gets one line for each recording
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     table.add_column("file", overflow="fold")
-    table.add_column("recognized")
+    table.add_column("predicted")
     for name in classes:
         table.add_column(Text(f"{name} %"), justify="right", no_wrap=True)
     for path, probabilities in rows:
-        best = _best(classes, probabilities)
         cells = [f"{100 * p:.1f}" for p in probabilities]
-        table.add_row(Text(path), Text(best), *cells)
+        table.add_row(Text(path), Text(_most_probable(classes, probabilities)), *cells)
     console.print(table)
 
 
 def main() -> int:
     """Parses the command line and predicts; returns the exit status."""
     arguments = _parser().parse_args()
+    from serjax import audio, training
+    from serjax.ops.cpu import use_threaded_convolutions
+    from serjax.training.devices.compilation_cache import enable_compilation_cache
+
     use_threaded_convolutions()
     enable_compilation_cache()
+    flags.import_modules(arguments.imports)
     recognizer = training.Recognizer(arguments.run)
     waveforms = [audio.load(path, recognizer.sample_rate) for path in arguments.files]
     for path, waveform in zip(arguments.files, waveforms, strict=True):
-        if len(waveform) < recognizer.shortest:
-            seconds = recognizer.shortest / recognizer.sample_rate
+        if len(waveform) < recognizer.min_samples:
+            seconds = recognizer.min_samples / recognizer.sample_rate
             raise InputError(
                 f"{path}: expected at least {seconds:.3f} s, found "
                 f"{len(waveform) / recognizer.sample_rate:.3f} s"
@@ -72,7 +85,7 @@ def main() -> int:
         result = [
             {
                 "file": path,
-                "predicted": _best(recognizer.classes, p),
+                "predicted": _most_probable(recognizer.classes, p),
                 "probabilities": dict(zip(recognizer.classes, p, strict=True)),
             }
             for path, p in rows
@@ -81,7 +94,7 @@ def main() -> int:
     elif arguments.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["file", "predicted", *(f"p_{name}" for name in recognizer.classes)])
-        writer.writerows([path, _best(recognizer.classes, p), *p] for path, p in rows)
+        writer.writerows([path, _most_probable(recognizer.classes, p), *p] for path, p in rows)
     else:
         _print_table(recognizer.classes, rows)
     return 0

@@ -1,106 +1,126 @@
-"""Trains what other runs start from: an embedding, or a teacher for another task than emotion.
+"""Pretrain a model for other runs: the RH-emo autoencoder, or a source-task network.
 
-    python experiments/pretrain.py --task rhemo
-    python experiments/pretrain.py --task rhemo --dataset ravdess --data-dir RAVDESS
-    python experiments/train.py --model quat_vgg16 --init RUN
+    serjax pretrain --task rhemo
+    serjax pretrain --task rhemo --dataset ravdess --data-dir RAVDESS
+    serjax train --model quat_vgg16 --init RUN
 
-RH-emo learns to reconstruct spectrograms, then emotions too; its encoder is the embedding of
-quaternion networks. It takes hours; on the embedded corpus, with fewer epochs, higher learning
-rates and classifiers 64 instead of 4096 wide, minutes. --task rhemo --help shows its settings.
+RH-emo learns to reconstruct spectrograms and then emotions too; its encoder is the embedding of
+quaternion networks. On a real corpus that takes hours; on the bundled corpus minutes, with fewer
+epochs, higher learning rates and narrower classifiers. --task rhemo --help shows its settings.
 
-    python experiments/pretrain.py --task speaker --model quat_vgg16
-    python experiments/pretrain.py --task word --model vgg16 --dataset fsdd --data-dir FSDD
-    python experiments/train.py --model vgg16 --anti-transfer RUN --at-layer 2
-    python experiments/train.py --model resnet34_stats --init RUN
+    serjax pretrain --task speaker --model quat_vgg16
+    serjax pretrain --task word --model vgg16 --dataset fsdd --data-dir FSDD
+    serjax train --model vgg16 --anti-transfer RUN --at-layer 2
+    serjax train --model resnet34_stats --init RUN
 
-Any corpus that says who speaks, or what is said, will do; without --dataset the embedded one.
+Any corpus with speakers or texts will do; without --dataset the bundled one.
 """
 
 import argparse
-import dataclasses
 from typing import Any
 
-from rich.console import Console
-
-from serjax import classical, rhemo, training
-from serjax.anti_transfer import source_tasks
-from serjax.cli import arguments
+from serjax.cli import flags
+from serjax.cli.execution import execute
 from serjax.cli.parser import Parser, key_value
 from serjax.errors import InputError, unknown_name
+from serjax.training.config import RunConfig
 
-TASKS = ("rhemo", *source_tasks.TASKS)
+
+def _tasks() -> dict[str, str]:
+    """Returns the column of the corpus that each source task recognizes."""
+    from serjax.anti_transfer.source_tasks import TASKS
+
+    return dict(TASKS)
+
+
+def _base(task: str | None) -> RunConfig:
+    """Returns the defaults of a task."""
+    # A source-task network is tested on the speakers and words that it was trained on.
+    return RunConfig.make(model="rhemo") if task == "rhemo" else RunConfig.make(split="random")
 
 
 def _parser(task: str | None) -> Parser:
-    """The flags of a task."""
-    parser = Parser(__doc__, usage="%(prog)s [options]")
-    parser.add_argument("--task", required=True, help=", ".join(TASKS))
-    arguments.add_corpus(parser)
-    # The speakers and words of the test part are those of the training part.
-    arguments.add_split(parser, default="speaker" if task == "rhemo" else "random")
-    arguments.add_training(parser, networks_alone=True)
-    if task != "rhemo":
-        return parser
-    parser.set_defaults(model="rhemo")
-    parser.add_argument(
-        "--dimensions",
-        default="mapped",
-        help="valence, arousal and dominance: mapped from the emotion where the corpus has none, "
-        "or none, to leave their classifiers out (%(default)s)",
-    )
-    for number, stage in zip(("first", "second"), ("reconstruction", "emotions"), strict=True):
-        parser.add_argument(
-            f"--{stage}",
-            type=key_value,
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help=f"a setting of the {number} stage: epochs, batch_size, learning_rate, patience, "
-            "weight_decay, warmup_epochs; may be repeated",
+    """Makes the parser of a task."""
+    parser = Parser(__doc__)
+    add = parser.add_argument_group("task").add_argument
+    add("--task", required=True, help="Task: rhemo, speaker or word.")
+    if task == "rhemo":
+        add(
+            "--dimensions",
+            default="mapped",
+            help="Valence, arousal and dominance: mapped from the emotion for corpora without "
+            "ratings, or none, to leave their classifiers out (default: %(default)s).",
         )
+        for ordinal, stage in (("first", "reconstruction"), ("second", "emotions")):
+            add(
+                f"--{stage}",
+                type=key_value,
+                action="append",
+                default=[],
+                metavar="KEY=VALUE",
+                help=f"A setting of the {ordinal} stage: epochs, batch_size, learning_rate, "
+                "patience, weight_decay, warmup_epochs; repeatable.",
+            )
+    flags.add_config(parser, without=("target",), defaults=_base(task))
+    flags.add_folder(parser)
+    parser.advanced += [
+        parser.add_argument(
+            "--tensorboard",
+            action="store_true",
+            help="Write every epoch's metrics for TensorBoard, in tensorboard/.",
+        )
+    ]
     return parser
 
 
-def _task_given() -> str | None:
-    first = Parser(None, add_help=False)
+def _typed_task() -> str | None:
+    """Returns the value of --task, which decides on further flags."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--task")
     task: str | None = first.parse_known_args()[0].task
     return task
 
 
-def _pretrain(given: argparse.Namespace) -> int:
-    if given.task not in TASKS:
-        raise InputError(unknown_name("task", given.task, TASKS))
-    if given.target is not None:
-        raise InputError(f"--target: expected without --task, found {given.target!r}")
-    config = arguments.config_of(given, **arguments.split_of(given))
-    if config.model in classical.names():
+def _pretrain(arguments: argparse.Namespace) -> int:
+    tasks = _tasks()
+    if arguments.task not in ("rhemo", *tasks):
+        raise InputError(unknown_name("task", arguments.task, ("rhemo", *tasks)))
+    config = flags.read_config(arguments, base=_base(arguments.task))
+    if config.is_classical:
         raise InputError(
-            f"model: expected a network, for it keeps weights to start from, found {config.model!r}"
+            f"model.name: expected a network, whose weights other runs can start from, found "
+            f"{config.model.name!r}"
         )
 
-    def run(command: list[str]) -> None:
-        where: dict[str, Any] = {
-            "out": given.out,
-            "resume": given.resume,
+    def job(command: list[str]) -> None:
+        from rich.console import Console
+
+        from serjax import rhemo, training
+
+        options: dict[str, Any] = {
+            "out": arguments.out,
+            "resume": arguments.resume,
             "console": Console(),
             "command": command,
+            "tensorboard": arguments.tensorboard,
         }
-        if given.task == "rhemo":
+        if arguments.task == "rhemo":
             settings = rhemo.RHEmoConfig(
-                config, given.dimensions, dict(given.reconstruction), dict(given.emotions)
+                config,
+                arguments.dimensions,
+                dict(arguments.reconstruction),
+                dict(arguments.emotions),
             )
-            rhemo.pretrain(settings, **where)
+            rhemo.pretrain(settings, **options)
         else:
-            config_of_task = dataclasses.replace(config, target=source_tasks.TASKS[given.task])
-            training.run(config_of_task, **where)
+            training.run(config.replace(target=tasks[arguments.task]), **options)
 
-    return arguments.run(run)
+    return execute(job)
 
 
 def main() -> int:
-    """Parses the command line and runs; returns the exit status."""
-    parser = _parser(_task_given())
-    given = parser.parse_args()
+    """Parses the command line and pretrains; returns the exit status."""
+    parser = _parser(_typed_task())
+    arguments = parser.parse_args()
     with parser.naming_flags():
-        return _pretrain(given)
+        return _pretrain(arguments)

@@ -1,4 +1,4 @@
-"""Utterances on the device, and the segments of them that make batches."""
+"""Utterances on the device, their segments, and the batches made of them."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -15,14 +15,14 @@ Array = jax.Array | np.ndarray
 
 @flax.struct.dataclass
 class Examples:
-    """Waveforms end to end as 16-bit integers, and the stretches of them that are examples.
+    """Concatenated waveforms as 16-bit integers, and their segments, which are the examples.
 
     Attributes:
-        samples: `[total]` int16, followed by zeros so that a cut never runs past the end.
-        start: `[examples]` int32, first sample of an example in `samples`.
-        length: `[examples]` int32, samples of it.
-        label: `[examples]` int32, its class.
-        utterance: `[examples]` int32, the utterance that it is a stretch of.
+        samples: `[total]` int16, padded with zeros so that no cut exceeds the end.
+        start: `[examples]` int32, first sample of each segment in `samples`.
+        length: `[examples]` int32, number of samples of each segment.
+        label: `[examples]` int32, class of each segment.
+        utterance: `[examples]` int32, index of the utterance of each segment.
     """
 
     samples: Array
@@ -36,13 +36,13 @@ class Examples:
 
 
 class Segments(NamedTuple):
-    """The examples of a corpus, on the host.
+    """The segments of a corpus, on the host.
 
     Attributes:
-        starts: `[examples]`, first sample of each: among all samples that lie end to end, or of
-            its utterance where utterances are read one by one.
-        lengths: `[examples]`, samples of each.
-        owners: `[examples]`, the utterance that each is a stretch of.
+        starts: `[segments]` first sample of each segment: in the concatenated waveforms, or in its
+            utterance if utterances are streamed.
+        lengths: `[segments]` number of samples of each segment.
+        utterance_ids: `[segments]` index of the utterance of each segment.
     """
 
     starts: np.ndarray
@@ -51,18 +51,22 @@ class Segments(NamedTuple):
 
     @classmethod
     def of(cls, examples: Examples) -> "Segments":
-        """Those of examples, wherever they are."""
+        """Returns the segments of examples, which may be on a device."""
         return cls(*jax.device_get((examples.start, examples.length, examples.utterance)))
 
 
 def segment_starts(length: int, longest: int) -> list[int]:
-    """First samples of the segments that cover an utterance.
+    """Returns the first samples of the segments that cover an utterance.
 
-    As few segments of `longest` samples as cover it, spread evenly: neighbours overlap a little
-    where the length is no multiple, instead of leaving a short rest that says nothing.
+    The number of segments is minimal and they are evenly spaced. They overlap a little where the
+    length is no multiple of `longest`; otherwise the last segment would be too short to be useful.
 
     >>> segment_starts(250, 100)
     [0, 75, 150]
+
+    Args:
+        length: Number of samples of the utterance.
+        longest: Number of samples of a segment.
     """
     count = max(-(-length // longest), 1)
     if count == 1:
@@ -71,11 +75,17 @@ def segment_starts(length: int, longest: int) -> list[int]:
 
 
 def segments(lengths: Sequence[int] | np.ndarray, longest: int) -> Segments:
-    """The segments that cover utterances, int32, each in its utterance.
+    """Returns the segments that cover utterances; their starts are relative to their utterance.
+
+    >>> segments([250, 80], 100).utterance_ids.tolist()
+    [0, 0, 0, 1]
 
     Args:
-        lengths: Samples of each utterance.
-        longest: Samples of the longest segment.
+        lengths: `[utterances]` number of samples of each utterance.
+        longest: Number of samples of the longest segment.
+
+    Returns:
+        The segments, int32.
     """
     table = [
         (start, min(longest, length - start), index)
@@ -86,135 +96,170 @@ def segments(lengths: Sequence[int] | np.ndarray, longest: int) -> Segments:
 
 
 def to_int16(waveform: np.ndarray) -> np.ndarray:
-    """A waveform in [-1, 1] with 16 bits; from a 16-bit recording exactly its samples.
+    """Converts a waveform to 16 bits. The samples of a 16-bit recording are restored exactly.
 
     Args:
-        waveform: float32 `[samples]`.
+        waveform: float32 `[samples]` in [-1, 1].
 
     Returns:
-        int16 `[samples]`, 32768 times as much, the full scale +1 as 32767.
+        int16 `[samples]`, the waveform times 32768, with +1 clipped to 32767.
     """
     return np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def from_int16(samples: np.ndarray) -> np.ndarray:
-    """A waveform, float32 `[samples]` in [-1, 1], of what `to_int16` makes of it."""
+    """Converts 16-bit samples to a waveform, the inverse of `to_int16`.
+
+    Args:
+        samples: int16 `[samples]`.
+
+    Returns:
+        float32 `[samples]` in [-1, 1].
+    """
     return samples.astype(np.float32) / 32768.0
 
 
 def pack(
     waveforms: Sequence[np.ndarray], labels: Sequence[int], longest: int, room: int
 ) -> Examples:
-    """Lays waveforms end to end and cuts each into segments, on the host.
+    """Concatenates waveforms and cuts each into segments, on the host.
+
+    >>> import numpy as np
+    >>> examples = pack([np.zeros(250, np.float32)], [2], longest=100, room=100)
+    >>> examples.start.tolist(), examples.label.tolist()
+    ([0, 75, 150], [2, 2, 2])
 
     Args:
-        waveforms: float32 `[samples]` in [-1, 1]; stored with 16 bits.
+        waveforms: Waveforms, float32 `[samples]` in [-1, 1]; stored with 16 bits.
         labels: Class of each waveform.
-        longest: Samples of the longest segment.
-        room: Samples of the longest cut that will be asked for.
+        longest: Number of samples of the longest segment.
+        room: Number of samples of the longest cut, see `cut`.
 
     Returns:
         Examples of NumPy arrays; `jax.device_put` moves them to a device.
 
     Raises:
-        InputError: More than 2^31 samples, which int32 positions cannot address.
+        InputError: There are more than 2^31 samples, which int32 positions cannot address.
     """
     lengths = [len(w) for w in waveforms]
-    # Whole mebisamples, so that corpora of like size share a compiled program.
+    # Whole mebisamples, so that corpora of similar size share a compiled program.
     total = -(-(sum(lengths) + room) // 2**20) * 2**20
     if total >= 2**31:
         raise InputError(
-            f"corpus: expected fewer than 2^31 samples to keep on the device, found {total}; "
-            "what `serjax corpus NAME --write FOLDER` stores, --dataset tfds streams"
+            f"corpus: expected fewer than 2^31 samples to fit on the device, found {total}; "
+            "`serjax corpus NAME --write FOLDER` stores the corpus, --dataset tfds streams it"
         )
     samples = np.zeros(total, np.int16)
     positions = np.cumsum([0, *lengths], dtype=np.int32)
     for position, waveform in zip(positions, waveforms, strict=False):
         samples[position : position + len(waveform)] = to_int16(waveform)
-    start, length, owner = segments(lengths, longest)
-    label = np.asarray(labels, np.int32)[owner]
-    return Examples(samples, positions[owner] + start, length, label, owner)
+    start, length, utterance = segments(lengths, longest)
+    label = np.asarray(labels, np.int32)[utterance]
+    return Examples(samples, positions[utterance] + start, length, label, utterance)
 
 
 def cut(samples: Array, start: Array, length: Array, size: int) -> jax.Array:
-    """Waveforms `[batch, size]` float32 from their places in `samples`, zero past their length."""
+    """Cuts a batch of segments out of concatenated waveforms.
+
+    Args:
+        samples: `[total]` int16.
+        start: `[batch]` int32, first sample of each segment.
+        length: `[batch]` int32, number of samples of each segment.
+        size: Number of samples of the padded segments.
+
+    Returns:
+        Waveforms `[batch, size]` float32 in [-1, 1], zero past their length.
+    """
     waveforms = jax.vmap(lambda first: jax.lax.dynamic_slice(samples, (first,), (size,)))(start)
     waveforms = waveforms.astype(jnp.float32) / 32768.0
     return jnp.where(jnp.arange(size) < length[:, None], waveforms, 0.0)
 
 
 def select(examples: Examples, indices: jax.Array) -> tuple[jax.Array, ...]:
-    """Start, length, label of the examples at `indices` `[batch]`; -1 is an empty entry.
+    """Selects the examples of a batch.
+
+    Args:
+        examples: The examples.
+        indices: `[batch]` int32, indices of the examples; -1 is an empty entry.
 
     Returns:
-        start, length (0 if empty), label, and weight: 1.0, or 0.0 if empty.
+        Start, length (0 if empty), label and weight (1.0, or 0.0 if empty), each `[batch]`.
     """
-    real = indices >= 0
-    at = jnp.maximum(indices, 0)
-    length = jnp.where(real, examples.length[at], 0)
-    return examples.start[at], length, examples.label[at], real.astype(jnp.float32)
+    is_valid = indices >= 0
+    rows = jnp.maximum(indices, 0)
+    length = jnp.where(is_valid, examples.length[rows], 0)
+    return examples.start[rows], length, examples.label[rows], is_valid.astype(jnp.float32)
 
 
 def one_segment_per_utterance(
-    key: jax.Array, members: np.ndarray, owners: np.ndarray
+    key: jax.Array, indices: np.ndarray, utterance_ids: np.ndarray
 ) -> np.ndarray:
-    """A random example of each utterance.
+    """Samples one segment of each utterance.
 
     Args:
-        key: Of the draw.
-        members: `[n]` indices of the examples.
-        owners: `[examples]`, the utterance that each is a stretch of.
+        key: PRNG key.
+        indices: `[n]` indices of the segments to sample from.
+        utterance_ids: `[segments]` index of the utterance of each segment.
 
     Returns:
-        `[utterances]` some of the members.
+        `[utterances]` sampled indices.
     """
-    shuffled = members[np.asarray(jax.random.permutation(key, len(members)))]
-    _, first = np.unique(owners[shuffled], return_index=True)
+    shuffled = indices[np.asarray(jax.random.permutation(key, len(indices)))]
+    _, first = np.unique(utterance_ids[shuffled], return_index=True)
     return shuffled[first]
 
 
-def epoch_order(key: jax.Array, members: np.ndarray, batch_size: int) -> np.ndarray:
-    """A random order of examples in batches.
+def epoch_order(key: jax.Array, indices: np.ndarray, batch_size: int) -> np.ndarray:
+    """Shuffles examples into batches.
 
     Args:
-        key: Of the order.
-        members: `[n]` indices of the examples.
-        batch_size: Entries of a batch.
+        key: PRNG key for shuffling.
+        indices: `[n]` indices of the examples.
+        batch_size: Number of entries of a batch.
 
     Returns:
-        `[batches, batch_size]` int32, every member once, filled up with -1.
+        `[batches, batch_size]` int32, every index once, padded with -1.
     """
-    order = members[np.asarray(jax.random.permutation(key, len(members)))]
-    batches = -(-len(members) // batch_size)
-    filled = np.full(batches * batch_size, -1, np.int32)
-    filled[: len(members)] = order
-    return filled.reshape(batches, batch_size)
+    order = indices[np.asarray(jax.random.permutation(key, len(indices)))]
+    batches = -(-len(indices) // batch_size)
+    padded = np.full(batches * batch_size, -1, np.int32)
+    padded[: len(indices)] = order
+    return padded.reshape(batches, batch_size)
 
 
 def evaluation_batches(
-    lengths: np.ndarray, members: np.ndarray, batch_size: int, sizes: Sequence[int]
+    lengths: np.ndarray, indices: np.ndarray, batch_size: int, sizes: Sequence[int]
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Batches of similar length, so that few sizes are ever compiled.
+    """Yields batches of examples of similar length, so that only a few sizes are compiled.
 
     Args:
-        lengths: `[examples]`, samples of each.
-        members: `[n]` indices of the examples to evaluate.
-        batch_size: Entries of a batch.
-        sizes: Ascending sizes to which examples are padded; the last holds the longest.
+        lengths: `[examples]` number of samples of each example.
+        indices: `[n]` indices of the examples to evaluate.
+        batch_size: Number of entries of a batch.
+        sizes: Ascending sizes to which examples are padded, in samples; the last is at least the
+            longest length.
 
     Yields:
-        Indices `[batch_size]` int32, filled up with -1, and their size.
+        Indices `[batch_size]` int32, padded with -1, and their size.
     """
-    slots = np.searchsorted(np.asarray(sizes), lengths[members])
-    for slot, size in enumerate(sizes):
-        same = members[slots == slot].astype(np.int32)
-        for first in range(0, len(same), batch_size):
-            batch = same[first : first + batch_size]
+    buckets = np.searchsorted(np.asarray(sizes), lengths[indices])
+    for bucket, size in enumerate(sizes):
+        of_size = indices[buckets == bucket].astype(np.int32)
+        for first in range(0, len(of_size), batch_size):
+            batch = of_size[first : first + batch_size]
             yield np.pad(batch, (0, batch_size - len(batch)), constant_values=-1), size
 
 
 def length_sizes(longest: int, shortest: int) -> list[int]:
-    """Ascending sizes in samples, each half as large again as the one before, up to `longest`."""
+    """Returns ascending sizes, each 1.5 times the previous one, up to `longest`.
+
+    >>> length_sizes(1000, 200)
+    [200, 300, 450, 675, 1000]
+
+    Args:
+        longest: Last size, in samples.
+        shortest: First size, in samples, unless it exceeds `longest`.
+    """
     sizes = []
     size = shortest
     while size < longest:

@@ -1,4 +1,4 @@
-"""The table every corpus is read into, and the reading of its recordings."""
+"""The table of a corpus, and the reading of its recordings."""
 
 import itertools
 from collections import deque
@@ -26,7 +26,7 @@ EMOTIONS = (
     "sadness",
     "surprise",
 )
-"""What the published corpora's own codes are translated to, so that corpora can be joined."""
+"""The emotions of the published corpora, common names for their different codes."""
 
 DIMENSIONS = ("valence", "activation", "dominance")
 COLUMNS = ("path", "emotion", "speaker", "text", "session", *DIMENSIONS)
@@ -34,29 +34,30 @@ COLUMNS = ("path", "emotion", "speaker", "text", "session", *DIMENSIONS)
 # soundfile and soxr release the interpreter's lock: on two cores, threads read RAVDESS 1.6 times
 # and FSDD 2 times as fast as a loop. Threads beyond the cores cost nothing and hide slow disks.
 READERS = 8
-_AHEAD = 8 * READERS
+_READ_AHEAD = 8 * READERS
 
 
 class CorpusError(InputError):
-    """A corpus is not where, or not what, it should be: one line that names folder and file."""
+    """A corpus that is missing or malformed: one line that names the folder and the file."""
 
 
 @dataclass(frozen=True, slots=True)  # LibriSpeech has nine million words
 class Utterance:
-    """One labelled recording, or a part of one.
+    """A labelled recording, or a segment of one.
 
     Attributes:
-        path: Identifies the recording: relative to the corpus's folder, with forward slashes.
-            A synthetic utterance has a made-up one, such as "synthetic/s03_w2_anger_1.wav".
+        path: Path of the recording relative to the corpus's folder, with forward slashes. It
+            identifies the recording. A synthetic utterance has an invented one, such as
+            "synthetic/s03_w2_anger_1.wav".
         emotion: Lower-case English name, one of `EMOTIONS` in the published corpora.
-        speaker: Who speaks.
-        text: What is said: a word, or the identifier of a sentence.
-        session: The recording session, or whatever larger unit the corpus is divided into.
-        start: Where the utterance begins within the recording, in seconds; None: at its beginning.
-        end: Where it ends, in seconds; None: at the recording's end.
-        valence: How pleasant it sounds, on the corpus's own scale, which its loader gives.
-        activation: How aroused, on the same scale.
-        dominance: How much in control, on the same scale.
+        speaker: Identifier of the speaker.
+        text: Spoken word, or identifier of the spoken sentence.
+        session: Recording session, or another group of recordings.
+        start: Start of the utterance in the recording, in seconds; None: the recording's start.
+        end: End of the utterance in the recording, in seconds; None: the recording's end.
+        valence: Pleasantness, on the scale of the corpus, see its loader.
+        activation: Arousal, on the scale of the corpus.
+        dominance: Control, on the scale of the corpus.
     """
 
     path: str
@@ -72,24 +73,34 @@ class Utterance:
 
 
 Reader = Callable[[Utterance, int], np.ndarray]
+"""`(utterance, sample_rate)` to a float32 waveform `[samples]` in [-1, 1]."""
+
 Measure = Callable[[Utterance, int], tuple[int, str]]
+"""`(utterance, sample_rate)` to the number of samples and the hash of the content."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Utterances, and how to hear them.
+    """Utterances, and the function that reads their waveforms.
+
+    >>> import numpy as np
+    >>> utterances = (Utterance("b.wav", emotion="anger"), Utterance("a.wav", emotion="neutral"))
+    >>> corpus = Corpus("silence", utterances, lambda utterance, rate: np.zeros(rate, np.float32))
+    >>> corpus.column("path")
+    ['a.wav', 'b.wav']
 
     Attributes:
-        name: The corpus's name.
-        utterances: Sorted by path, then start, however they are given: the order never depends
-            on the file system, nor do the splits drawn from it.
-        read: `(utterance, sample_rate)` to a float32 waveform [samples] in [-1, 1]. Raises
-            `serjax.audio.AudioError`. Safe to call from several threads.
-        notes: What the loader dropped or noticed (duplicates, ignored files), one line each.
-        folder: What the utterances' paths are relative to; None where there are no files.
-        measure: `(utterance, sample_rate)` to its length in samples and the hash of its content,
-            see `serjax.data.splits.content_hash`, without reading it. Raises as `read` does. None
-            where that takes reading: then the corpus cannot be streamed.
+        name: Name of the corpus.
+        utterances: The utterances, which the constructor sorts by path and start: their order and
+            the splits never depend on the file system.
+        read: Function from `(utterance, sample_rate)` to a float32 waveform [samples] in [-1, 1].
+            It raises `serjax.audio.AudioError` and is safe to call from several threads.
+        notes: Remarks of the loader on duplicates and ignored files, one line each.
+        folder: Folder that the paths of the utterances are relative to; None if there are no files.
+        measure: Function from `(utterance, sample_rate)` to the number of samples and the hash of
+            the content, see `serjax.data.splits.content_hash`, without reading the waveform. It
+            raises the same errors as `read`. None if measuring requires reading: then the corpus
+            cannot be streamed.
 
     Raises:
         CorpusError: An utterance is listed twice.
@@ -124,34 +135,52 @@ class Corpus:
     def column(self, name: str) -> Sequence[str | float | None]: ...
 
     def column(self, name: str) -> Sequence[str | float | None]:
-        """Returns one of `COLUMNS` for every utterance, in order: a list.
+        """Returns the values of a column, one for every utterance, in order.
+
+        Args:
+            name: One of `COLUMNS`.
 
         Raises:
-            CorpusError: There is no such column.
+            CorpusError: The column does not exist.
         """
         if name not in COLUMNS:
-            raise CorpusError(f"{self.name}: no column {name!r}; expected one of {_join(COLUMNS)}")
+            raise CorpusError(
+                f"{self.name}: no column {name!r}; expected one of {', '.join(COLUMNS)}"
+            )
         return [getattr(utterance, name) for utterance in self.utterances]
 
     def labels(self, target: str) -> list[str]:
         """Returns the distinct values of a column of text, sorted, without None.
 
+        Args:
+            target: Name of the column.
+
         Raises:
-            CorpusError: There is no such column, or it holds numbers.
+            CorpusError: The column does not exist, or it holds numbers.
         """
         if target in DIMENSIONS:
             raise CorpusError(f"{self.name}: expected a column of text, found numbers, {target}")
         return sorted({value for value in self.column(target) if isinstance(value, str)})
 
     def select(self, indices: Sequence[int] | np.ndarray) -> "Corpus":
-        """Returns the corpus of the utterances at `indices`, in this corpus's order."""
+        """Returns the corpus of the utterances at `indices`, in the order of this corpus."""
         return replace(self, utterances=tuple(self.utterances[int(i)] for i in indices))
 
 
 def corpus_of_files(
     name: str, utterances: Iterable[Utterance], folder: Path, notes: Iterable[str] = ()
 ) -> Corpus:
-    """Returns the corpus of utterances that are files, or parts of files, below a folder."""
+    """Returns a corpus of utterances that are files, or segments of files, below a folder.
+
+    Args:
+        name: Name of the corpus.
+        utterances: The utterances; their paths are relative to the folder.
+        folder: The folder.
+        notes: Remarks on duplicates and ignored files, one line each.
+
+    Raises:
+        CorpusError: An utterance is listed twice.
+    """
 
     def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
         path = folder / utterance.path
@@ -163,14 +192,14 @@ def corpus_of_files(
 def attempts(
     corpus: Corpus, sample_rate: int
 ) -> Iterator[tuple[Utterance, np.ndarray | audio.AudioError]]:
-    """Reads the utterances of a corpus in order, a few ahead of what is asked for.
+    """Reads the utterances of a corpus in order, in threads that read ahead.
 
     Args:
-        corpus: What to read.
-        sample_rate: Samples per second of the result.
+        corpus: The corpus.
+        sample_rate: Sample rate of the waveforms, in Hz.
 
     Yields:
-        An utterance, and its waveform, float32 [samples] in [-1, 1], or why it can't be read.
+        An utterance, and its waveform, float32 [samples] in [-1, 1], or the error of reading it.
     """
 
     def attempt(utterance: Utterance) -> np.ndarray | audio.AudioError:
@@ -180,13 +209,13 @@ def attempts(
             return error
 
     with ThreadPoolExecutor(READERS) as pool:
-        ahead: deque[tuple[Utterance, Future[np.ndarray | audio.AudioError]]] = deque()
+        pending: deque[tuple[Utterance, Future[np.ndarray | audio.AudioError]]] = deque()
         for utterance in corpus.utterances:
-            ahead.append((utterance, pool.submit(attempt, utterance)))
-            if len(ahead) > _AHEAD:
-                first, result = ahead.popleft()
+            pending.append((utterance, pool.submit(attempt, utterance)))
+            if len(pending) > _READ_AHEAD:
+                first, result = pending.popleft()
                 yield first, result.result()
-        for last, result in ahead:
+        for last, result in pending:
             yield last, result.result()
 
 
@@ -198,36 +227,43 @@ def waveforms(
 ) -> tuple[Corpus, list[np.ndarray]]:
     """Reads every utterance of a corpus.
 
-    All are tried before an error is raised, so that it says how many are bad at once.
+    An error is raised after all utterances are tried, so that its message counts the unreadable
+    ones.
+
+    >>> from serjax import data
+    >>> corpus, recordings = data.waveforms(data.load("synthetic", speakers=3, words=1))
+    >>> len(recordings), recordings[0].dtype
+    (12, dtype('float32'))
 
     Args:
-        corpus: What to read.
-        sample_rate: Samples per second of the result.
-        skip_bad_files: Drop what can't be read, and list it in the returned corpus's notes.
-        progress: Called with (utterances done, utterances in all) after each.
+        corpus: The corpus.
+        sample_rate: Sample rate of the waveforms, in Hz.
+        skip_bad_files: Drop unreadable utterances and list them in the notes, instead of raising.
+        progress: Function of (number of tried utterances, number of utterances), called after each
+            utterance.
 
     Returns:
-        The corpus of what was read, and its waveforms in the same order: float32 [samples] in
-        [-1, 1], each of its own length.
+        The corpus of the readable utterances, and their waveforms in the same order, float32
+        [samples] in [-1, 1], each with its own length.
 
     Raises:
-        serjax.audio.AudioError: Utterances can't be read: names the first and counts the others.
-            With `skip_bad_files`, only if there is no other one.
+        serjax.audio.AudioError: Utterances are unreadable; the message names the first and counts
+            the others. With `skip_bad_files` it is raised only if all are unreadable.
     """
-    good: list[int] = []
-    heard: list[np.ndarray] = []
+    readable: list[int] = []
+    results: list[np.ndarray] = []
     errors: list[audio.AudioError] = []
     for i, (_, result) in enumerate(attempts(corpus, sample_rate)):
         if isinstance(result, audio.AudioError):
             errors.append(result)
         else:
-            good.append(i)
-            heard.append(result)
+            readable.append(i)
+            results.append(result)
         if progress is not None:
             progress(i + 1, len(corpus))
     if not errors:
-        return corpus, heard
-    if not good:
+        return corpus, results
+    if not readable:
         raise audio.AudioError(f"{errors[0]}; none of {corpus.name}'s {len(corpus)} can be read")
     if not skip_bad_files:
         others = f"{len(errors) - 1} more of {len(corpus)} can't be read either; " * (
@@ -235,12 +271,9 @@ def waveforms(
         )
         raise audio.AudioError(f"{errors[0]}; {others}--skip-bad-files trains on the rest")
     notes = (*corpus.notes, *(f"skipped, can't be read: {error}" for error in errors))
-    return replace(corpus.select(good), notes=notes), heard
+    return replace(corpus.select(readable), notes=notes), results
 
 
 def _order(utterance: Utterance) -> tuple[str, float, float]:
+    """Returns the sort key of an utterance."""
     return utterance.path, utterance.start or 0.0, utterance.end or float("inf")
-
-
-def _join(names: Sequence[str]) -> str:
-    return ", ".join(names)

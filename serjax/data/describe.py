@@ -1,6 +1,6 @@
-"""What a corpus holds: counts, hours, rates, lengths, duplicates and problems.
+"""Description of a corpus: counts, hours, sample rates, durations, duplicates and problems.
 
-It is compared with what the corpus's owners publish. Every recording is opened, once.
+The counts are compared with the published ones. Every recording is opened once.
 """
 
 import re
@@ -16,30 +16,29 @@ from rich.text import Text
 
 from serjax import audio
 from serjax.data import splits
-from serjax.data.corpora.files import Published
 from serjax.data.corpus import READERS, Corpus, Utterance
+from serjax.data.registry import Published
 
 NONE = "(none)"
 
 _SAMPLE_RATE = 16000
-_MOST_SPEAKERS = 40
-_MOST_CLASSES = 12
+_MAX_ROWS = 40
+_MAX_CLASSES = 12
 _SILENT = "is silent: all of its samples are 0"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a corpus holds.
+    """Contents of a corpus.
 
     Attributes:
         corpus: The corpus.
-        target: The column that its classes are of: "emotion", or "text" or "speaker" where it has
-            no emotions.
-        seconds: Length of each utterance, float64 [utterances]; NaN where it can't be read.
+        target: Column of the classes: "emotion", or "text" or "speaker" if there are no emotions.
+        seconds: Duration of each utterance, float64 [utterances]; NaN if it is unreadable.
         formats: Number of files of each sample rate (Hz) and number of channels.
-        duplicates: Utterances of the same sound at 16 kHz, by path, the groups of two and more.
-        problems: Utterances that can't be read, or are silent, by path under the reason.
-        published: What the owners say that it holds; None where they do not.
+        duplicates: Groups of two or more utterances with identical sound at 16 kHz, by path.
+        problems: Paths of unreadable or silent utterances by the reason.
+        published: Published counts; None if there are none.
     """
 
     corpus: Corpus
@@ -52,45 +51,52 @@ class Description:
 
     @property
     def classes(self) -> list[str]:
-        """Class of each utterance, `NONE` for those without."""
+        """Class of each utterance, `NONE` if there is none."""
         return [str(value) if value else NONE for value in self.corpus.column(self.target)]
 
     @property
     def speakers(self) -> list[str]:
-        """Speaker of each utterance, `NONE` for those without."""
+        """Speaker of each utterance, `NONE` if there is none."""
         return [value or NONE for value in self.corpus.column("speaker")]
 
     def differences(self) -> Iterator[tuple[str, int, int]]:
-        """Yields what is counted otherwise than published: its name, found, published."""
+        """Yields the counts that differ from the published ones: name, found, published."""
         if self.published is not None:
             yield from differences(self.corpus, self.published)
 
 
 def differences(corpus: Corpus, published: Published) -> Iterator[tuple[str, int, int]]:
-    """Yields what a corpus counts otherwise than published: its name, found, published.
+    """Yields the counts of a corpus that differ from the published ones. No recording is opened.
 
-    No recording is opened.
+    Args:
+        corpus: The corpus.
+        published: Published counts.
+
+    Yields:
+        Name of the count, number found, number published.
     """
-    expected = {
-        "utterances": published.total,
-        "speakers": published.speakers,
-        **published.counts,
-    }
+    expected = dict(published.counts)
+    if published.speakers is not None:
+        expected = {"speakers": published.speakers, **expected}
+    if published.total is not None:
+        expected = {"utterances": published.total, **expected}
     classes = [str(value) if value else NONE for value in corpus.column(published.column)]
-    found = Counter(classes)
-    found["utterances"] = len(corpus)
-    found["speakers"] = len(corpus.labels("speaker"))
-    more = () if not published.counts else sorted(set(classes) - {NONE})
-    for name in dict.fromkeys((*expected, *more)):
-        if found[name] != expected.get(name, 0):
-            yield name, found[name], expected.get(name, 0)
+    counts = Counter(classes)
+    counts["utterances"] = len(corpus)
+    counts["speakers"] = len(corpus.labels("speaker"))
+    unpublished = sorted(set(classes) - {NONE}) if published.counts else ()
+    for name in dict.fromkeys((*expected, *unpublished)):
+        if counts[name] != expected.get(name, 0):
+            yield name, counts[name], expected.get(name, 0)
 
 
 @dataclass(frozen=True)
 class _Sound:
+    """Properties of a recording."""
+
     seconds: float
     content: str
-    silent: bool
+    is_silent: bool
     format: tuple[int, int]
 
 
@@ -99,44 +105,48 @@ def describe(
     published: Published | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Description:
-    """Opens every recording of a corpus and says what it holds.
+    """Opens every recording of a corpus and describes its contents.
 
     Args:
-        corpus: What to describe.
-        published: What it is compared with.
-        progress: Called with (utterances done, utterances in all) after each.
+        corpus: The corpus.
+        published: Published counts to compare with.
+        progress: Function of (number of opened utterances, number of utterances), called after each
+            utterance.
+
+    Returns:
+        The description.
     """
 
-    def listen(utterance: Utterance) -> _Sound | audio.AudioError:
+    def inspect(utterance: Utterance) -> _Sound | audio.AudioError:
         try:
             waveform = corpus.read(utterance, _SAMPLE_RATE)
             if corpus.folder is None:
-                form = _SAMPLE_RATE, 1
+                file_format = _SAMPLE_RATE, 1
             else:
-                form = audio.header(corpus.folder / utterance.path)
+                file_format = audio.header(corpus.folder / utterance.path)
         except audio.AudioError as error:
             return error
         return _Sound(
             len(waveform) / _SAMPLE_RATE,
             splits.content_hash(waveform),
             not waveform.any(),
-            form,
+            file_format,
         )
 
     seconds = np.full(len(corpus), np.nan)
     formats: dict[str, tuple[int, int]] = {}
-    same: dict[str, list[str]] = defaultdict(list)
+    paths_of_content: dict[str, list[str]] = defaultdict(list)
     problems: dict[str, list[str]] = defaultdict(list)
     with ThreadPoolExecutor(READERS) as pool:
-        for i, sound in enumerate(pool.map(listen, corpus.utterances)):
+        for i, sound in enumerate(pool.map(inspect, corpus.utterances)):
             path = corpus.utterances[i].path
             if isinstance(sound, audio.AudioError):
                 problems[_reason(str(sound), path)].append(path)
             else:
                 seconds[i] = sound.seconds
                 formats[path] = sound.format
-                same[sound.content].append(path)
-                if sound.silent:
+                paths_of_content[sound.content].append(path)
+                if sound.is_silent:
                     problems[_SILENT].append(path)
             if progress is not None:
                 progress(i + 1, len(corpus))
@@ -149,14 +159,19 @@ def describe(
         target,
         seconds,
         dict(sorted(Counter(formats.values()).items())),
-        tuple(tuple(paths) for paths in same.values() if len(paths) > 1),
+        tuple(tuple(paths) for paths in paths_of_content.values() if len(paths) > 1),
         {reason: tuple(paths) for reason, paths in sorted(problems.items())},
         published,
     )
 
 
 def print_description(console: Console, description: Description) -> None:
-    """Prints a description: tables of classes and speakers, then a line for each other matter."""
+    """Prints tables of classes and speakers, then one line for each other property.
+
+    Args:
+        console: Console to print to.
+        description: Description of a corpus.
+    """
 
     def line(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -168,13 +183,13 @@ def print_description(console: Console, description: Description) -> None:
     console.print(_class_table(description))
     console.print()
     per_speaker = Counter(description.speakers)
-    if 0 < speakers <= _MOST_SPEAKERS and len(set(description.classes)) <= _MOST_CLASSES:
+    if 0 < speakers <= _MAX_ROWS and len(set(description.classes)) <= _MAX_CLASSES:
         console.print(_speaker_table(description))
         console.print()
     elif speakers:
-        line(f"utterances of a speaker: {_spread(np.array(list(per_speaker.values())), '.0f')}")
+        line(f"utterances of a speaker: {_range(np.array(list(per_speaker.values())), '.0f')}")
     if np.isfinite(seconds).any():
-        line(f"lengths in seconds: {_spread(seconds[np.isfinite(seconds)], '.2f')}")
+        line(f"lengths in seconds: {_range(seconds[np.isfinite(seconds)], '.2f')}")
     for (rate, channels), count in description.formats.items():
         what = "files" if corpus.folder is not None else "utterances"
         line(
@@ -195,18 +210,19 @@ def print_description(console: Console, description: Description) -> None:
 
 
 def _reason(message: str, path: str) -> str:
-    """The kind of an `AudioError`, without the file and without its numbers."""
+    """Returns the kind of an `AudioError`, without its file and numbers."""
     reason = message.partition(f"{path}: ")[2] or message
     return re.split(r"[:;(,]", reason)[0].strip()
 
 
-def _spread(values: np.ndarray, form: str) -> str:
+def _range(values: np.ndarray, form: str) -> str:
+    """Returns the minimum, maximum and median of values as text."""
     low, middle, high = values.min(), np.median(values), values.max()
     return f"{low:{form}} to {high:{form}}, median {middle:{form}}"
 
 
 def _class_table(description: Description) -> Table:
-    """Utterances, share and minutes of each class, and the published number where there is one."""
+    """Returns a table of the utterances, fraction, minutes and published count of each class."""
     counts = Counter(description.classes)
     expected = description.published.counts if description.published is not None else {}
     minutes: dict[str, float] = defaultdict(float)
@@ -217,7 +233,7 @@ def _class_table(description: Description) -> Table:
     for title in ("utterances", "%", "minutes", *(("published", "difference") if expected else ())):
         table.add_column(title, justify="right", no_wrap=True)
     names = sorted({*counts, *expected} - {NONE})
-    shown = sorted(names, key=lambda name: (-counts[name], name))[:_MOST_SPEAKERS]
+    shown = sorted(names, key=lambda name: (-counts[name], name))[:_MAX_ROWS]
     for name in [name for name in names if name in shown] + [NONE] * (NONE in counts):
         count = counts[name]
         cells = [
@@ -226,8 +242,8 @@ def _class_table(description: Description) -> Table:
             f"{minutes[name]:.1f}",
         ]
         if expected and name != NONE:
-            off = count - expected.get(name, 0)
-            cells += [f"{expected.get(name, 0):,}", f"{off:+,}" if off else "0"]
+            difference = count - expected.get(name, 0)
+            cells += [f"{expected.get(name, 0):,}", f"{difference:+,}" if difference else "0"]
         table.add_row(Text(name), *cells)
     if others := len(names) - len(shown):
         table.add_row(f"and {others:,} more")
@@ -235,7 +251,7 @@ def _class_table(description: Description) -> Table:
 
 
 def _speaker_table(description: Description) -> Table:
-    """Utterances of each speaker and class."""
+    """Returns a table of the utterances of each speaker and class."""
     pairs = Counter(zip(description.speakers, description.classes, strict=True))
     classes = sorted(set(description.classes))
     table = Table(box=None, pad_edge=False)
@@ -243,6 +259,6 @@ def _speaker_table(description: Description) -> Table:
     for name in (*classes, "all"):
         table.add_column(Text(name), justify="right")
     for speaker in sorted(set(description.speakers)):
-        numbers = [pairs[speaker, name] for name in classes]
-        table.add_row(Text(speaker), *(f"{number:,}" for number in (*numbers, sum(numbers))))
+        counts = [pairs[speaker, name] for name in classes]
+        table.add_row(Text(speaker), *(f"{count:,}" for count in (*counts, sum(counts))))
     return table

@@ -1,10 +1,10 @@
-"""Valence, arousal and dominance of utterances: as a corpus gives them, or of their emotions.
+"""Valence, arousal and dominance of utterances: ratings of the corpus, or levels of the emotion.
 
 J. A. Russell and A. Mehrabian, "Evidence for a three-factor theory of emotions", Journal of
 Research in Personality 11, 1977, rated terms of emotion by pleasure, arousal and dominance. A.
 Mehrabian, Current Psychology 14, 1996, names the eight combinations of high and low: exuberant,
 relaxed, hostile, anxious, bored and others. An emotion is high here where its rating, or that of
-the combination it stands for, is positive.
+its combination, is positive.
 """
 
 from collections.abc import Sequence
@@ -34,23 +34,24 @@ _COLUMNS = ("valence", "activation", "dominance")
 
 
 def targets(utterances: Sequence[Utterance], train: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """What classifiers of the three dimensions are to answer.
+    """Returns the targets of classifiers of the three dimensions.
 
-    A dimension that every utterance has is scaled to [0, 1] by its least and greatest value in
-    the training part, whatever the corpus's scale; any other is that of the emotion, `LEVELS`.
+    A dimension that is rated for every utterance is scaled to [0, 1] by its minimum and maximum in
+    the training set. Any other dimension is the level of the emotion, see `LEVELS`.
 
     Args:
-        utterances: With emotions, and perhaps `valence`, `activation` and `dominance`.
-        train: Indices of the training part.
+        utterances: Utterances with emotions, and optionally with `valence`, `activation` and
+            `dominance`.
+        train: Indices of the training set.
 
     Returns:
-        `[utterances, 3]` float32 in [0, 1], low to high, and the names of those columns that the
-        corpus has.
+        Valence, arousal and dominance `[utterances, 3]`, float32 in [0, 1], and the names of the
+        rated columns.
 
     Raises:
-        InputError: An emotion that the table lacks, or a dimension with one value only.
+        InputError: An emotion is missing from `LEVELS`, or a dimension has only one value.
     """
-    columns, own = [], []
+    columns, rated_columns = [], []
     for index, column in enumerate(_COLUMNS):
         values = [getattr(utterance, column, None) for utterance in utterances]
         if None in values:
@@ -61,11 +62,12 @@ def targets(utterances: Sequence[Utterance], train: np.ndarray) -> tuple[np.ndar
         if low == high:
             raise InputError(f"{column}: expected at least 2 values in training, found {low:g}")
         columns.append(np.clip((rated - low) / (high - low), 0.0, 1.0).tolist())
-        own.append(column)
-    return np.array(columns, np.float32).T, own
+        rated_columns.append(column)
+    return np.array(columns, np.float32).T, rated_columns
 
 
 def _level(emotion: str | None) -> tuple[float, float, float]:
+    """Returns the valence, arousal and dominance of an emotion."""
     if emotion not in LEVELS:
         raise InputError(
             "valence, arousal and dominance: expected utterances that have them, or an emotion of "

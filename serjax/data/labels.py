@@ -1,7 +1,7 @@
-"""Label sets: which emotions a task keeps, and what it calls them; always by name.
+"""Label sets: the emotions of a task and their classes, always by name.
 
-A map names the emotions behind each of its classes. Utterances of other emotions, or of none, are
-dropped, and the corpus's notes count them.
+A label map assigns a class to each of its emotions. Utterances of other emotions, or without an
+emotion, are dropped, and the notes of the corpus count them.
 """
 
 from collections import Counter
@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from serjax.data.corpora.files import Published
 from serjax.data.corpus import Corpus, CorpusError
+from serjax.data.registry import Published
 from serjax.errors import unknown_name
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """What a label set is.
+    """A label set.
 
     Attributes:
-        class_of: Class of each emotion that is kept.
-        source: Where it comes from, and what in it is our choice.
+        class_of: Class of each emotion; other emotions are dropped.
+        source: The paper that defines it, and the choices made by us.
     """
 
     class_of: Mapping[str, str]
@@ -44,7 +44,7 @@ MAPS: Mapping[str, LabelMap] = MappingProxyType(
         "kapoor": LabelMap(
             {"anger": "anger", "frustration": "stress", "neutral": "neutral"},
             "S. Kapoor and T. Kumar, anger, stress and neutral on IEMOCAP. IEMOCAP has no stress "
-            "and the paper does not say what stands for it; frustration does here, our choice",
+            "and the paper does not define it; it is frustration here, chosen by us",
         ),
         "tiwari": LabelMap(
             {emotion: emotion for emotion in (*_FOUR, "disgust", "fear", "surprise")},
@@ -64,8 +64,11 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> LabelMap:
     """Returns a label set.
 
+    Args:
+        name: One of `names()`.
+
     Raises:
-        CorpusError: There is none of that name.
+        CorpusError: The label set does not exist.
     """
     if name not in MAPS:
         raise CorpusError(unknown_name("label set", name, names()))
@@ -73,66 +76,29 @@ def get(name: str) -> LabelMap:
 
 
 def apply(corpus: Corpus, name: str) -> Corpus:
-    """Returns the part of a corpus that a label set keeps, with the set's classes as emotions.
+    """Selects the utterances of a label set and replaces their emotions by its classes.
 
     Args:
-        corpus: Any corpus that has utterances of every class, not only the one that the set was
-            made for.
+        corpus: Any corpus with utterances of every class.
         name: One of `names()`.
 
     Returns:
-        The corpus, its notes counting what was dropped, by emotion.
+        The selected utterances. The notes count the dropped ones by emotion.
 
     Raises:
-        CorpusError: There is no such label set, or the corpus has no utterance of one of its
+        CorpusError: The label set does not exist, or the corpus has no utterance of one of its
             classes.
     """
     class_of = get(name).class_of
     present = set(corpus.labels("emotion"))
     for label in sorted(set(class_of.values())):
-        emotions = [emotion for emotion, meant in class_of.items() if meant == label]
+        emotions = [emotion for emotion, class_ in class_of.items() if class_ == label]
         if present.isdisjoint(emotions):
             raise CorpusError(
                 f"{corpus.name}: label set {name!r} needs utterances of {' or '.join(emotions)} "
-                f"for its class {label!r}; the corpus has {_listed(present)}"
+                f"for its class {label!r}; the corpus has "
+                f"{', '.join(sorted(present)) or 'no emotions'}"
             )
-    return _relabel(corpus, class_of, name)
-
-
-def apply_to_published(published: Published, name: str) -> Published:
-    """Returns what a corpus is published to hold of the classes of a label set.
-
-    Raises:
-        CorpusError: There is no such label set.
-    """
-    class_of = get(name).class_of
-    counts: Counter[str] = Counter()
-    for emotion, count in published.counts.items():
-        if emotion in class_of:
-            counts[class_of[emotion]] += count
-    return replace(published, counts=counts, total=counts.total())
-
-
-def common(first: Corpus, second: Corpus) -> tuple[Corpus, Corpus]:
-    """Returns the parts of two corpora whose emotions both have.
-
-    Raises:
-        CorpusError: They have fewer than two emotions in common.
-    """
-    of_first, of_second = (set(corpus.labels("emotion")) for corpus in (first, second))
-    shared = of_first & of_second
-    if len(shared) < 2:
-        raise CorpusError(
-            f"expected at least 2 emotions common to {first.name} and {second.name}, found "
-            f"{_listed(shared)}; {first.name} has {_listed(of_first)}, {second.name} has "
-            f"{_listed(of_second)}"
-        )
-    kept = {emotion: emotion for emotion in shared}
-    name = f"common to {first.name} and {second.name}"
-    return _relabel(first, kept, name), _relabel(second, kept, name)
-
-
-def _relabel(corpus: Corpus, class_of: Mapping[str, str], name: str) -> Corpus:
     utterances = []
     dropped: Counter[str] = Counter()
     for utterance in corpus.utterances:
@@ -147,5 +113,19 @@ def _relabel(corpus: Corpus, class_of: Mapping[str, str], name: str) -> Corpus:
     return replace(corpus, utterances=tuple(utterances), notes=(*corpus.notes, note))
 
 
-def _listed(emotions: set[str]) -> str:
-    return ", ".join(sorted(emotions)) or "no emotions"
+def apply_to_published(published: Published, name: str) -> Published:
+    """Returns the published counts of the classes of a label set.
+
+    Args:
+        published: Published counts of a corpus.
+        name: One of `names()`.
+
+    Raises:
+        CorpusError: The label set does not exist.
+    """
+    class_of = get(name).class_of
+    counts: Counter[str] = Counter()
+    for emotion, count in published.counts.items():
+        if emotion in class_of:
+            counts[class_of[emotion]] += count
+    return replace(published, counts=counts, total=counts.total())

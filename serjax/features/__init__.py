@@ -9,23 +9,36 @@ from serjax.features.fourier import (
     stft,
 )
 from serjax.features.front_ends import FRONT_ENDS, FrontEnd
+from serjax.features.image import COLORMAPS, colorize, colormap, imagenet_normalize, resize
 from serjax.features.mel import mel_filterbank
 from serjax.features.spectral import (
+    MelOptions,
     log_mel_spectrogram,
     log_power,
     mel_spectrogram,
     mfcc,
     normalize,
 )
+from serjax.features.voice_activity import (
+    remove_silence,
+    remove_unvoiced,
+    voiced_chunks,
+    voiced_frames,
+)
 
 __all__ = [
+    "COLORMAPS",
     "FRONT_ENDS",
     "FrontEnd",
+    "MelOptions",
     "StftOptions",
+    "colorize",
+    "colormap",
     "frame_count",
     "frame_mask",
     "front_ends",
     "image",
+    "imagenet_normalize",
     "log_mel_spectrogram",
     "log_power",
     "magnitude_spectrogram",
@@ -33,6 +46,11 @@ __all__ = [
     "mel_spectrogram",
     "mfcc",
     "normalize",
+    "remove_silence",
+    "remove_unvoiced",
+    "resize",
     "stft",
     "voice_activity",
+    "voiced_chunks",
+    "voiced_frames",
 ]

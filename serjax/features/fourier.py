@@ -1,22 +1,21 @@
-"""Short-time Fourier transforms of utterances padded into a batch.
-
-Public as `serjax.features`, whose conventions these functions follow.
-"""
+"""Short-time Fourier transforms of utterances in a padded batch; public as `serjax.features`."""
 
 from typing import Literal, TypedDict, TypeVar, Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Complex, Float
 
 from serjax.errors import InputError
+from serjax.features.arrays import Lengths, Waveform, as_lengths, as_waveform
 
 Window = str | tuple[str | float, ...]
 Samples = TypeVar("Samples", int, jax.Array)
 
 
 class StftOptions(TypedDict, total=False):
-    """Keyword options of `stft`, which the features built on it pass on."""
+    """Keyword options of `stft`, which the features that are built on it pass on."""
 
     lengths: jax.Array | np.ndarray | None
     window: Window
@@ -35,19 +34,24 @@ def frame_count(
     fft_size: int | None = None,
     center: bool = True,
 ) -> Samples:
-    """Number of frames of a waveform.
+    """Computes the number of frames of a waveform.
 
-    With `center` and an even `fft_size`: `1 + samples // hop_samples`. No samples, no frames.
+    With `center` and an even `fft_size` it is `1 + samples // hop_samples`. A waveform without
+    samples has no frames.
 
     Args:
-        samples: an int, or an int32 array of any shape.
-        hop_samples: as in `stft`, like all that follow.
-        window_samples: sets the default of `fft_size`.
-        fft_size: size of the transform.
-        center: whether frames are centred on multiples of the hop.
+        samples: Number of samples, an int or an int32 array of any shape.
+        hop_samples: Distance between frames, in samples.
+        window_samples: Length of the window, the default of `fft_size`.
+        fft_size: Size of the transform, in samples; None: `window_samples`.
+        center: True if frames are centred on multiples of the hop.
 
     Returns:
         An int for an int, an int32 array of the same shape for an array.
+
+    Example:
+        >>> frame_count(16_000, hop_samples=160)
+        101
     """
     fft_size = window_samples if fft_size is None else fft_size
     excess = fft_size % 2 if center else fft_size  # centring pads by fft_size // 2 on both sides
@@ -58,26 +62,30 @@ def frame_count(
 
 
 def frame_mask(
-    lengths: jax.Array | np.ndarray,
+    lengths: Lengths,
     frames: int,
     hop_samples: int = 160,
     *,
     window_samples: int = 400,
     fft_size: int | None = None,
     center: bool = True,
-) -> jax.Array:
-    """Marks the frames that belong to utterances padded into a batch.
+) -> Bool[Array, "*batch {frames}"]:
+    """Marks the valid (non-padded) frames of utterances in a padded batch.
 
     Args:
-        lengths: integer `[...]`, samples of each utterance.
-        frames: number of frames of the padded batch.
-        hop_samples: as in `stft`, like all that follow.
-        window_samples: sets the default of `fft_size`.
-        fft_size: size of the transform.
-        center: whether frames are centred on multiples of the hop.
+        lengths: Integer `[...]`, number of samples of each utterance.
+        frames: Number of frames of the padded batch.
+        hop_samples: Distance between frames, in samples.
+        window_samples: Length of the window, the default of `fft_size`.
+        fft_size: Size of the transform, in samples; None: `window_samples`.
+        center: True if frames are centred on multiples of the hop.
 
     Returns:
-        bool `[..., frames]`, True for the frames that each utterance has alone.
+        bool `[..., frames]`, True for the frames that each utterance has without padding.
+
+    Example:
+        >>> frame_mask(np.array([320, 100]), frames=3).tolist()
+        [[True, True, True], [True, False, False]]
     """
     count = frame_count(
         jnp.asarray(lengths).astype(jnp.int32),
@@ -90,46 +98,51 @@ def frame_mask(
 
 
 def stft(
-    waveform: jax.Array | np.ndarray,
+    waveform: Waveform,
     *,
-    lengths: jax.Array | np.ndarray | None = None,
+    lengths: Lengths | None = None,
     window: Window = "hann",
     window_samples: int = 400,
     hop_samples: int = 160,
     fft_size: int | None = None,
     center: bool = True,
     pad_mode: Literal["constant", "reflect"] = "constant",
-) -> jax.Array:
-    """Short-time Fourier transform, as `librosa.stft` defines it.
+) -> Complex[Array, "*batch frames bins"]:
+    """Computes the short-time Fourier transform, as `librosa.stft` defines it.
 
     Args:
-        waveform: floating `[..., samples]`. Types narrower than float32 are computed in float32.
-        lengths: integer `[...]`, samples of each utterance of a padded batch; all when None.
-        window: a name that `scipy.signal.get_window` knows, or `(name, parameter)`; periodic.
-        window_samples: length of the window.
-        hop_samples: distance between frames.
-        fft_size: size of the transform, in whose middle the window lies; `window_samples` when
-            None.
-        center: whether frame `i` is centred on sample `i * hop_samples`, the waveform being padded
-            by `fft_size // 2` on both sides; otherwise it begins there, and nothing is padded.
+        waveform: Floating `[..., samples]`. Types narrower than float32 are computed in float32.
+        lengths: Integer `[...]`, number of samples of each utterance in a padded batch; None: all
+            samples.
+        window: Name of a window of `scipy.signal.get_window`, or `(name, parameter)`; periodic.
+        window_samples: Length of the window.
+        hop_samples: Distance between frames, in samples.
+        fft_size: Size of the transform, in samples, with the window in its middle; None:
+            `window_samples`.
+        center: True to centre frame `i` on sample `i * hop_samples`, with the waveform padded by
+            `fft_size // 2` on both sides; False to begin the frame there, without padding.
         pad_mode: "constant" pads with zeros, "reflect" mirrors the utterance at its own ends, as
             often as its length requires.
 
     Returns:
-        complex64 `[..., frames, fft_size // 2 + 1]` (complex128 of float64), with `frames` as given
-        by `frame_count`. Frames past an utterance's end are zero.
+        complex64 `[..., frames, fft_size // 2 + 1]` (complex128 for float64), where `frames` is
+        `frame_count` of the samples. Frames past an utterance's end are zero.
 
     Raises:
-        InputError: an argument is out of range, or the waveform is too short for one frame.
+        InputError: An argument is out of range, or the waveform is too short for one frame.
+
+    Example:
+        >>> stft(jnp.ones(16_000), window_samples=400, hop_samples=160).shape
+        (101, 201)
     """
     waveform = as_waveform(waveform)
     fft_size = window_samples if fft_size is None else fft_size
     _check_framing(window_samples, hop_samples, fft_size, pad_mode)
     samples = waveform.shape[-1]
-    least = 1 if center else fft_size
-    if samples < least:
+    min_samples = 1 if center else fft_size
+    if samples < min_samples:
         raise InputError(
-            f"waveform must have at least {least} samples for one frame, "
+            f"waveform must have at least {min_samples} samples for one frame, "
             f"found shape {waveform.shape}"
         )
     if lengths is not None:
@@ -148,21 +161,25 @@ def stft(
 
 
 def magnitude_spectrogram(
-    waveform: jax.Array | np.ndarray, *, power: float = 1.0, **stft_options: Unpack[StftOptions]
-) -> jax.Array:
-    """Magnitude of the short-time Fourier transform, to a power.
+    waveform: Waveform, *, power: float = 1.0, **stft_options: Unpack[StftOptions]
+) -> Float[Array, "*batch frames bins"]:
+    """Computes the magnitude of the short-time Fourier transform, raised to a power.
 
     Args:
-        waveform: floating `[..., samples]`.
-        power: 1 for the magnitude, 2 for the power spectrogram; positive.
-        **stft_options: see `stft`.
+        waveform: Floating `[..., samples]`.
+        power: Exponent, positive: 1 for the magnitude, 2 for the power spectrogram.
+        **stft_options: Options of `stft`.
 
     Returns:
-        float32 `[..., frames, fft_size // 2 + 1]`, not negative. Its gradient at silence is zero,
-        a subgradient of the magnitude, not NaN.
+        float32 (float64 for float64) `[..., frames, fft_size // 2 + 1]`, not negative. Its gradient
+        at silence is zero, a subgradient of the magnitude, not NaN.
 
     Raises:
         InputError: `power` is not positive, or as `stft`.
+
+    Example:
+        >>> magnitude_spectrogram(jnp.ones(16_000), power=2.0).shape
+        (101, 201)
     """
     if power <= 0:
         raise InputError(f"power must be positive, found {power}")
@@ -171,53 +188,38 @@ def magnitude_spectrogram(
     if power == 2.0:
         return squared
     # The derivative of a root is infinite at zero, and infinity times the zero that arrives from a
-    # `where` around the result is NaN: so the root itself must not see the zero.
-    silent = squared == 0
-    safe = jnp.where(silent, 1, squared)
+    # `where` around the result is NaN. So zero is replaced before the root is taken.
+    is_silent = squared == 0
+    safe = jnp.where(is_silent, 1, squared)
     root = jnp.sqrt(safe) if power == 1.0 else safe ** (power / 2)
-    return jnp.where(silent, 0, root)
+    return jnp.where(is_silent, 0, root)
 
 
-def as_waveform(waveform: jax.Array | np.ndarray) -> jax.Array:
-    """The waveform as an array of float32 at least, or InputError."""
-    waveform = jnp.asarray(waveform)
-    if waveform.ndim < 1 or not jnp.issubdtype(waveform.dtype, jnp.floating):
-        raise InputError(
-            "waveform must be floating [..., samples] in [-1, 1], "
-            f"found {waveform.dtype} of shape {waveform.shape}"
-        )
-    return at_least_float32(waveform)
+def frame(
+    waveform: Float[Array, "*batch samples"], frames: int, hop_samples: int, fft_size: int
+) -> Float[Array, "*batch {frames} {fft_size}"]:
+    """Cuts waveforms into overlapping frames.
 
+    The frames are gathered as whole slices. A matrix of indices gathers as fast, but its gradient
+    scatters single samples and takes twice as long. Concatenating shifted blocks of one hop has a
+    slower forward pass, and is fast only where the hop divides the window.
 
-def at_least_float32(x: jax.Array) -> jax.Array:
-    """Widens 16-bit floats, whose sums of squares would overflow or lose their small terms."""
-    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+    Args:
+        waveform: Floating `[..., samples]`, long enough for all frames.
+        frames: Number of frames.
+        hop_samples: Distance between the starts of two frames, in samples.
+        fft_size: Length of a frame, in samples.
 
+    Returns:
+        `[..., frames, fft_size]` in the same dtype.
+    """
 
-def as_lengths(lengths: jax.Array | np.ndarray, waveform: jax.Array) -> jax.Array:
-    """Lengths as int32 `[...]` between 0 and the waveform's samples, or InputError."""
-    lengths = jnp.asarray(lengths)
-    if lengths.shape != waveform.shape[:-1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise InputError(
-            f"lengths must be integer of shape {waveform.shape[:-1]} for a waveform of shape "
-            f"{waveform.shape}, found {lengths.dtype} of shape {lengths.shape}"
-        )
-    return jnp.clip(lengths.astype(jnp.int32), 0, waveform.shape[-1])
+    def frame_one(signal: jax.Array) -> jax.Array:
+        starts = jnp.arange(frames) * hop_samples
+        return jax.vmap(lambda start: jax.lax.dynamic_slice(signal, (start,), (fft_size,)))(starts)
 
-
-def as_utterances(
-    waveform: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray | None
-) -> tuple[jax.Array, jax.Array]:
-    """A waveform of at least one sample, zero past its utterances' ends, and int32 lengths."""
-    waveform = as_waveform(waveform)
-    samples = waveform.shape[-1]
-    if samples == 0:
-        raise InputError(f"waveform: expected at least one sample, found shape {waveform.shape}")
-    if lengths is None:
-        return waveform, jnp.full(waveform.shape[:-1], samples, jnp.int32)
-    lengths = as_lengths(lengths, waveform)
-    real = jnp.arange(samples, dtype=jnp.int32) < lengths[..., None]
-    return jnp.where(real, waveform, 0), lengths
+    flat = jax.vmap(frame_one)(waveform.reshape(-1, waveform.shape[-1]))
+    return flat.reshape(*waveform.shape[:-1], frames, fft_size)
 
 
 def _check_framing(window_samples: int, hop_samples: int, fft_size: int, pad_mode: str) -> None:
@@ -234,37 +236,23 @@ def _check_framing(window_samples: int, hop_samples: int, fft_size: int, pad_mod
 
 
 def _pad(waveform: jax.Array, lengths: jax.Array | None, width: int, mode: str) -> jax.Array:
-    """Pads both ends of each utterance by `width` samples; zeros already lie past its end."""
+    """Pads both ends of each utterance by `width` samples; its padding is zero already."""
     if mode == "constant":
         return jnp.pad(waveform, [(0, 0)] * (waveform.ndim - 1) + [(width, width)])
     samples = waveform.shape[-1]
     if lengths is None:
         lengths = jnp.full(waveform.shape[:-1], samples, jnp.int32)
     # Mirroring at both ends repeats the utterance, forwards and backwards, with this period. As an
-    # index, the mirror can stand at the end of each utterance of a batch.
+    # index, the mirror can stand at the end of each utterance in a batch.
     period = jnp.maximum(2 * (lengths - 1), 1)[..., None]
     phase = jnp.arange(-width, samples + width, dtype=jnp.int32) % period
     return jnp.take_along_axis(waveform, jnp.minimum(phase, period - phase), axis=-1)
 
 
-def frame(waveform: jax.Array, frames: int, hop_samples: int, fft_size: int) -> jax.Array:
-    """Overlapping frames `[..., frames, fft_size]`, gathered as whole slices.
-
-    A matrix of indices gathers as fast, but its gradient scatters single samples and takes twice as
-    long; concatenating shifted blocks of one hop is slower forwards and fast only where the hop
-    divides the window.
-    """
-
-    def one(signal: jax.Array) -> jax.Array:
-        starts = jnp.arange(frames) * hop_samples
-        return jax.vmap(lambda start: jax.lax.dynamic_slice(signal, (start,), (fft_size,)))(starts)
-
-    flat = jax.vmap(one)(waveform.reshape(-1, waveform.shape[-1]))
-    return flat.reshape(*waveform.shape[:-1], frames, fft_size)
-
-
-def _centred_window(window: Window, window_samples: int, fft_size: int) -> np.ndarray:
-    """Periodic window, float64 `[fft_size]`, zero outside its middle `window_samples`."""
+def _centred_window(
+    window: Window, window_samples: int, fft_size: int
+) -> Float[np.ndarray, " {fft_size}"]:
+    """Computes a periodic window, float64, that is zero outside its middle `window_samples`."""
     from scipy.signal import get_window
 
     try:
@@ -275,28 +263,3 @@ def _centred_window(window: Window, window_samples: int, fft_size: int) -> np.nd
         ) from error
     left = (fft_size - window_samples) // 2
     return np.pad(taper, (left, fft_size - window_samples - left))
-
-
-def as_spectrogram(spectrogram: jax.Array | np.ndarray) -> jax.Array:
-    """The array, or InputError."""
-    spectrogram = jnp.asarray(spectrogram)
-    if spectrogram.ndim < 2 or not jnp.issubdtype(spectrogram.dtype, jnp.floating):
-        raise InputError(
-            "spectrogram must be floating [..., frames, bins], "
-            f"found {spectrogram.dtype} of shape {spectrogram.shape}"
-        )
-    return spectrogram
-
-
-def as_masked(
-    spectrogram: jax.Array | np.ndarray, mask: jax.Array | np.ndarray | None
-) -> tuple[jax.Array, jax.Array]:
-    """A spectrogram, and a mask of all its frames where there is none, or InputError."""
-    spectrogram = as_spectrogram(spectrogram)
-    real = jnp.ones(spectrogram.shape[:-1], bool) if mask is None else jnp.asarray(mask)
-    if real.dtype != bool or real.shape != spectrogram.shape[:-1]:
-        raise InputError(
-            f"mask must be bool of shape {spectrogram.shape[:-1]}, "
-            f"found {real.dtype} of shape {real.shape}"
-        )
-    return spectrogram, real

@@ -1,4 +1,4 @@
-"""From waveforms to what a model hears, on the device."""
+"""Front ends: from waveforms to model input, on the device."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,48 +7,59 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
 
 from serjax import features
 from serjax.errors import InputError, unknown_name
 from serjax.features import image, voice_activity
+from serjax.features.arrays import Lengths, Mask, Spectrogram, Waveform
 
 _SILENCE = ("keep", "remove", "voiced")
-_ROOM_SAMPLES = 2**15
+# Waveforms are padded to a multiple of it, so that few programs are compiled.
+_PAD_MULTIPLE_SAMPLES = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
 class FrontEnd:
-    """What a model hears.
+    """A front end: the computation of a model's input from waveforms.
 
-    Calling it is `clean`, `analyse` and `present` in turn; between them, training augments. What it
-    is called with are segments of what `heard` leaves of utterances.
+    A call runs `remove_silence`, `spectrograms` and `to_model_input` in turn. Training augments
+    between these steps. The waveforms are segments of the utterances that `select_voiced` returns.
 
     Attributes:
         spectrogram: "magnitude", linear and without the Nyquist bin, or "log_mel", in dB.
-        bins: Frequency bins.
-        frames: Frames of the input; a segment that has fewer is padded with zeros.
-        segment_seconds: Longest stretch that is one input. Longer utterances are cut into equally
+        bins: Number of frequency bins.
+        frames: Number of frames of the input; shorter segments are padded with zeros.
+        segment_seconds: Length of the longest segment. Longer utterances are cut into equally
             spaced segments of this length, whose predictions are averaged.
-        normalization: "unit_range" or "standard", per segment over its real frames. Colour images
-            are made of "unit_range"; "standard" then standardizes the colours as ImageNet's.
-        window: As in `scipy.signal.get_window`.
+        normalization: "unit_range" or "standard", per segment over its valid frames. Colour images
+            are computed from "unit_range"; "standard" then standardizes the colours by ImageNet's
+            statistics.
+        window: Name of a window of `scipy.signal.get_window`.
         window_samples: Length of the analysis window.
-        hop_samples: Samples from frame to frame.
-        fft_size: Length of the transform; the window is centred in it.
-        variable_length: Whether the model takes any number of frames. Then training cuts chunks
-            and evaluation sees whole segments; `frames` is the longest training chunk.
-        sample_rate: Hz.
-        one_segment_per_epoch: Whether an epoch of training hears one segment of each utterance, drawn at
-            random, instead of all.
-        silence: "keep"; "remove" from each segment, see `serjax.features.voice_activity.remove_silence`; or
-            "voiced", what is not voiced from each utterance before segments are cut, see
+        hop_samples: Distance between frames, in samples.
+        fft_size: Size of the transform, in samples; the window is in its middle.
+        variable_length: True if the model takes any number of frames. Then training cuts chunks
+            and evaluation takes whole segments; `frames` is the longest training chunk.
+        sample_rate: Sample rate of the waveforms, in Hz.
+        one_segment_per_epoch: True to train on one random segment of each utterance per epoch,
+            False to train on all segments.
+        silence: "keep"; "remove" to remove silence from each segment, see
+            `serjax.features.voice_activity.remove_silence`; or "voiced" to remove unvoiced speech
+            from each utterance before it is cut into segments, see
             `serjax.features.voice_activity.remove_unvoiced`.
-        colormap: Makes three channels, red, green and blue, see `serjax.features.image.colorize`; None: one.
+        colormap: Name of the colour map that makes three channels (red, green and blue), see
+            `serjax.features.image.colorize`; None: one channel.
         image_size: Rows and columns to which the input is resized; None: `frames` and `bins`.
 
     Raises:
-        InputError: `silence` or `colormap` is unknown, or the image has no size, or a fixed one
-            where the length varies.
+        InputError: `silence` or `colormap` is unknown, `image_size` is not positive, or
+            `image_size` is set where the length varies.
+
+    Example:
+        >>> x, mask = GUIZZO_REAL(jnp.ones((2, 64_000)), jnp.array([64_000, 32_000]))
+        >>> x.shape, mask.sum(axis=1).tolist()
+        ((2, 512, 128, 1), [501, 251])
     """
 
     spectrogram: Literal["magnitude", "log_mel"]
@@ -82,38 +93,49 @@ class FrontEnd:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Rows, columns and channels of one input; of variable length, the longest in training."""
+        """Rows, columns and channels of one input; for variable length, the longest in training."""
         return (*(self.image_size or (self.frames, self.bins)), 1 if self.colormap is None else 3)
 
     @property
     def segment_samples(self) -> int:
-        """Samples of the longest stretch that is one input."""
+        """Number of samples of the longest segment."""
         return round(self.segment_seconds * self.sample_rate)
 
     def samples_of_frames(self, frames: int) -> int:
-        """Fewest samples that make so many frames."""
+        """Computes the smallest number of samples that gives a number of frames."""
         return (frames - 1) * self.hop_samples
 
-    def __call__(self, waveform: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Input of a batch and the mask of its real frames.
+    def __call__(
+        self, waveform: Waveform, lengths: Lengths
+    ) -> tuple[Float[Array, "*batch rows columns channels"], Bool[Array, "*batch rows"]]:
+        """Computes the model input of a batch, and the mask of its valid (non-padded) frames.
 
         Args:
-            waveform: `[batch, samples]` float32; what lies past an utterance's end is ignored.
-            lengths: `[batch]` int32, real samples; 0 for an entry that only fills up the batch.
+            waveform: float32 `[batch, samples]`; samples past an utterance's end are ignored.
+            lengths: int32 `[batch]`, number of valid samples; 0 for entries that only pad the
+                batch.
 
         Returns:
-            Input `[batch, frames, bins, channels]` float32, zero past the end, and mask
-            `[batch, frames]` bool. Frames are padded to `self.frames` unless the length varies.
+            Input float32 `[batch, frames, bins, channels]`, zero in padded frames, and mask bool
+            `[batch, frames]`. Frames are padded to `self.frames` unless the length varies.
+
+        Raises:
+            InputError: As `serjax.features.stft`.
         """
         return self.to_model_input(*self.spectrograms(*self.remove_silence(waveform, lengths)))
 
     def select_voiced(self, waveforms: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        """What there is to hear of utterances `[samples]`, float32: all, or what is voiced.
+        """Selects the voiced speech of each utterance if `silence` is "voiced".
 
-        An utterance of which less than a segment is voiced stays as it is.
+        Args:
+            waveforms: Utterances, each float32 `[samples]`.
+
+        Returns:
+            Utterances in the same order. An utterance with less voiced speech than a segment is
+            returned unchanged.
 
         Raises:
-            InputError: A waveform of another shape.
+            InputError: A waveform does not have one axis.
         """
         for index, waveform in enumerate(waveforms):
             if np.ndim(waveform) != 1:
@@ -122,25 +144,51 @@ class FrontEnd:
                 )
         if self.silence != "voiced":
             return waveforms
-        parts = []
+        utterances = []
         for waveform in waveforms:
-            # A few sizes, so that few programs are compiled.
-            padded = np.pad(waveform, (0, -len(waveform) % _ROOM_SAMPLES))
-            kept, length = _voiced(padded, np.int32(len(waveform)), sample_rate=self.sample_rate)
-            enough = int(length) >= self.segment_samples
-            parts.append(np.asarray(kept)[: int(length)] if enough else waveform)
-        return parts
+            padded = np.pad(waveform, (0, -len(waveform) % _PAD_MULTIPLE_SAMPLES))
+            speech, length = _remove_unvoiced(
+                padded, np.int32(len(waveform)), sample_rate=self.sample_rate
+            )
+            is_long_enough = int(length) >= self.segment_samples
+            utterances.append(np.asarray(speech)[: int(length)] if is_long_enough else waveform)
+        return utterances
 
     def remove_silence(
-        self, waveform: jax.Array, lengths: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Waveforms `[batch, samples]` and lengths `[batch]` without their silence, if so asked."""
+        self, waveform: Waveform, lengths: Lengths
+    ) -> tuple[Float[Array, "*batch samples"], Integer[Array, "*batch"]]:
+        """Removes silence from waveforms if `silence` is "remove".
+
+        Args:
+            waveform: float32 `[batch, samples]`.
+            lengths: int32 `[batch]`, number of valid samples.
+
+        Returns:
+            Waveforms of the same shape and their new lengths.
+
+        Raises:
+            InputError: As `serjax.features.voice_activity.remove_silence`.
+        """
         if self.silence != "remove":
-            return waveform, lengths
+            return jnp.asarray(waveform), jnp.asarray(lengths)
         return voice_activity.remove_silence(waveform, lengths)
 
-    def spectrograms(self, waveform: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Normalized spectrograms `[batch, frames, bins]`, and mask `[batch, frames]`."""
+    def spectrograms(
+        self, waveform: Waveform, lengths: Lengths
+    ) -> tuple[Float[Array, "*batch frames bins"], Bool[Array, "*batch frames"]]:
+        """Computes normalized spectrograms.
+
+        Args:
+            waveform: float32 `[batch, samples]`.
+            lengths: int32 `[batch]`, number of valid samples.
+
+        Returns:
+            Spectrograms float32 `[batch, frames, bins]`, zero in padded frames, and mask bool
+            `[batch, frames]`, True for valid frames.
+
+        Raises:
+            InputError: As `serjax.features.stft`.
+        """
         framing: features.StftOptions = {
             "lengths": lengths,
             "window": self.window,
@@ -164,16 +212,23 @@ class FrontEnd:
             mask = jnp.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, missing)])
         return x, mask
 
-    def to_model_input(self, x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Spectrograms and mask as the model takes them: resized, coloured, with channels.
+    def to_model_input(
+        self, x: Spectrogram, mask: Mask
+    ) -> tuple[Float[Array, "*batch rows columns channels"], Bool[Array, "*batch rows"]]:
+        """Converts spectrograms to model input: resizes and colours them, and adds channels.
 
         Args:
-            x: `[batch, frames, bins]`.
-            mask: `[batch, frames]` bool.
+            x: Spectrograms, float32 `[batch, frames, bins]`.
+            mask: bool `[batch, frames]`, True for valid frames.
+
+        Returns:
+            Input float32 `[batch, rows, columns, channels]`, zero in padded rows, and mask bool
+            `[batch, rows]`. Without `image_size`, rows are frames and columns are bins.
 
         Raises:
-            InputError: Their shapes are others.
+            InputError: The shapes do not match.
         """
+        x, mask = jnp.asarray(x), jnp.asarray(mask)
         if x.ndim < 2 or mask.shape != x.shape[:-1]:
             raise InputError(
                 "front end: expected spectrograms [batch, frames, bins] and a mask [batch, "
@@ -182,9 +237,9 @@ class FrontEnd:
         if self.image_size is not None:
             frames, rows = x.shape[-2], self.image_size[0]
             x = image.resize(x, self.image_size)
-            # A row is real as soon as a part of it is: no utterance is too short to be seen.
-            real = -(-mask.sum(axis=-1, keepdims=True, dtype=jnp.int32) * rows // frames)
-            mask = jnp.arange(rows, dtype=jnp.int32) < real
+            # A row is valid if any fraction of it is, so that no utterance is too short for one.
+            valid_rows = -(-mask.sum(axis=-1, keepdims=True, dtype=jnp.int32) * rows // frames)
+            mask = jnp.arange(rows, dtype=jnp.int32) < valid_rows
         if self.colormap is None:
             x = x[..., None]
         else:
@@ -194,10 +249,13 @@ class FrontEnd:
         return jnp.where(mask[..., None, None], x, 0), mask
 
 
-_voiced = jax.jit(voice_activity.remove_unvoiced, static_argnames=("sample_rate", "block_samples"))
+_remove_unvoiced = jax.jit(
+    voice_activity.remove_unvoiced, static_argnames=("sample_rate", "block_samples")
+)
 
-# Section 3.1 of Guizzo et al. 2023: 4 s, 16 ms Hamming windows, half overlap, padded to 512 x 128;
-# [0, 1] for quaternion networks, as RH-emo requires, standardized for real ones.
+# Guizzo et al. (2023), section 3.1: segments of 4 s, Hamming windows of 16 ms, half overlap, padded
+# to 512 x 128. Quaternion networks take [0, 1], which RH-emo requires, real networks standardized
+# input.
 GUIZZO_QUATERNION = FrontEnd(
     spectrogram="magnitude",
     bins=128,
@@ -209,18 +267,18 @@ GUIZZO_QUATERNION = FrontEnd(
     hop_samples=128,
     fft_size=256,
 )
-# The same four seconds, analysed more finely, for networks to which 64 x 64 embeddings are too
-# small: 640 x 160, of which RH-emo makes 80 x 80.
+# The same four seconds at a finer resolution, for networks for which embeddings of 64 x 64 are too
+# small: RH-emo maps 640 x 160 to 80 x 80.
 GUIZZO_QUATERNION_LARGE = dataclasses.replace(
     GUIZZO_QUATERNION, bins=160, frames=640, window_samples=320, hop_samples=100, fft_size=320
 )
 GUIZZO_REAL = dataclasses.replace(GUIZZO_QUATERNION, normalization="standard")
 
-# Deepika & Kuchibhotla 2025 give 128 x 128 spectrograms of whole files and no analysis settings;
-# here 4 s make 126 frames of 64 ms every 32 ms, and the 128 bins are mel bands. They compare "raw"
-# spectrograms with "clean" ones, without silence, which they recognize better; these are raw:
-# removing silence costs 6 points of UA within RAVDESS, and pays from one corpus to another alone
-# (docs/results.md).
+# Deepika & Kuchibhotla (2025) give 128 x 128 spectrograms of whole files and no analysis settings.
+# Here 4 s give 126 frames of 64 ms every 32 ms, and the 128 bins are mel bands. They compare "raw"
+# spectrograms with "clean" ones, without silence, which have a higher accuracy in the paper. These
+# are raw: removing silence reduces UA by 6 points within RAVDESS, and improves it only from one
+# corpus to another (docs/results.md).
 DEEPIKA = FrontEnd(
     spectrogram="log_mel",
     bins=128,
@@ -233,8 +291,8 @@ DEEPIKA = FrontEnd(
     fft_size=1024,
 )
 
-# Tiwari et al. give frames of 20 to 30 ms, and images of reduced size without numbers; here 4 s
-# make 251 frames of 30 ms every 16 ms, and 128 mel bands.
+# Tiwari et al. give frames of 20 to 30 ms, and images of reduced size without numbers. Here 4 s
+# give 251 frames of 30 ms every 16 ms, and 128 mel bands.
 TIWARI = FrontEnd(
     spectrogram="log_mel",
     bins=128,
@@ -247,7 +305,7 @@ TIWARI = FrontEnd(
     fft_size=512,
 )
 
-# Section 4.2 of Padi et al. 2021: 128 log-mel bands, 25 ms every 10 ms, mean and variance of the
+# Padi et al. (2021), section 4.2: 128 log-mel bands, 25 ms every 10 ms, mean and variance of the
 # segment; chunks of up to 300 frames in training, whole utterances at test (up to half a minute).
 PADI = FrontEnd(
     spectrogram="log_mel",
@@ -262,9 +320,10 @@ PADI = FrontEnd(
     variable_length=True,
 )
 
-# Kapoor & Kumar cut what is voiced into chunks of 30 ms and make colour images of their spectra,
-# without numbers; here 61 frames of 10 ms every half millisecond, and 64 mel bands. They train on
-# 1,800 chunks, fewer than IEMOCAP's utterances of their classes: an epoch hears one of each.
+# Kapoor & Kumar cut voiced speech into chunks of 30 ms and make colour images of their spectra,
+# without numbers. Here a chunk has 61 frames of 10 ms every half millisecond, and 64 mel bands.
+# They train on 1,800 chunks, fewer than IEMOCAP's utterances of their classes: an epoch takes one
+# chunk of each utterance.
 KAPOOR = FrontEnd(
     spectrogram="log_mel",
     bins=64,
@@ -282,4 +341,4 @@ KAPOOR = FrontEnd(
 )
 
 FRONT_ENDS = {"deepika": DEEPIKA, "guizzo": GUIZZO_REAL, "kapoor": KAPOOR, "tiwari": TIWARI}
-"""What a network of fixed input may hear instead of what its own paper describes, by paper."""
+"""Front ends by paper, for networks of fixed input size that replace their own paper's."""

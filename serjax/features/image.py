@@ -1,7 +1,7 @@
-"""Spectrograms as colour images, as the networks made for photographs take them.
+"""Spectrograms as colour images, the input of networks that were made for photographs.
 
-Rows are frames and columns are frequency bins, as everywhere here: the time axis that prints show
-from left to right runs down.
+Rows are frames and columns are frequency bins, as in all spectrograms of serjax: the time axis,
+which runs from left to right in print, runs from top to bottom.
 """
 
 import functools
@@ -10,30 +10,34 @@ import importlib.resources
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Float32, UInt8
 
 from serjax.errors import InputError, unknown_name
-from serjax.features.fourier import as_spectrogram, at_least_float32
+from serjax.features.arrays import Spectrogram, as_spectrogram, at_least_float32
 
-# Of the red, green and blue of ImageNet's training images, with which torchvision's networks were
-# trained.
+# Red, green and blue of ImageNet's training images, with which torchvision's networks were trained.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 COLORMAPS = ("gray", "jet", "magma", "viridis")
 
 
-def colormap(name: str) -> np.ndarray:
-    """A colour map, equal to Matplotlib's with 8 bits.
+def colormap(name: str) -> UInt8[np.ndarray, "256 3"]:
+    """Loads a colour map, equal to Matplotlib's with 8 bits.
 
     Args:
-        name: One of `COLORMAPS`.
+        name: Name of the colour map, one of `COLORMAPS`.
 
     Returns:
         uint8 `[256, 3]`: red, green and blue of 256 equal steps from the lowest value to the
         highest.
 
     Raises:
-        InputError: Unknown name.
+        InputError: The name is unknown.
+
+    Example:
+        >>> colormap("gray")[[0, 255]].tolist()
+        [[0, 0, 0], [255, 255, 255]]
     """
     if name not in COLORMAPS:
         raise InputError(unknown_name("colour map", name, COLORMAPS))
@@ -42,24 +46,30 @@ def colormap(name: str) -> np.ndarray:
 
 @functools.cache
 def _tables() -> dict[str, np.ndarray]:
-    with (importlib.resources.files("serjax") / "colormaps.npz").open("rb") as file:
+    with (importlib.resources.files("serjax.features") / "colormaps.npz").open("rb") as file:
         return dict(np.load(file))
 
 
-def colorize(spectrogram: jax.Array | np.ndarray, name: str = "viridis") -> jax.Array:
-    """Turns values into colours.
+def colorize(
+    spectrogram: Spectrogram, name: str = "viridis"
+) -> Float32[Array, "*batch frames bins 3"]:
+    """Maps the values of a spectrogram to colours.
 
     Args:
-        spectrogram: floating `[..., frames, bins]` in [0, 1]; what lies outside gets the colour of
-            the nearest end.
-        name: One of `COLORMAPS`.
+        spectrogram: Floating `[..., frames, bins]` in [0, 1]; values outside are clipped.
+        name: Name of the colour map, one of `COLORMAPS`.
 
     Returns:
         float32 `[..., frames, bins, 3]` in [0, 1], multiples of 1/255: the image that Matplotlib
         saves. Its gradient is zero.
 
     Raises:
-        InputError: Unknown name, or the spectrogram is not floating or has fewer than two axes.
+        InputError: The name is unknown, or the spectrogram is not floating or has fewer than two
+            axes.
+
+    Example:
+        >>> colorize(jnp.zeros((100, 64)), "magma").shape
+        (100, 64, 3)
     """
     values = at_least_float32(as_spectrogram(spectrogram))
     table = jnp.asarray(colormap(name) / 255.0, jnp.float32)
@@ -67,18 +77,23 @@ def colorize(spectrogram: jax.Array | np.ndarray, name: str = "viridis") -> jax.
     return table[index]
 
 
-def resize(spectrogram: jax.Array | np.ndarray, size: tuple[int, int]) -> jax.Array:
-    """Resizes by linear interpolation, smoothed where it shrinks, as PyTorch with `antialias`.
+def resize(spectrogram: Spectrogram, size: tuple[int, int]) -> Float[Array, "*batch rows columns"]:
+    """Resizes a spectrogram by linear interpolation, as PyTorch's `interpolate` with `antialias`.
 
     Args:
-        spectrogram: floating `[..., frames, bins]`.
-        size: Rows and columns of the result, at least 1.
+        spectrogram: Floating `[..., frames, bins]`.
+        size: Rows and columns of the result, each at least 1.
 
     Returns:
         `[..., *size]` in the same dtype.
 
     Raises:
-        InputError: A size below 1, or the spectrogram is not floating or has fewer than two axes.
+        InputError: A size is below 1, or the spectrogram is not floating or has fewer than two
+            axes.
+
+    Example:
+        >>> resize(jnp.zeros((100, 64)), (224, 224)).shape
+        (224, 224)
     """
     if min(size) < 1:
         raise InputError(f"size: expected at least 1 x 1, found {size[0]} x {size[1]}")
@@ -88,17 +103,19 @@ def resize(spectrogram: jax.Array | np.ndarray, size: tuple[int, int]) -> jax.Ar
     return resized.astype(spectrogram.dtype)
 
 
-def imagenet_normalize(image: jax.Array | np.ndarray) -> jax.Array:
-    """Standardizes each colour by ImageNet's mean and deviation, as torchvision's networks expect.
+def imagenet_normalize(image: Float[Array | np.ndarray, "*shape 3"]) -> Float[Array, "*shape 3"]:
+    """Standardizes each colour by the mean and standard deviation of ImageNet.
+
+    Networks that torchvision trained expect this input.
 
     Args:
-        image: floating `[..., 3]`: red, green, blue in [0, 1].
+        image: Floating `[..., 3]`, red, green and blue in [0, 1].
 
     Returns:
         Array of the same shape and dtype.
 
     Raises:
-        InputError: There are not three colours.
+        InputError: The last axis does not have three colours.
     """
     image = jnp.asarray(image)
     if image.ndim < 1 or image.shape[-1] != 3:

@@ -1,10 +1,11 @@
-"""Spectral features of waveforms, computed on the device: magnitude, mel, log-mel, MFCC.
+"""Spectral features of waveforms, computed on the device: mel and log-mel spectrograms, MFCCs.
 
-Pure functions of `[..., samples]` that return `[..., frames, bins]`, librosa's results transposed;
-all of them can be jitted, vmapped and differentiated.
+The functions are pure and map `[..., samples]` to `[..., frames, bins]`, the transpose of librosa's
+results. All of them can be jitted, vmapped and differentiated.
 
-Utterances padded into a batch are described by `lengths`: samples past an utterance's end count
-for nothing, its frames are the ones it has alone, and frames past its end are those of silence.
+`lengths` describes utterances in a padded batch. Samples past an utterance's end have no effect,
+its valid frames are those that it has without padding, and the frames past its end are those of
+silence.
 """
 
 import math
@@ -13,40 +14,20 @@ from typing import Literal, Unpack
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from serjax.errors import InputError
-from serjax.features.fourier import (
-    StftOptions,
-    as_masked,
-    at_least_float32,
-    frame_count,
-    frame_mask,
-    magnitude_spectrogram,
-    stft,
-)
+from serjax.features.arrays import Mask, Spectrogram, Waveform, as_masked, at_least_float32
+from serjax.features.fourier import StftOptions, magnitude_spectrogram
 from serjax.features.mel import mel_filterbank
 
-__all__ = [
-    "StftOptions",
-    "frame_count",
-    "frame_mask",
-    "log_mel_spectrogram",
-    "log_power",
-    "magnitude_spectrogram",
-    "mel_filterbank",
-    "mel_spectrogram",
-    "mfcc",
-    "normalize",
-    "stft",
-]
-
-# GPUs and TPUs multiply float32 matrices with 10-bit or 7-bit mantissas unless told otherwise, and
-# weak mel bands would drown in the rounding of strong ones.
+# GPUs and TPUs multiply float32 matrices with 10-bit or 7-bit mantissas by default, and weak mel
+# bands would drown in the rounding of strong ones.
 _EXACT = jax.lax.Precision.HIGHEST
 
 
 class MelOptions(StftOptions, total=False):
-    """Keyword options of `mel_spectrogram`, which the features built on it pass on."""
+    """Keyword options of `mel_spectrogram`, which the features that are built on it pass on."""
 
     mel_bins: int
     min_hz: float
@@ -56,7 +37,7 @@ class MelOptions(StftOptions, total=False):
 
 
 def mel_spectrogram(
-    waveform: jax.Array | np.ndarray,
+    waveform: Waveform,
     sample_rate: int = 16_000,
     *,
     mel_bins: int = 128,
@@ -66,25 +47,29 @@ def mel_spectrogram(
     mel_norm: Literal["slaney"] | None = "slaney",
     power: float = 2.0,
     **stft_options: Unpack[StftOptions],
-) -> jax.Array:
-    """Mel spectrogram, as `librosa.feature.melspectrogram` defines it.
+) -> Float[Array, "*batch frames mel_bins"]:
+    """Computes a mel spectrogram, as `librosa.feature.melspectrogram` defines it.
 
     Args:
-        waveform: floating `[..., samples]`.
-        sample_rate: rate of the waveform in Hz.
-        mel_bins: number of mel filters.
-        min_hz: lower edge of the lowest filter.
-        max_hz: upper edge of the highest filter; half the sample rate when None.
+        waveform: Floating `[..., samples]`.
+        sample_rate: Sample rate of the waveform, in Hz.
+        mel_bins: Number of mel filters.
+        min_hz: Lower edge of the lowest filter, in Hz.
+        max_hz: Upper edge of the highest filter, in Hz; None: half the sample rate.
         mel_scale: "slaney" or "htk", see `mel_filterbank`.
         mel_norm: "slaney" for filters of unit area, None for filters of unit height.
-        power: exponent of the magnitudes that the filters sum.
-        **stft_options: see `stft`.
+        power: Exponent of the magnitudes that the filters sum, positive.
+        **stft_options: Options of `stft`.
 
     Returns:
-        float32 `[..., frames, mel_bins]`, not negative.
+        float32 (float64 for float64) `[..., frames, mel_bins]`, not negative.
 
     Raises:
-        InputError: as `mel_filterbank`, `magnitude_spectrogram` and `stft`.
+        InputError: As `mel_filterbank`, `magnitude_spectrogram` and `stft`.
+
+    Example:
+        >>> mel_spectrogram(jnp.ones(16_000), mel_bins=64, fft_size=512).shape
+        (101, 64)
     """
     spectrogram = magnitude_spectrogram(waveform, power=power, **stft_options)
     fft_size = stft_options.get("fft_size") or stft_options.get("window_samples", 400)
@@ -95,30 +80,34 @@ def mel_spectrogram(
 
 
 def log_power(
-    power: jax.Array | np.ndarray,
+    power: Spectrogram,
     *,
     log: Literal["db", "natural"] = "db",
     floor: float = 1e-10,
     top_db: float | None = None,
-) -> jax.Array:
-    """Logarithm of a power spectrogram, bounded below.
+) -> Float[Array, "*batch frames bins"]:
+    """Computes the logarithm of a power spectrogram, bounded below.
 
     With "db" this is `librosa.power_to_db(power, ref=1.0, amin=floor, top_db=top_db)` of each
     example.
 
     Args:
-        power: floating `[..., frames, bins]`, not negative.
+        power: Floating `[..., frames, bins]`, not negative.
         log: "db" for ten times the decimal logarithm, "natural" for the natural one.
-        floor: smallest power that is told from silence; a positive normal number.
-        top_db: range below each example's own peak, in decibels whatever `log` is; unbounded when
-            None. librosa takes the peak of the whole array: there, one loud utterance raises the
-            floor of all others in its batch.
+        floor: Smallest power that differs from silence; a positive normal number.
+        top_db: Range below the peak of each example, in decibels for both values of `log`; None:
+            unbounded. librosa takes the peak of the whole array: there, one loud utterance raises
+            the floor of all others in its batch.
 
     Returns:
-        float32 (float64 of float64) of the same shape.
+        float32 (float64 for float64) of the same shape.
 
     Raises:
-        InputError: an argument is out of range.
+        InputError: An argument is out of range.
+
+    Example:
+        >>> log_power(jnp.array([[1.0, 0.1, 0.0]])).round().tolist()
+        [[0.0, -10.0, -100.0]]
     """
     power = at_least_float32(jnp.asarray(power))
     if power.ndim < 2:
@@ -137,124 +126,132 @@ def log_power(
 
 
 def log_mel_spectrogram(
-    waveform: jax.Array | np.ndarray,
+    waveform: Waveform,
     sample_rate: int = 16_000,
     *,
     log: Literal["db", "natural"] = "db",
     floor: float = 1e-10,
     top_db: float | None = None,
     **mel_options: Unpack[MelOptions],
-) -> jax.Array:
-    """Logarithm of the mel power spectrogram.
+) -> Float[Array, "*batch frames mel_bins"]:
+    """Computes the logarithm of the mel power spectrogram.
 
     Args:
-        waveform: floating `[..., samples]`.
-        sample_rate: rate of the waveform in Hz.
+        waveform: Floating `[..., samples]`.
+        sample_rate: Sample rate of the waveform, in Hz.
         log: "db" or "natural", see `log_power`.
-        floor: smallest power that is told from silence.
-        top_db: range below each utterance's own peak in decibels; unbounded when None.
-        **mel_options: see `mel_spectrogram` and `stft`.
+        floor: Smallest power that differs from silence.
+        top_db: Range below the peak of each utterance, in decibels; None: unbounded.
+        **mel_options: Options of `mel_spectrogram` and `stft`.
 
     Returns:
-        float32 `[..., frames, mel_bins]`. Frames past an utterance's end hold the level of silence,
-        the lowest there is: `10 * log10(floor)` in decibels, or the peak less `top_db`.
+        float32 (float64 for float64) `[..., frames, mel_bins]`. Frames past an utterance's end have
+        the level of silence, the lowest of all: `10 * log10(floor)` in decibels, or the peak minus
+        `top_db`.
 
     Raises:
-        InputError: as `mel_spectrogram` and `log_power`.
+        InputError: As `mel_spectrogram` and `log_power`.
+
+    Example:
+        >>> log_mel_spectrogram(jnp.zeros(16_000), mel_bins=64, fft_size=512).min().round().item()
+        -100.0
     """
     power = mel_spectrogram(waveform, sample_rate, **mel_options)
     return log_power(power, log=log, floor=floor, top_db=top_db)
 
 
 def mfcc(
-    waveform: jax.Array | np.ndarray,
+    waveform: Waveform,
     sample_rate: int = 16_000,
     *,
     coefficients: int = 20,
     floor: float = 1e-10,
     top_db: float | None = 80.0,
     **mel_options: Unpack[MelOptions],
-) -> jax.Array:
-    """Mel-frequency cepstral coefficients, as `librosa.feature.mfcc` defines them.
+) -> Float[Array, "*batch frames {coefficients}"]:
+    """Computes mel-frequency cepstral coefficients, as `librosa.feature.mfcc` defines them.
 
-    The orthonormal DCT-II of the log-mel spectrogram in decibels.
+    They are the orthonormal DCT-II of the log-mel spectrogram in decibels.
 
     Args:
-        waveform: floating `[..., samples]`.
-        sample_rate: rate of the waveform in Hz.
-        coefficients: number of coefficients, at most `mel_bins`.
-        floor: smallest power that is told from silence.
-        top_db: range below each utterance's own peak in decibels; unbounded when None.
-        **mel_options: see `mel_spectrogram` and `stft`.
+        waveform: Floating `[..., samples]`.
+        sample_rate: Sample rate of the waveform, in Hz.
+        coefficients: Number of coefficients, at most `mel_bins`.
+        floor: Smallest power that differs from silence.
+        top_db: Range below the peak of each utterance, in decibels; None: unbounded.
+        **mel_options: Options of `mel_spectrogram` and `stft`.
 
     Returns:
-        float32 `[..., frames, coefficients]`. Frames past an utterance's end are those of silence,
-        of which only the first coefficient is not zero.
+        float32 (float64 for float64) `[..., frames, coefficients]`. Frames past an utterance's end
+        are those of silence, in which only the first coefficient is not zero.
 
     Raises:
         InputError: `coefficients` is out of range, or as `log_mel_spectrogram`.
+
+    Example:
+        >>> mfcc(jnp.ones(16_000), coefficients=13, mel_bins=64, fft_size=512).shape
+        (101, 13)
     """
+    from scipy.fft import dct
+
     mel_bins = mel_options.get("mel_bins", 128)
     if not 1 <= coefficients <= mel_bins:
         raise InputError(
             f"coefficients must be between 1 and mel_bins ({mel_bins}), found {coefficients}"
         )
     level = log_mel_spectrogram(waveform, sample_rate, floor=floor, top_db=top_db, **mel_options)
-    basis = jnp.asarray(_dct_basis(mel_bins, coefficients), level.dtype)
+    basis = jnp.asarray(dct(np.eye(mel_bins), norm="ortho")[:, :coefficients], level.dtype)
     return jnp.matmul(level, basis, precision=_EXACT)
 
 
 def normalize(
-    spectrogram: jax.Array | np.ndarray,
-    mask: jax.Array | np.ndarray | None = None,
+    spectrogram: Spectrogram,
+    mask: Mask | None = None,
     *,
     method: Literal["unit_range", "standard"] = "unit_range",
     axes: tuple[int, ...] = (-2, -1),
-) -> jax.Array:
-    """Normalises each example by statistics of its real frames.
+) -> Float[Array, "*batch frames bins"]:
+    """Normalizes each example by statistics of its valid frames.
 
     Args:
-        spectrogram: floating `[..., frames, bins]`.
-        mask: bool `[..., frames]`, True for real frames; all when None.
+        spectrogram: Floating `[..., frames, bins]`.
+        mask: bool `[..., frames]`, True for valid (non-padded) frames; None: all frames are valid.
         method: "unit_range" maps the smallest value to 0 and the largest to 1, "standard" gives
             zero mean and unit variance (of the population).
-        axes: axes that share their statistics; `(-2, -1)` normalises each example, `(-2,)` each
-            of its bins.
+        axes: Axes that share their statistics; `(-2, -1)` normalizes each example, `(-2,)` each
+            bin of an example.
 
     Returns:
-        Array of the same shape and dtype; statistics are float32 at least. Padded frames are zero,
-        and so is what has no spread: a constant, or an example without real frames.
+        Array of the same shape and dtype, from statistics in float32 or wider. Padded frames are
+        zero, and so are values without spread: a constant, or an example without valid frames.
 
     Raises:
-        InputError: an argument is out of range or shapes do not match.
+        InputError: An argument is out of range, or shapes do not match.
+
+    Example:
+        >>> normalize(jnp.array([[2.0, 4.0], [3.0, 6.0]])).tolist()
+        [[0.0, 0.5], [0.25, 1.0]]
     """
-    spectrogram, real = as_masked(spectrogram, mask)
+    spectrogram, mask = as_masked(spectrogram, mask)
     if method not in ("unit_range", "standard"):
         raise InputError(f'method must be "unit_range" or "standard", found {method!r}')
-    real = real[..., None]
+    is_valid = mask[..., None]
     values = at_least_float32(spectrogram)
     largest = float(jnp.finfo(values.dtype).max)
-    low = jnp.where(real, values, largest).min(axis=axes, keepdims=True)
-    high = jnp.where(real, values, -largest).max(axis=axes, keepdims=True)
+    low = jnp.where(is_valid, values, largest).min(axis=axes, keepdims=True)
+    high = jnp.where(is_valid, values, -largest).max(axis=axes, keepdims=True)
     if method == "standard":
-        # Standardising forgets shift and scale, so a constant is recognised exactly, by its range,
-        # rather than by a variance that rounding keeps from zero; for the same reason no gradient
-        # flows through the range.
+        # Standardization removes shift and scale, so a constant is recognized exactly, by its
+        # range. Its variance is not exactly zero because of rounding. For the same reason no
+        # gradient flows through the range.
         low, high = jax.lax.stop_gradient((low, high))
-    spread = real & (high - low >= float(jnp.finfo(values.dtype).tiny))
-    result = jnp.where(spread, values - low, 0) / jnp.where(spread, high - low, 1)
+    has_spread = is_valid & (high - low >= float(jnp.finfo(values.dtype).tiny))
+    result = jnp.where(has_spread, values - low, 0) / jnp.where(has_spread, high - low, 1)
     if method == "standard":
-        count = jnp.maximum(jnp.broadcast_to(real, values.shape).sum(axis=axes, keepdims=True), 1)
-        count = count.astype(values.dtype)
-        deviation = jnp.where(spread, result - result.sum(axis=axes, keepdims=True) / count, 0)
+        valid_values = jnp.broadcast_to(is_valid, values.shape)
+        count = jnp.maximum(valid_values.sum(axis=axes, keepdims=True), 1).astype(values.dtype)
+        mean = result.sum(axis=axes, keepdims=True) / count
+        deviation = jnp.where(has_spread, result - mean, 0)
         variance = (deviation**2).sum(axis=axes, keepdims=True) / count
         result = deviation / jnp.sqrt(jnp.where(variance > 0, variance, 1))
     return result.astype(spectrogram.dtype)
-
-
-def _dct_basis(bins: int, coefficients: int) -> np.ndarray:
-    """Orthonormal DCT-II, float64 `[bins, coefficients]`."""
-    position, order = np.arange(bins)[:, None] + 0.5, np.arange(coefficients)
-    basis = np.sqrt(2 / bins) * np.cos(np.pi / bins * position * order)
-    basis[:, 0] = np.sqrt(1 / bins)
-    return basis

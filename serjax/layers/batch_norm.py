@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.ops.channel_sums import add_bias, channel_sum, over_batch
 from serjax.ops.convolution import check_blocks
 

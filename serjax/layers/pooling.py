@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from serjax.errors import InputError
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 
 
 def max_pool(

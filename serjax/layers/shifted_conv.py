@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 
 
 def shifted_conv(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.layers.batch_norm import batch_mean, center, update_running
 from serjax.ops.channel_sums import add_bias, over_batch
 from serjax.ops.convolution import check_blocks

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from serjax.errors import InputError, unknown_name
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.losses import gram
 
 AGGREGATIONS = ("gram", "mean", "sum", "max")

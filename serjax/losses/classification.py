@@ -7,7 +7,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Integer
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 
 
 def cross_entropy(

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int8
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 
 
 def _over_channels(shape: tuple[int, ...]) -> bool:

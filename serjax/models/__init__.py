@@ -1,16 +1,26 @@
-"""Networks by name: `create(name, num_classes)`, `names()`, and what each of them hears."""
+"""Networks by name: creation, front ends, training settings, and registration of further ones."""
 
+# Importing it registers the built-in networks.
+from serjax.models import builtin as _builtin  # noqa: F401
 from serjax.models.alexnet import AlexNet
 from serjax.models.catalogue import ModelInfo, describe
 from serjax.models.dscnn import DSCNN
+from serjax.models.feature_extraction import features_up_to
 from serjax.models.inception import InceptionV3
-from serjax.models.registry import TrainingDefaults, create, front_end, names, training_defaults
+from serjax.models.registry import (
+    TrainingDefaults,
+    create,
+    front_end,
+    names,
+    register,
+    training_defaults,
+    unregister,
+)
 from serjax.models.resnet import ResNet
 from serjax.models.resnet_statistics import ResNetStatistics
 from serjax.models.rhemo import Embedded, RHEmo, RHEmoDecoder, RHEmoEncoder
 from serjax.models.squeezenet import SqueezeNet
 from serjax.models.tiwari import TiwariCNN
-from serjax.models.up_to import features_up_to
 from serjax.models.vgg import VGG
 
 __all__ = [
@@ -33,5 +43,7 @@ __all__ = [
     "features_up_to",
     "front_end",
     "names",
+    "register",
     "training_defaults",
+    "unregister",
 ]

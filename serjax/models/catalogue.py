@@ -1,4 +1,4 @@
-"""What each network costs: parameters, operations, input, and where it is described."""
+"""Catalogue of the networks: parameters, operations, input, and paper."""
 
 import dataclasses
 
@@ -6,21 +6,22 @@ import jax
 import jax.numpy as jnp
 
 from serjax.models.registry import create, front_end, paper
+from serjax.models.variables import variable_shapes
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-    """A row of the catalogue.
+    """Row of the catalogue.
 
     Attributes:
-        name: One of `serjax.models.names()`.
-        parameters: Trainable numbers, for so many classes on spectrograms.
-        operations: Floating-point operations of one example's forward pass, as counted by XLA
-            before it optimizes; a multiply-add is two. Where quaternion products take eight real
-            ones (see `serjax.quaternion.products`), which depends on the backend, they count as
-            eight.
-        input_shape: `(frames, bins, channels)` of its front end.
-        paper: Where it is described.
+        name: Name of the model.
+        parameters: Number of trainable parameters, on spectrograms.
+        operations: Floating-point operations of one example's forward pass, counted by XLA before
+            it optimizes the program. A multiply-add is two operations. If the backend computes
+            quaternion products by eight real ones, see `serjax.quaternion.products`, they count
+            as eight.
+        input_shape: Shape of the model input, `(frames, bins, channels)`.
+        paper: Authors and year of the paper.
     """
 
     name: str
@@ -31,11 +32,11 @@ class ModelInfo:
 
 
 def describe(name: str, num_classes: int = 4) -> ModelInfo:
-    """Describes a network, without compiling it or holding its weights.
+    """Describes a network, without compiling it or allocating its weights.
 
     Args:
-        name: One of `serjax.models.names()`.
-        num_classes: Classes, at least 2.
+        name: Name of the model, see `serjax.models.names`.
+        num_classes: Number of classes, at least 2.
 
     Raises:
         InputError: Unknown name, or fewer than 2 classes.
@@ -46,7 +47,7 @@ def describe(name: str, num_classes: int = 4) -> ModelInfo:
     model = create(name, num_classes)
     shape = front_end(name).input_shape
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), x)
+    variables = variable_shapes(model, x.shape)
     lowered = jax.jit(lambda variables, x: model.apply(variables, x)[0]).lower(variables, x)
     cost = lowered.cost_analysis() or {}
     return ModelInfo(

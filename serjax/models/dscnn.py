@@ -1,39 +1,40 @@
-"""DSCNN: the deep stride network of Deepika & Kuchibhotla 2025."""
+"""DSCNN, the deep stride network of Deepika & Kuchibhotla (2025), over any algebra."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from serjax.layers import HEAD_INIT, REAL, Algebra
-from serjax.models.input_size import check_input
+from serjax.models.common import check_input, has_valid_frames
 
 _CHANNELS = (16, 32, 32, 64, 64, 128, 128)
-_WINDOWS = (7, 5, 3, 3, 3, 3, 3)
+_KERNEL_SIZES = (7, 5, 3, 3, 3, 3, 3)
 
 
 class DSCNN(nn.Module):
-    """Seven strided convolutions in place of pooling, then two dense layers.
+    """Network of seven strided convolutions, without pooling, and two dense layers.
 
-    Convolution, batch norm, ReLU; 16 kernels of 7 x 7, 32 of 5 x 5, 32, 64, 64, 128, 128 of 3 x 3;
-    dense 512 with 25 % dropout; classes. The text gives every convolution stride 2, which would
-    shrink a 128 x 128 spectrogram to a single position and the model to 1.4 MB. The default here
-    halves at the layers where the number of kernels doubles, the rule that the text states, and
-    leaves 8 x 8: 4.5 M parameters, 34.3 MiB with the one slot an optimizer with momentum keeps,
-    next to the paper's 34.5 MB.
+    Each convolution has a batch norm and a ReLU: 16 kernels of 7 x 7, 32 of 5 x 5, then 32, 64,
+    64, 128 and 128 of 3 x 3. A dense layer of 512 with 25 % dropout follows, then the classes. The
+    paper's text gives every convolution stride 2, which would reduce a 128 x 128 spectrogram to
+    one position and the model to 1.4 MB. By default, stride 2 is only at the layers where the
+    number of kernels doubles, the rule that the text states. The last feature map is then 8 x 8,
+    and the network has 4.5 M parameters: 34.3 MiB with one slot of an optimizer with momentum,
+    compared with the paper's 34.5 MB.
 
-    `features` of the result: `conv1` ... `conv7`, each after its ReLU.
+    Its features are `conv1` ... `conv7`, each after its ReLU.
 
     Attributes:
-        num_classes: Classes.
-        algebra: Of all layers but the last.
-        strides: Of the seven convolutions.
+        num_classes: Number of classes.
+        algebra: Algebra of all layers except the last.
+        strides: Strides of the seven convolutions.
         hidden: Width of the hidden dense layer.
-        dropout_rate: After it.
-        dtype: Of the arithmetic; logits are float32.
-        param_dtype: Of the stored parameters.
+        dropout_rate: Dropout rate after the hidden dense layer.
+        dtype: Type of the arithmetic; logits are float32.
+        param_dtype: Type of the stored parameters.
     """
 
     num_classes: int
@@ -41,37 +42,46 @@ class DSCNN(nn.Module):
     strides: Sequence[int] = (2, 2, 1, 2, 1, 2, 1)
     hidden: int = 512
     dropout_rate: float = 0.25
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Classifies `[batch, frames, bins, channels]` -> (logits `[batch, classes]`, features).
+        """Computes logits and activations.
 
-        The input has a fixed size, its padding included; `mask` `[batch, frames]` leaves batch
-        entries without any real frame, which only fill up a batch, out of the batch statistics.
+        Args:
+            x: Input `[batch, frames, bins, channels]` of a fixed size, its padding included.
+            train: Whether the network trains: dropout is active and batch statistics normalize.
+            mask: Mask of valid frames `[batch, frames]`. It only excludes entries that fill up a
+                batch, which have no valid frame, from the batch statistics.
+
+        Returns:
+            Logits `[batch, classes]` float32, and features by name.
+
+        Raises:
+            InputError: The input has another rank.
         """
         check_input("DSCNN", x, 1)
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        filled = None if mask is None else mask.any(-1)[:, None, None, None]
+        nonempty = has_valid_frames(mask)
         features: dict[str, jax.Array] = {}
-        for channels, window, stride in zip(_CHANNELS, _WINDOWS, self.strides, strict=True):
-            index = len(features) + 1
+        layers = zip(_CHANNELS, _KERNEL_SIZES, self.strides, strict=True)
+        for index, (channels, kernel_size, stride) in enumerate(layers, start=1):
             x = self.algebra.conv(
                 channels,
-                window,
+                kernel_size,
                 strides=stride,
-                padding=window // 2,
-                use_bias=False,  # the norm that follows has one
+                padding=kernel_size // 2,
+                use_bias=False,  # the batch norm that follows has one
                 name=f"conv{index}",
                 **types,
             )(x)
             norm = self.algebra.batch_norm(
                 use_running_average=not train, name=f"norm{index}", **types
             )
-            x = features[f"conv{index}"] = nn.relu(norm(x, mask=filled))
+            x = features[f"conv{index}"] = nn.relu(norm(x, mask=nonempty))
         x = nn.relu(
             self.algebra.dense(self.hidden, name="dense1", **types)(self.algebra.flatten(x))
         )

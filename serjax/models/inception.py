@@ -1,41 +1,40 @@
-"""Inception v3 (Szegedy et al., CVPR 2016; arXiv 1512.00567) over any algebra."""
+"""Inception v3 of Szegedy et al. (2016; arXiv 1512.00567), over any algebra."""
 
 import dataclasses
 import functools
 import string
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.layers import HEAD_INIT, REAL, Algebra, average_pool, max_pool
-from serjax.models.heads import global_pool
-from serjax.models.input_size import check_input
+from serjax.models.common import check_input, global_pool, has_valid_frames
 
 
 @dataclasses.dataclass(frozen=True)
 class Convolution:
-    """A convolution with batch norm and ReLU, as the tables below list them.
+    """Convolution with batch norm and ReLU, an entry of the tables below.
 
     Attributes:
-        name: torchvision's.
-        channels: Of the result.
-        window: Extent along rows and columns.
-        stride: Along both.
+        name: Name in torchvision.
+        channels: Number of output channels.
+        kernel_size: Frames and bins of the kernel.
+        stride: Stride along both axes.
         padding: "SAME" or "VALID".
     """
 
     name: str
     channels: int
-    window: tuple[int, int] = (1, 1)
+    kernel_size: tuple[int, int] = (1, 1)
     stride: int = 1
     padding: str = "SAME"
 
 
-# The steps of a branch follow one another; those in an inner tuple lie side by side and end it.
+# The steps of a branch are sequential; those in an inner tuple are parallel and end the branch.
 Pool = Callable[[jax.Array], jax.Array]
 Step = Convolution | Pool | tuple[Convolution, ...]
 Branches = tuple[tuple[Step, ...], ...]
@@ -57,7 +56,7 @@ _STEM: Branches = (
 
 
 def _inception_a(pooled: int) -> Branches:
-    """Figure 5 of the paper, one branch with a 5 x 5 convolution in place of two of 3 x 3."""
+    """Returns a module of the paper's Figure 5, with one 5 x 5 convolution for two of 3 x 3."""
     return (
         (Convolution("branch1x1", 64),),
         (Convolution("branch5x5_1", 48), Convolution("branch5x5_2", 64, (5, 5))),
@@ -70,7 +69,7 @@ def _inception_a(pooled: int) -> Branches:
     )
 
 
-# Figure 10 of the paper: halves rows and columns.
+# The paper's Figure 10: halves frames and bins.
 _INCEPTION_B: Branches = (
     (Convolution("branch3x3", 384, (3, 3), 2, "VALID"),),
     (
@@ -83,7 +82,7 @@ _INCEPTION_B: Branches = (
 
 
 def _inception_c(inner: int) -> Branches:
-    """Figure 6 of the paper, n = 7."""
+    """Returns a module of the paper's Figure 6 with n = 7."""
     return (
         (Convolution("branch1x1", 192),),
         (
@@ -102,7 +101,7 @@ def _inception_c(inner: int) -> Branches:
     )
 
 
-# Halves rows and columns once more.
+# Halves frames and bins again.
 _INCEPTION_D: Branches = (
     (
         Convolution("branch3x3_1", 192),
@@ -117,7 +116,7 @@ _INCEPTION_D: Branches = (
     (_halve,),
 )
 
-# Figure 7 of the paper.
+# The paper's Figure 7.
 _INCEPTION_E: Branches = (
     (Convolution("branch1x1", 320),),
     (
@@ -150,7 +149,7 @@ _LETTERS = string.ascii_lowercase
 
 
 def _modules(blocks: Sequence[int]) -> tuple[dict[str, Branches], dict[str, Branches]]:
-    """The modules before and after the auxiliary head, by torchvision's names in lower case."""
+    """Returns the modules before and after the auxiliary head by torchvision's lower-case names."""
     first, middle, last = blocks
     before = {"stem": _STEM}
     for index in range(first):
@@ -165,41 +164,44 @@ def _modules(blocks: Sequence[int]) -> tuple[dict[str, Branches], dict[str, Bran
     return before, after
 
 
-# The smallest that leave one position at the end, and 17 where the auxiliary head looks.
+# Smallest inputs: one position remains at the end, and 17 at the input of the auxiliary head.
 _SMALLEST, _SMALLEST_WITH_AUXILIARY = 75, 299
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, batch norm, ReLU.
+    """Convolution without bias, batch norm and ReLU.
 
     Attributes:
-        shape: Of the convolution.
-        conv: Makes the convolution.
-        norm: Makes the normalization, called with `mask=`.
+        settings: Settings of the convolution.
+        conv: Constructor of the convolution.
+        norm: Constructor of the batch norm, which is called with `mask=`.
     """
 
-    shape: Convolution
+    settings: Convolution
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None) -> jax.Array:
-        """`[batch, frames, bins, channels]`; `mask` broadcasts against it."""
-        shape = self.shape
+        """Convolves `[batch, frames, bins, channels]`; `mask` broadcasts against it."""
         conv = self.conv(
-            shape.channels, shape.window, strides=shape.stride, padding=shape.padding, name="conv"
+            self.settings.channels,
+            self.settings.kernel_size,
+            strides=self.settings.stride,
+            padding=self.settings.padding,
+            name="conv",
         )
         return nn.relu(self.norm(name="norm")(conv(x), mask=mask))
 
 
 class Mixed(nn.Module):
-    """An inception module: branches over the same input, their ends concatenated.
+    """Inception module: branches over the same input, whose outputs are concatenated.
 
     Attributes:
-        branches: The steps of each.
-        algebra: Concatenates.
-        conv: Makes a convolution.
-        norm: Makes a normalization.
+        branches: Steps of each branch.
+        algebra: Algebra of the concatenation.
+        conv: Constructor of a convolution.
+        norm: Constructor of a batch norm.
     """
 
     branches: Branches
@@ -209,11 +211,17 @@ class Mixed(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, list[jax.Array]]:
-        """`[batch, frames, bins, channels]` -> (output, outputs of all convolutions in order)."""
+        """Returns the output, and the outputs of all convolutions in order.
+
+        Args:
+            x: Activations `[batch, frames, bins, channels]`.
+            mask: Mask that broadcasts against `x`, or None.
+        """
         outputs: list[jax.Array] = []
 
-        def convolve(shape: Convolution, y: jax.Array) -> jax.Array:
-            outputs.append(ConvNorm(shape, self.conv, self.norm, name=shape.name)(y, mask))
+        def convolve(settings: Convolution, y: jax.Array) -> jax.Array:
+            layer = ConvNorm(settings, self.conv, self.norm, name=settings.name)
+            outputs.append(layer(y, mask))
             return outputs[-1]
 
         ends: list[jax.Array] = []
@@ -222,7 +230,7 @@ class Mixed(nn.Module):
             last = [y]
             for step in branch:
                 if isinstance(step, tuple):
-                    last = [convolve(shape, y) for shape in step]
+                    last = [convolve(settings, y) for settings in step]
                 else:
                     y = convolve(step, y) if isinstance(step, Convolution) else step(y)
                     last = [y]
@@ -231,27 +239,29 @@ class Mixed(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """Inception v3 as torchvision has it.
+    """Inception v3 of torchvision.
 
-    23,834,568 parameters with 1000 classes on three channels, 27,161,264 with the auxiliary head.
-    Batch norm has torchvision's epsilon of 0.001. The last layers are real in every algebra.
-    Weights start by He's rule, where torchvision draws them with a fixed deviation. Input has any
-    size from 75 x 75 on; with the auxiliary head training needs 299 x 299, the published size.
+    It has 23,834,568 parameters for 1000 classes and three channels, 27,161,264 with the auxiliary
+    head. Batch norm has torchvision's epsilon of 0.001. The last layers are real in every algebra.
+    He's initialization applies to all layers, where torchvision samples weights with a fixed
+    deviation. The input has any size of at least 75 x 75; training with the auxiliary head needs
+    299 x 299, the published size.
 
-    `features` of the result: `conv1` ... `conv94`, each after its ReLU, branch by branch; in
-    training with the auxiliary head also its `aux_logits` `[batch, classes]` float32.
+    Its features are `conv1` ... `conv94`, each after its ReLU, branch by branch; in training with
+    the auxiliary head also `aux_logits` `[batch, classes]` float32.
 
     Attributes:
-        num_classes: Classes.
-        algebra: Of all layers but the last.
-        blocks: Number of modules at each of the three sizes; a module that halves lies between.
-        auxiliary: Whether there is a second classifier halfway, which trains along and whose
-            loss the published training weights by 0.4.
-        pooling: Over positions at the end, "mean" or "max".
-        hidden: Units of a dense layer with ReLU before the last; None: there is none.
-        dropout_rate: Before the last layer, or the one before it.
-        dtype: Of the arithmetic; means over positions and logits are float32.
-        param_dtype: Of the stored parameters.
+        num_classes: Number of classes.
+        algebra: Algebra of all layers except the last.
+        blocks: Number of modules at each of the three resolutions; a module that halves the
+            resolution lies between them.
+        auxiliary: Whether there is an auxiliary head halfway. The published training weights its
+            loss by 0.4.
+        pooling: Pooling over positions at the end, "mean" or "max".
+        hidden: Width of a dense layer with ReLU before the last; None for no hidden layer.
+        dropout_rate: Dropout rate after the pooling.
+        dtype: Type of the arithmetic; means over positions and logits are float32.
+        param_dtype: Type of the stored parameters.
     """
 
     num_classes: int
@@ -261,28 +271,34 @@ class InceptionV3(nn.Module):
     pooling: str = "mean"
     hidden: int | None = None
     dropout_rate: float = 0.5
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Classifies `[batch, frames, bins, channels]` -> (logits `[batch, classes]`, features).
+        """Computes logits and activations.
 
-        The input's padding is part of it; `mask` `[batch, frames]` leaves batch entries without
-        any real frame, which only fill up a batch, out of the batch statistics.
+        Args:
+            x: Input `[batch, frames, bins, channels]`, its padding included.
+            train: Whether the network trains: dropout is active and batch statistics normalize.
+            mask: Mask of valid frames `[batch, frames]`. It only excludes entries that fill up a
+                batch, which have no valid frame, from the batch statistics.
+
+        Returns:
+            Logits `[batch, classes]` float32, and features by name.
 
         Raises:
-            InputError: an input smaller than 75 x 75, or than 299 x 299 where the auxiliary head
-                is trained or initialized; another pooling than mean and max.
+            InputError: The input is smaller than 75 x 75, or than 299 x 299 if the auxiliary head
+                is trained or initialized, or the pooling is unknown.
         """
-        auxiliary = self.auxiliary and (train or self.is_initializing())
-        if auxiliary:
+        has_auxiliary = self.auxiliary and (train or self.is_initializing())
+        if has_auxiliary:
             check_input("InceptionV3, auxiliary head", x, _SMALLEST_WITH_AUXILIARY)
         check_input("InceptionV3", x, _SMALLEST)
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        filled = None if mask is None else mask.any(-1)[:, None, None, None]
+        nonempty = has_valid_frames(mask)
         conv = functools.partial(self.algebra.conv, use_bias=False, **types)
         norm = functools.partial(
             self.algebra.batch_norm, use_running_average=not train, epsilon=1e-3, **types
@@ -290,9 +306,9 @@ class InceptionV3(nn.Module):
         features: dict[str, jax.Array] = {}
 
         def mixed(name: str, branches: Branches, y: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-            return Mixed(branches, self.algebra, conv, norm, name=name)(y, filled)
+            return Mixed(branches, self.algebra, conv, norm, name=name)(y, nonempty)
 
-        def follow(modules: dict[str, Branches], y: jax.Array) -> jax.Array:
+        def apply_modules(modules: dict[str, Branches], y: jax.Array) -> jax.Array:
             for name, branches in modules.items():
                 y, outputs = mixed(name, branches, y)
                 for output in outputs:
@@ -304,12 +320,12 @@ class InceptionV3(nn.Module):
             return head(y).astype(jnp.float32)
 
         before, after = _modules(self.blocks)
-        halfway = follow(before, x)
-        x = global_pool(follow(after, halfway), None, self.pooling)
+        halfway = apply_modules(before, x)
+        x = global_pool(apply_modules(after, halfway), None, self.pooling)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         if self.hidden is not None:
             x = nn.relu(self.algebra.dense(self.hidden, name="dense1", **types)(x))
-        if auxiliary:
+        if has_auxiliary:
             y, _ = mixed("aux", _AUXILIARY, halfway)
             y = jnp.mean(at_least_float32(y), axis=(1, 2))
             features["aux_logits"] = classify("aux_head", y)

@@ -1,37 +1,37 @@
-"""The networks by name, what each of them hears, and the settings that suit it."""
+"""Registry of networks: registration by name, creation, front ends and training settings.
+
+`builtin.py` registers the networks of the library, and a user's own module registers further ones
+in the same way, see `register`.
+"""
 
 import dataclasses
-from typing import Any
+import functools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import flax.linen as nn
 
 from serjax.errors import InputError, unknown_name
-from serjax.features import front_ends
-from serjax.features.front_ends import FrontEnd
+from serjax.features.front_ends import FRONT_ENDS, GUIZZO_QUATERNION, FrontEnd
 from serjax.layers import QUATERNION, REAL, Algebra, phm
-from serjax.models.alexnet import AlexNet
-from serjax.models.dscnn import DSCNN
-from serjax.models.inception import InceptionV3
-from serjax.models.resnet import ResNet
-from serjax.models.resnet_statistics import ResNetStatistics
-from serjax.models.rhemo import Embedded, RHEmo, RHEmoEncoder
-from serjax.models.squeezenet import SqueezeNet
-from serjax.models.tiwari import TiwariCNN
-from serjax.models.vgg import VGG, VGG11_STAGES, VGG13_STAGES, VGG19_STAGES
+from serjax.models.common import check_outputs
+from serjax.models.rhemo import Embedded, RHEmoEncoder
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingDefaults:
-    """Settings with which a model trains well from scratch on small corpora.
+    """Default training settings of a model.
 
-    They are found by trial on this library's corpora, not taken from the papers, whose settings
-    are made for larger ones or for pretrained weights.
+    Those of the built-in models were found by experiments on this library's corpora, trained from
+    scratch. The papers' settings are made for larger corpora or for pretrained weights.
 
     Attributes:
-        learning_rate: Highest learning rate of Adam.
-        batch_size: Examples of a step.
-        epochs: On a real corpus.
-        bundled_epochs: On the embedded corpus, to end in the first minutes on two cores.
+        learning_rate: Peak learning rate of Adam.
+        batch_size: Examples of a training step.
+        epochs: Number of epochs on a real corpus.
+        bundled_epochs: Number of epochs on the bundled synthetic corpus, so that a run takes a few
+            minutes on two CPU cores.
         model_options: Fields of the network that differ from its published form.
     """
 
@@ -42,100 +42,204 @@ class TrainingDefaults:
     model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
+# Compared by identity, so that a check runs once for each.
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Family:
-    """One architecture, which is made in every algebra.
+    """Registered architecture, with or without variants in other algebras.
 
     Attributes:
-        network: Its class, with fields `num_classes` and `algebra`.
-        front_end: What the real network hears.
-        training: Settings that suit it.
-        paper: Where it is described.
-        options: Fields of the class that make this member of the family.
-        quaternion_front_end: What the others hear: what RH-emo was made for, or more of it.
-        embeds: Whether the network embeds spectrograms itself, in every algebra.
+        name: Name of the real network.
+        network: Class with a field `num_classes`.
+        options: Fields of the class that define this member of the family.
+        front_end: Front end of the real network.
+        quaternion_front_end: Front end of the variants.
+        training: Default training settings.
+        paper: Authors and year of the paper.
+        has_encoder: Whether the network computes embeddings itself, in every algebra.
     """
 
+    name: str
     network: type[nn.Module]
+    options: dict[str, Any]
     front_end: FrontEnd
+    quaternion_front_end: FrontEnd
     training: TrainingDefaults
     paper: str
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    quaternion_front_end: FrontEnd = front_ends.GUIZZO_QUATERNION
-    embeds: bool = False
+    has_encoder: bool
 
+    @property
+    def variants(self) -> dict[str, Algebra]:
+        """Algebras by name of the model."""
+        has_algebra = "algebra" in self.network.__dataclass_fields__
+        algebras = _ALGEBRAS if has_algebra else {"": REAL}
+        return {f"{prefix}{self.name}": algebra for prefix, algebra in algebras.items()}
 
-# A few hundred steps through thirteen layers are too few to average out the noise of the
-# published half of all hidden values dropped.
-_VGG_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 4, {"dropout_rate": 0.1})
-_SQUEEZENET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 6, {"dropout_rate": 0.1})
-_DSCNN_DEFAULTS = TrainingDefaults(1e-3, 20, 50, 15)
-_RESNET_DEFAULTS = TrainingDefaults(1e-3, 16, 30, 4)
-_RHEMO_DEFAULTS = TrainingDefaults(1e-4, 4, 15, 4)
-
-
-def _vgg(stages: tuple[tuple[int, ...], ...]) -> _Family:
-    options = {"stages": stages}
-    return _Family(VGG, front_ends.GUIZZO_REAL, _VGG_DEFAULTS, "Simonyan & Zisserman 2015", options)
-
-
-_FAMILIES = {
-    "vgg11": _vgg(VGG11_STAGES),
-    "vgg13": _vgg(VGG13_STAGES),
-    "vgg16": _Family(VGG, front_ends.GUIZZO_REAL, _VGG_DEFAULTS, "Guizzo et al. 2023"),
-    "vgg19": _vgg(VGG19_STAGES),
-    "resnet18": _Family(
-        ResNet, front_ends.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (2, 2, 2, 2)}
-    ),
-    "resnet34": _Family(
-        ResNet, front_ends.GUIZZO_REAL, _RESNET_DEFAULTS, "He et al. 2016", {"blocks": (3, 4, 6, 3)}
-    ),
-    "resnet50": _Family(
-        ResNet,
-        front_ends.GUIZZO_REAL,
-        _RESNET_DEFAULTS,
-        "He et al. 2016",
-        {"blocks": (3, 4, 6, 3), "bottleneck": 1},
-    ),
-    "wide_resnet50": _Family(
-        ResNet,
-        front_ends.GUIZZO_REAL,
-        _RESNET_DEFAULTS,
-        "Zagoruyko & Komodakis 2016",
-        {"blocks": (3, 4, 6, 3), "bottleneck": 2},
-    ),
-    "alexnet": _Family(AlexNet, front_ends.GUIZZO_REAL, _VGG_DEFAULTS, "Krizhevsky 2014"),
-    "squeezenet": _Family(
-        SqueezeNet, front_ends.GUIZZO_REAL, _SQUEEZENET_DEFAULTS, "Iandola et al. 2016"
-    ),
-    "inception_v3": _Family(
-        InceptionV3,
-        front_ends.GUIZZO_REAL,
-        _RESNET_DEFAULTS,
-        "Szegedy et al. 2016",
-        quaternion_front_end=front_ends.GUIZZO_QUATERNION_LARGE,
-    ),
-    "dscnn": _Family(DSCNN, front_ends.DEEPIKA, _DSCNN_DEFAULTS, "Deepika & Kuchibhotla 2025"),
-    "resnet34_stats": _Family(
-        ResNetStatistics, front_ends.PADI, _RESNET_DEFAULTS, "Padi et al. 2021"
-    ),
-    "tiwari_cnn": _Family(TiwariCNN, front_ends.TIWARI, _DSCNN_DEFAULTS, "Tiwari et al."),
-    "rhemo": _Family(
-        RHEmo, front_ends.GUIZZO_QUATERNION, _RHEMO_DEFAULTS, "Guizzo et al. 2022", embeds=True
-    ),
-}
 
 _ALGEBRAS = {"": REAL, "quat_": QUATERNION, "phm2_": phm(2), "phm4_": phm(4)}
+_MODELS: dict[str, tuple[_Family, Algebra]] = {}
+# `create` and the name of the model set these fields.
+_RESERVED = ("num_classes", "algebra", "parent", "name")
+_Network = TypeVar("_Network", bound=type[nn.Module])
 
-_MODELS = {
-    f"{prefix}{name}": (family, algebra)
-    for name, family in _FAMILIES.items()
-    for prefix, algebra in _ALGEBRAS.items()
-}
+
+def register(
+    name: str,
+    *,
+    front_end: FrontEnd | str = "deepika",
+    learning_rate: float = 1e-3,
+    batch_size: int = 16,
+    epochs: int = 30,
+    bundled_epochs: int = 6,
+    paper: str = "",
+    options: Mapping[str, Any] | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    quaternion_front_end: FrontEnd = GUIZZO_QUATERNION,
+    has_encoder: bool = False,
+) -> Callable[[_Network], _Network]:
+    """Registers a network under a name.
+
+    The returned function is a decorator of the network's class. `create`, `names`, `front_end`,
+    `training_defaults`, `describe` and every command then know the name. The class is a Flax module
+    with a field `num_classes` and defaults for all other fields, which is called as
+    `model.apply(variables, x, train=..., mask=...)` and returns logits `[batch, classes]` and
+    features, a dictionary of activations by name. If it has a field `algebra`, which provides its
+    layers (see `serjax.layers`), its `quat_`, `phm2_` and `phm4_` variants exist too.
+
+    Args:
+        name: Name of the model: letters, digits, "_" and "-".
+        front_end: Front end, or the name of a paper's (see `serjax.features.front_ends`), by
+            default log-mel spectrograms of 128 x 128.
+        learning_rate: Default peak learning rate.
+        batch_size: Default number of examples of a training step.
+        epochs: Default number of epochs on a real corpus.
+        bundled_epochs: Default number of epochs on the bundled synthetic corpus.
+        paper: Authors and year of the paper.
+        options: Fields of the class that differ from their defaults in this model.
+        model_options: Fields of the class that differ in training by default, see
+            `TrainingDefaults`.
+        quaternion_front_end: Front end of the variants, spectrograms in [0, 1] for the RH-emo
+            encoder.
+        has_encoder: Whether the network takes spectrograms in every algebra; otherwise its
+            variants take the output of the RH-emo encoder.
+
+    Returns:
+        Decorator that registers a class and returns it.
+
+    Raises:
+        InputError: The name is invalid or registered, a setting is invalid, or the class is no
+            Flax module with the fields that are needed.
+
+    >>> import flax.linen as nn
+    >>> from serjax import models
+    >>> @models.register("mean_net", learning_rate=1e-2, paper="Nobody (2026)")
+    ... class MeanNet(nn.Module):
+    ...     num_classes: int
+    ...
+    ...     @nn.compact
+    ...     def __call__(self, x, *, train=False, mask=None):
+    ...         features = {"mean": x.mean(axis=(1, 2))}
+    ...         return nn.Dense(self.num_classes)(features["mean"]), features
+    >>> models.create("mean_net", 4).num_classes
+    4
+    >>> models.unregister("mean_net")
+    """
+    if not re.fullmatch(r"\w[\w-]*", name, re.ASCII):
+        raise InputError(
+            f'model name: expected letters, digits, "_" and "-", found {name!r}',
+        )
+    for setting, value in (
+        ("learning_rate", learning_rate),
+        ("batch_size", batch_size),
+        ("epochs", epochs),
+        ("bundled_epochs", bundled_epochs),
+    ):
+        if value <= 0:
+            raise InputError(f"model {name!r}, {setting}: expected above 0, found {value}")
+    if isinstance(front_end, str):
+        if front_end not in FRONT_ENDS:
+            raise InputError(unknown_name("front end", front_end, FRONT_ENDS))
+        front_end = FRONT_ENDS[front_end]
+    training = TrainingDefaults(
+        learning_rate, batch_size, epochs, bundled_epochs, dict(model_options or {})
+    )
+
+    def add(network: _Network) -> _Network:
+        _check_class(name, network, {**(options or {}), **training.model_options}, options or {})
+        family = _Family(
+            name,
+            network,
+            dict(options or {}),
+            front_end,
+            quaternion_front_end,
+            training,
+            paper,
+            has_encoder,
+        )
+        for variant in family.variants:
+            if variant in _MODELS:
+                raise InputError(f"model {variant!r}: expected a new name, found a registered one")
+        _MODELS.update({variant: (family, algebra) for variant, algebra in family.variants.items()})
+        return network
+
+    return add
+
+
+def unregister(name: str) -> None:
+    """Removes a registered network and its variants, so that the name is free again.
+
+    Args:
+        name: Name that the network was registered under.
+
+    Raises:
+        InputError: Unknown name; the nearest one is suggested.
+    """
+    for variant in _look_up(name)[0].variants:
+        del _MODELS[variant]
+
+
+def _check_class(
+    name: str, network: Any, options: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    """Raises InputError for a class that `create` could not use.
+
+    Args:
+        name: Name of the model.
+        network: Class to register.
+        options: All options that the registration names.
+        defaults: Options that every network of this name has.
+    """
+    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+        raise InputError(
+            f"model {name!r}: expected a subclass of flax.linen.Module, found "
+            f"{getattr(network, '__name__', repr(network))}"
+        )
+    fields = network.__dataclass_fields__
+    if "num_classes" not in fields:
+        raise InputError(
+            f"model {name!r}: expected a field num_classes, found the fields "
+            f"{', '.join(_option_names(network)) or 'none'} of {network.__name__}"
+        )
+    for option in options:
+        if option not in _option_names(network):
+            raise InputError(unknown_name(f"option of {name}", option, _option_names(network)))
+    for option in _option_names(network):
+        has_default = (
+            fields[option].default is not dataclasses.MISSING
+            or fields[option].default_factory is not dataclasses.MISSING
+        )
+        if not has_default and option not in defaults:
+            raise InputError(
+                f"model {name!r}: expected a default for each field, found none for {option}"
+            )
+
+
+def _option_names(network: type[nn.Module]) -> list[str]:
+    """Returns the fields of a network that `create` takes as options."""
+    return [field for field in network.__dataclass_fields__ if field not in _RESERVED]
 
 
 def names() -> tuple[str, ...]:
-    """Names that `create` knows."""
+    """Returns the names of the registered models."""
     return tuple(_MODELS)
 
 
@@ -146,7 +250,10 @@ def _look_up(name: str) -> tuple[_Family, Algebra]:
 
 
 def front_end(name: str) -> FrontEnd:
-    """Front end that a model's paper describes.
+    """Returns the front end of a model's paper.
+
+    Args:
+        name: Name of the model.
 
     Raises:
         InputError: Unknown name; the nearest one is suggested.
@@ -156,7 +263,10 @@ def front_end(name: str) -> FrontEnd:
 
 
 def paper(name: str) -> str:
-    """Where a network is described.
+    """Returns authors and year of a model's paper, empty if none was registered.
+
+    Args:
+        name: Name of the model.
 
     Raises:
         InputError: Unknown name; the nearest one is suggested.
@@ -165,7 +275,10 @@ def paper(name: str) -> str:
 
 
 def training_defaults(name: str) -> TrainingDefaults:
-    """Settings that suit a model, see `TrainingDefaults`.
+    """Returns the default training settings of a model.
+
+    Args:
+        name: Name of the model.
 
     Raises:
         InputError: Unknown name; the nearest one is suggested.
@@ -182,7 +295,7 @@ _KINDS: dict[type, tuple[str, Any]] = {
 
 
 def _check_value(name: str, option: str, value: Any, family: _Family) -> None:
-    """Raises InputError for a value that the network would stumble over when it is compiled."""
+    """Raises InputError for a value that would only fail when the network is compiled."""
     field = family.network.__dataclass_fields__[option]
     kind = type(family.options.get(option, field.default))
     expected, kinds = _KINDS.get(kind, ("", object))
@@ -193,23 +306,23 @@ def _check_value(name: str, option: str, value: Any, family: _Family) -> None:
 
 
 def create(name: str, num_classes: int, *, embedding: bool = True, **options: Any) -> nn.Module:
-    """Makes a network.
+    """Creates a network.
 
     Args:
-        name: One of `names()`. A `quat_` or `phm` network stands behind the RH-emo encoder, which
-            turns spectrograms `[batch, frames, bins, 1]` into quaternions; of `rhemo` itself the
-            prefix is the encoder's algebra.
-        num_classes: Classes, at least 2.
-        embedding: False leaves the encoder out; the input's channels are then a multiple of the
-            algebra's components.
+        name: Name of the model, one of `names()`. A `quat_` or `phm` network takes the output of
+            the RH-emo encoder, which embeds spectrograms `[batch, frames, bins, 1]` as quaternions.
+            For `rhemo` itself, the prefix is the algebra of the encoder.
+        num_classes: Number of classes, at least 2.
+        embedding: Whether a `quat_` or `phm` network has the encoder. Without it, the channels of
+            the input are a multiple of the algebra's components.
         **options: Fields of the network's class, such as `dtype` or `dropout_rate`.
 
     Returns:
-        A Flax module: `model.apply(variables, x, train=..., mask=...) -> (logits, features)`.
+        Flax module: `model.apply(variables, x, train=..., mask=...) -> (logits, features)`.
 
     Raises:
-        InputError: Unknown name or option, an option's value of another kind than its default, or
-            fewer than 2 classes.
+        InputError: Unknown name or option, an option's value of another kind than its default,
+            fewer than 2 classes, or a user's network that does not return logits and features.
 
     >>> create("vgg16", num_classes=4).num_classes
     4
@@ -217,15 +330,32 @@ def create(name: str, num_classes: int, *, embedding: bool = True, **options: An
     family, algebra = _look_up(name)
     if num_classes < 2:
         raise InputError(f"num_classes: a classifier needs at least 2, found {num_classes}")
-    given = ("num_classes", "algebra", "parent", "name")
-    known = [field for field in family.network.__dataclass_fields__ if field not in given]
+    known = _option_names(family.network)
     for option in options:
         if option not in known:
             raise InputError(unknown_name(f"option of {name}", option, known))
         _check_value(name, option, options[option], family)
-    fields = {**family.options, **options}
-    network = family.network(num_classes=num_classes, algebra=algebra, **fields)
-    if algebra is REAL or family.embeds or not embedding:
+    # Tests check the built-in networks; tracing one here would take up to two seconds.
+    if not family.network.__module__.startswith("serjax."):
+        _check_family(family)
+    network = _instantiate(family, num_classes, algebra, options)
+    if algebra is REAL or family.has_encoder or not embedding:
         return network
     types = {field: options[field] for field in ("dtype", "param_dtype") if field in options}
     return Embedded(RHEmoEncoder(**types), network)
+
+
+def _instantiate(
+    family: _Family, num_classes: int, algebra: Algebra, options: Mapping[str, Any]
+) -> nn.Module:
+    """Creates a network without the encoder."""
+    fields = {**family.options, **options, "num_classes": num_classes}
+    if "algebra" in family.network.__dataclass_fields__:
+        fields["algebra"] = algebra
+    return family.network(**fields)
+
+
+@functools.cache
+def _check_family(family: _Family) -> None:
+    """Raises InputError unless the real network returns logits and features."""
+    check_outputs(family.name, _instantiate(family, 3, REAL, {}), family.front_end.input_shape)

@@ -1,18 +1,17 @@
-"""RH-emo (Guizzo et al., IEEE/ACM TASLP 31, 2023; arXiv 2204.02385): quaternion embeddings."""
-
-from typing import Any
+"""RH-emo of Guizzo et al. (2023; arXiv 2204.02385), for quaternion embeddings of speech."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from serjax.errors import InputError
-from serjax.features.fourier import at_least_float32
+from serjax.features.arrays import at_least_float32
 from serjax.layers import HEAD_INIT, QUATERNION, REAL, Algebra, max_pool
-from serjax.models.input_size import check_input
+from serjax.models.common import check_input, has_valid_frames
 
 DIMENSIONS = ("valence", "arousal", "dominance")
-"""What the second to the fourth component of the embedding are read as."""
+"""Meaning of the second to the fourth component of the embedding."""
 
 _CHANNELS = (2, 4, 4)
 _POOLS = ((2, 2), (2, 1), (2, 1))
@@ -20,41 +19,46 @@ _POOLS = ((2, 2), (2, 1), (2, 1))
 _STRIDES = _POOLS[::-1]
 
 
-def _filled(mask: jax.Array | None) -> jax.Array | None:
-    """Batch entries with any real frame, against `[batch, frames, bins, channels]`."""
-    return None if mask is None else mask.any(-1)[:, None, None, None]
-
-
 class RHEmoEncoder(nn.Module):
-    """Convolutions that turn a magnitude spectrogram into one quaternion per position.
+    """Encoder from a magnitude spectrogram to one quaternion per position.
 
     Three 3 x 3 convolutions, 1 -> 2 -> 4 -> 4 channels, each with ReLU and max pooling over
     (time, frequency) by (2, 2), (2, 1), (2, 1); batch norm after the first two. A 512 x 128
-    spectrogram in [0, 1] becomes 64 x 64 x 4, the four channels read as discrete emotion,
-    valence, arousal and dominance. As published the convolutions are real, 256 parameters.
+    spectrogram in [0, 1] becomes an embedding of 64 x 64 x 4, whose four channels represent
+    discrete emotion, valence, arousal and dominance. As published, the convolutions are real and
+    have 256 parameters.
 
-    In another algebra the spectrogram is the first component of numbers whose others are zero,
-    and a layer has the channels of one number where it would have fewer.
+    In another algebra, the spectrogram is the first component of hypercomplex values whose other
+    components are zero, and a layer has at least as many channels as the algebra has components.
 
     Attributes:
-        algebra: Of all layers.
-        dtype: Of the arithmetic.
-        param_dtype: Of the stored parameters.
+        algebra: Algebra of all layers.
+        dtype: Type of the arithmetic.
+        param_dtype: Type of the stored parameters.
     """
 
     algebra: Algebra = REAL
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Embeds `[batch, frames, bins, 1]` -> (`[batch, frames / 8, bins / 2, 4]`, features).
+        """Computes embeddings.
 
-        The features are `conv1` ... `conv3`, each after its ReLU. `mask` `[batch, frames]` leaves
-        batch entries without any real frame, which only fill up a batch, out of the batch
-        statistics. Padding within an utterance is part of the input.
+        Args:
+            x: Spectrograms `[batch, frames, bins, 1]` in [0, 1], their padding included.
+            train: Whether batch statistics normalize.
+            mask: Mask of valid frames `[batch, frames]`. It only excludes entries that fill up a
+                batch, which have no valid frame, from the batch statistics.
+
+        Returns:
+            Embeddings `[batch, frames / 8, bins / 2, 4]`, and the features `conv1` ... `conv3`,
+            each after its ReLU.
+
+        Raises:
+            InputError: The input has another rank.
         """
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         components = self.algebra.components
@@ -71,34 +75,41 @@ class RHEmoEncoder(nn.Module):
                 norm = self.algebra.batch_norm(
                     use_running_average=not train, name=f"norm{index}", **types
                 )
-                x = norm(x, mask=_filled(mask))
+                x = norm(x, mask=has_valid_frames(mask))
         return x, features
 
 
 class RHEmoDecoder(nn.Module):
-    """Quaternion transposed convolutions that turn an embedding back into a spectrogram.
+    """Decoder from an embedding to a spectrogram.
 
-    Three of 3 x 3, 4 -> 4 channels, with strides (2, 1), (2, 1), (2, 2) over (time, frequency);
-    ReLU and quaternion batch norm after the first two. The sigmoids of the last one's four
-    channels are four spectrograms, whose mean is the reconstruction. 130 parameters. Each layer
-    is the transpose of a convolution with padding 1, as the encoder has it.
+    Three quaternion transposed convolutions of 3 x 3, 4 -> 4 channels, with strides (2, 1),
+    (2, 1), (2, 2) over (time, frequency); ReLU and quaternion batch norm after the first two. The
+    sigmoids of the four output channels are four spectrograms, whose mean is the reconstruction.
+    The decoder has 130 parameters. Each layer is the transpose of a convolution with padding 1,
+    like those of the encoder.
 
     Attributes:
-        dtype: Of the arithmetic.
-        param_dtype: Of the stored parameters.
+        dtype: Type of the arithmetic.
+        param_dtype: Type of the stored parameters.
     """
 
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, list[jax.Array]]:
-        """Decodes `[batch, rows, columns, 4]` -> (`[batch, 8 rows, 2 columns, 4]`, outputs).
+        """Decodes embeddings.
 
-        The first is what the sigmoid is applied to. The outputs are those of the convolutions,
-        each after its ReLU or sigmoid. `mask` as in `RHEmoEncoder`.
+        Args:
+            x: Embeddings `[batch, frames, bins, 4]`.
+            train: Whether batch statistics normalize.
+            mask: Mask of valid frames, see `RHEmoEncoder`.
+
+        Returns:
+            Output before the last sigmoid `[batch, 8 * frames, 2 * bins, 4]`, and the outputs of
+            the convolutions, each after its ReLU or sigmoid.
         """
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         outputs: list[jax.Array] = []
@@ -107,7 +118,8 @@ class RHEmoDecoder(nn.Module):
                 4,
                 3,
                 strides=strides,
-                # At the end of an axis its stride less 1 more, to make n positions stride * n.
+                # The padding at the end exceeds that at the start by the stride less 1, so that n
+                # positions become stride * n.
                 padding=[(1, stride) for stride in strides],
                 name=f"conv{index}",
                 **types,
@@ -120,21 +132,21 @@ class RHEmoDecoder(nn.Module):
             norm = QUATERNION.batch_norm(
                 use_running_average=not train, name=f"norm{index}", **types
             )
-            x = norm(x, mask=_filled(mask))
+            x = norm(x, mask=has_valid_frames(mask))
         return x, [*outputs, nn.sigmoid(x)]
 
 
 class _Head(nn.Module):
-    """Classifier of one component of the embedding: two hidden layers with ReLU, then logits."""
+    """Classifier of one component of the embedding, with two hidden layers and ReLU."""
 
     outputs: int
     hidden: int
-    dtype: Any
-    param_dtype: Any
+    dtype: DTypeLike
+    param_dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """`[batch, rows, columns]` -> `[batch, outputs]` float32."""
+        """Computes logits `[batch, outputs]` float32 from `[batch, frames, bins]`."""
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = x.reshape(len(x), -1)
         for index in (1, 2):
@@ -144,9 +156,15 @@ class _Head(nn.Module):
 
 
 def _log_odds_of_mean(x: jax.Array) -> jax.Array:
-    """log(p / (1 - p)) of p, the mean of sigmoid(x) over the last axis, which is kept; float32.
+    """Computes log(p / (1 - p)) for p, the mean of sigmoid(x) over the last axis.
 
-    p rounds to 0 or 1 where all of x is large; the logarithms of p and 1 - p do not.
+    p rounds to 0 or 1 if all values of x are large; the logarithms of p and 1 - p do not.
+
+    Args:
+        x: Logits `[..., n]`.
+
+    Returns:
+        Log-odds `[..., 1]`, at least float32.
     """
     y = at_least_float32(x)
     log_p = jax.nn.logsumexp(jax.nn.log_sigmoid(y), axis=-1, keepdims=True)
@@ -155,66 +173,76 @@ def _log_odds_of_mean(x: jax.Array) -> jax.Array:
 
 
 class RHEmo(nn.Module):
-    """The RH-emo autoencoder with its four classifiers.
+    """RH-emo autoencoder with its four classifiers.
 
-    An encoder, a decoder (`RHEmoEncoder`, `RHEmoDecoder`), and for each component of the embedding
-    a classifier, 4096 -> 4096 -> 4096 -> outputs on 512 x 128 spectrograms, with ReLU between its
-    layers: discrete emotion reads the first component, valence, arousal and dominance the others.
-    Published with 5 classes, 134.3 M parameters, nearly all of them in the classifiers.
+    It has an encoder, a decoder (`RHEmoEncoder`, `RHEmoDecoder`), and a classifier of each
+    component of the embedding, 4096 -> 4096 -> 4096 -> outputs for 512 x 128 spectrograms, with
+    ReLU between its layers. The first component predicts the discrete emotion, the others valence,
+    arousal and dominance. As published, with 5 classes, it has 134.3 M parameters, nearly all of
+    them in the classifiers.
 
-    As published, the encoder and the classifiers are real and the decoder is quaternion. Other
-    algebras are the encoder's alone: the decoder's is the published one in every network, and a
-    classifier reads one component, which is a real number.
+    As published, the encoder and the classifiers are real and the decoder is quaternion. Another
+    algebra applies to the encoder only: every decoder is the published one, and a classifier takes
+    one component, which is real.
 
-    The encoder's variables are named `embedding`, as in the networks that stand behind it. Train
-    on `losses.binary_cross_entropy(features["reconstruction_logits"], x)`, then on that plus
-    `losses.emotion_loss`. What a loss does not read is not computed.
+    The variables of the encoder are named `embedding`, as in the networks that take its output.
+    Train on `losses.binary_cross_entropy(features["reconstruction_logits"], x)`, then on the sum
+    of that and `losses.emotion_loss`. Outputs that a loss does not use are not computed.
 
-    `features` of the result: `conv1` ... `conv3` of the encoder; `embedding`
-    `[batch, frames / 8, bins / 2, 4]`; `conv4` ... `conv6` of the decoder, the last after its
+    Its features are `conv1` ... `conv3` of the encoder; `embedding`
+    `[batch, frames / 8, bins / 2, 4]`; `conv4` ... `conv6` of the decoder, the last one after its
     sigmoid; `reconstruction` `[batch, frames, bins, 1]` float32 in [0, 1], and
     `reconstruction_logits`, its log-odds; `valence`, `arousal` and `dominance`, logits `[batch]`
     float32.
 
     Attributes:
-        num_classes: Discrete emotions.
-        algebra: Of the encoder.
+        num_classes: Number of discrete emotions.
+        algebra: Algebra of the encoder.
         hidden: Width of the two hidden layers of each classifier.
-        dimensions: Whether it classifies valence, arousal and dominance too; False leaves their
-            classifiers out, for corpora that do not say.
-        dtype: Of the arithmetic; logits and the reconstruction are float32.
-        param_dtype: Of the stored parameters.
+        dimensions: Whether there are classifiers of valence, arousal and dominance; False for
+            corpora without these labels.
+        dtype: Type of the arithmetic; logits and the reconstruction are float32.
+        param_dtype: Type of the stored parameters.
     """
 
     num_classes: int
     algebra: Algebra = REAL
     hidden: int = 4096
     dimensions: bool = True
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Classifies `[batch, frames, bins, 1]` in [0, 1] -> (logits of the emotions, features).
+        """Computes logits of the discrete emotions, and activations.
 
-        The input has a fixed size, zero-padded as in the paper; `mask` as in `RHEmoEncoder`.
+        Args:
+            x: Spectrograms `[batch, frames, bins, 1]` in [0, 1] of a fixed size, zero-padded as in
+                the paper.
+            train: Whether batch statistics normalize.
+            mask: Mask of valid frames, see `RHEmoEncoder`.
+
+        Returns:
+            Logits `[batch, classes]` float32, and features by name.
 
         Raises:
-            InputError: frames not a multiple of 8, bins not of 2, or more than one channel.
+            InputError: The number of frames is no multiple of 8, that of bins no multiple of 2, or
+                there is more than one channel.
         """
         if x.ndim != 4 or x.shape[1] % 8 or x.shape[2] % 2 or x.shape[3] != 1:
             raise InputError(
                 "RHEmo, input: expected [batch, frames, bins, 1] with frames a multiple of 8 and "
                 f"bins of 2, found {x.shape}"
             )
-        types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        embedding, features = RHEmoEncoder(self.algebra, name="embedding", **types)(
-            x, train=train, mask=mask
-        )
+        embedding, features = RHEmoEncoder(
+            self.algebra, self.dtype, self.param_dtype, name="embedding"
+        )(x, train=train, mask=mask)
         features["embedding"] = embedding
-        decoded, outputs = RHEmoDecoder(name="decoder", **types)(embedding, train=train, mask=mask)
+        decoded, outputs = RHEmoDecoder(self.dtype, self.param_dtype, name="decoder")(
+            embedding, train=train, mask=mask
+        )
         for index, output in enumerate(outputs, start=len(_CHANNELS) + 1):
             features[f"conv{index}"] = output
         mean = jnp.mean(nn.sigmoid(at_least_float32(decoded)), axis=-1, keepdims=True)
@@ -222,18 +250,22 @@ class RHEmo(nn.Module):
         features["reconstruction_logits"] = _log_odds_of_mean(decoded)
         names = DIMENSIONS if self.dimensions else ()
         for component, name in enumerate(names, start=1):
-            head = _Head(1, self.hidden, name=name, **types)
+            head = _Head(1, self.hidden, self.dtype, self.param_dtype, name=name)
             features[name] = head(embedding[..., component])[:, 0]
-        discrete = _Head(self.num_classes, self.hidden, name="discrete", **types)
+        discrete = _Head(
+            self.num_classes, self.hidden, self.dtype, self.param_dtype, name="discrete"
+        )
         return discrete(embedding[..., 0]), features
 
 
 class Embedded(nn.Module):
-    """A quaternion network behind a trainable embedding of the spectrogram (Figure 1 of 2023).
+    """Network with a trainable encoder of the spectrogram, Guizzo et al. (2023), Figure 1.
+
+    Its features are those of the classifier, and `embedding`.
 
     Attributes:
-        embedding: From `[batch, frames, bins, 1]` to (quaternions, features).
-        classifier: Of those quaternions.
+        embedding: Encoder from `[batch, frames, bins, 1]` to embeddings and features.
+        classifier: Network that takes the embeddings.
     """
 
     embedding: nn.Module
@@ -242,10 +274,18 @@ class Embedded(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Classifies `[batch, frames, bins, 1]` -> (logits, features, with `embedding` too).
+        """Computes logits and activations.
+
+        Args:
+            x: Spectrograms `[batch, frames, bins, 1]`.
+            train: Whether the network trains.
+            mask: Mask of valid frames `[batch, frames]`, or None.
+
+        Returns:
+            Logits `[batch, classes]` float32, and features by name.
 
         Raises:
-            InputError: The classifier's, where the embedding is too small for it.
+            InputError: The classifier refuses the embedding, such as one that is too small.
         """
         y = self.embed(x, train=train, mask=mask)
         try:
@@ -261,14 +301,20 @@ class Embedded(nn.Module):
     def embed(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> jax.Array:
-        """Embeds `[batch, frames, bins, 1]` -> `[batch, rows, columns, 4]`."""
+        """Computes embeddings `[batch, rows, columns, 4]` from `[batch, frames, bins, 1]`."""
         y, _ = self.embedding(x, train=train, mask=mask)
         return y
 
     def classify(
         self, y: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Classifies `[batch, rows, columns, 4]` -> (logits, features); `mask` of the frames."""
+        """Computes logits and activations of the classifier.
+
+        Args:
+            y: Embeddings `[batch, rows, columns, 4]`.
+            train: Whether the network trains.
+            mask: Mask of valid frames `[batch, frames]` of the spectrogram, or None.
+        """
         if mask is not None:
             mask = mask[:, :: mask.shape[1] // y.shape[1]]
         return self.classifier(y, train=train, mask=mask)

@@ -1,15 +1,14 @@
-"""SqueezeNet (Iandola et al., 2016) over any algebra."""
+"""SqueezeNet of Iandola et al. (2016), over any algebra."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from serjax.layers import HEAD_INIT, REAL, Algebra, max_pool
-from serjax.models.heads import global_pool
-from serjax.models.input_size import check_input
+from serjax.models.common import check_input, global_pool
 
 FIRES = (
     ((16, 128), (16, 128)),
@@ -19,25 +18,29 @@ FIRES = (
 
 
 class Fire(nn.Module):
-    """A 1 x 1 convolution to few channels, then one of 1 x 1 and one of 3 x 3 side by side.
+    """Fire module: a 1 x 1 convolution to few channels, then parallel ones of 1 x 1 and 3 x 3.
 
     Attributes:
         squeezed: Channels of the first convolution.
-        expanded: Channels of the result, half of them from each of the other two.
-        algebra: Of all layers.
-        dtype: Of the arithmetic.
-        param_dtype: Of the stored parameters.
+        expanded: Channels of the output, half of them from each of the parallel convolutions.
+        algebra: Algebra of all layers.
+        dtype: Type of the arithmetic.
+        param_dtype: Type of the stored parameters.
     """
 
     squeezed: int
     expanded: int
     algebra: Algebra
-    dtype: Any
-    param_dtype: Any
+    dtype: DTypeLike
+    param_dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        """`[batch, frames, bins, channels]` -> (output, outputs of the three convolutions)."""
+        """Returns the output, and the outputs of the three convolutions.
+
+        Args:
+            x: Activations `[batch, frames, bins, channels]`.
+        """
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         squeeze = nn.relu(self.algebra.conv(self.squeezed, 1, name="squeeze", **types)(x))
         half = self.expanded // 2
@@ -47,26 +50,26 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """SqueezeNet 1.1 as torchvision has it: no dense layer, logits are means of class maps.
+    """SqueezeNet 1.1 of torchvision, without dense layers: logits are means of class maps.
 
-    The authors' revision of the network in arXiv 1602.07360. 1,235,496 parameters with 1000
-    classes on three channels. The last convolution is real in every algebra. Input has any size
-    from 17 x 17 on.
+    It is the authors' revision of the network in arXiv 1602.07360, with 1,235,496 parameters for
+    1000 classes and three channels. The last convolution is real in every algebra. The input has
+    any size of at least 17 x 17.
 
-    `features` of the result: `conv1` ... `conv26`, each after its ReLU; the last is the class
-    maps.
+    Its features are `conv1` ... `conv26`, each after its ReLU; the last are the class maps.
 
     Attributes:
-        num_classes: Classes.
-        algebra: Of all layers but the last.
+        num_classes: Number of classes.
+        algebra: Algebra of all layers except the last.
         fires: Squeezed and expanded channels of the fire modules; a max pooling comes before each
             group.
-        pooling: Over positions at the end, "mean" or "max".
-        hidden: Units of a dense layer with ReLU that, with another, stands after the pooling in
-            place of the last convolution; None: there is none.
-        dropout_rate: Before the last convolution, or the pooling in its place.
-        dtype: Of the arithmetic; logits are float32.
-        param_dtype: Of the stored parameters.
+        pooling: Pooling over positions at the end, "mean" or "max".
+        hidden: Width of a dense layer with ReLU, which together with a last dense layer after the
+            pooling replaces the last convolution; None for the last convolution.
+        dropout_rate: Dropout rate before the last convolution, or before the pooling if there is
+            none.
+        dtype: Type of the arithmetic; logits are float32.
+        param_dtype: Type of the stored parameters.
     """
 
     num_classes: int
@@ -75,19 +78,25 @@ class SqueezeNet(nn.Module):
     pooling: str = "mean"
     hidden: int | None = None
     dropout_rate: float = 0.5
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool = False, mask: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Classifies `[batch, frames, bins, channels]` -> (logits `[batch, classes]`, features).
+        """Computes logits and activations.
 
-        Padding is part of the input, so `mask` has nothing to say.
+        Args:
+            x: Input `[batch, frames, bins, channels]`, its padding included.
+            train: Whether the network trains: dropout is active.
+            mask: Ignored, as padding is part of the input.
+
+        Returns:
+            Logits `[batch, classes]` float32, and features by name.
 
         Raises:
-            InputError: an input smaller than 17 x 17; another pooling than mean and max.
+            InputError: The input is smaller than 17 x 17, or the pooling is unknown.
         """
         check_input("SqueezeNet", x, 17)
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -97,9 +106,11 @@ class SqueezeNet(nn.Module):
         for group in self.fires:
             x = max_pool(x, (3, 3), (2, 2), partial=True)
             for squeezed, expanded in group:
-                # Numbered as in the paper, where a convolution is the first layer.
+                # Numbers as in the paper, whose first layer is a convolution.
                 name = f"fire{2 + len(outputs) // 3}"
-                fire = Fire(squeezed, expanded, self.algebra, name=name, **types)
+                fire = Fire(
+                    squeezed, expanded, self.algebra, self.dtype, self.param_dtype, name=name
+                )
                 x, inner = fire(x)
                 outputs += inner
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)

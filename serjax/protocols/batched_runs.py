@@ -1,202 +1,397 @@
-"""Several runs of one network as one program: folds and seeds side by side.
+"""Driver of batched runs: several runs on one corpus, trained in one program."""
 
-Whatever a step changes has a first axis of runs; the waveforms are there once. A run is computed
-as by itself: its own weights, batches, random numbers and learning rate, and the step of
-`serjax.training.training_step`, which knows nothing of the others. What remains is how the runs
-share a device, which is the engine's name:
-
-- "vmap": all at once, as a further axis of every operation. Convolutions with a kernel for each
-  run become grouped ones.
-- "scan": one after the other, in a loop of the device. A run without examples takes no time.
-
-Where there are several devices, runs are spread over them first.
-"""
-
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import optax
+from rich.console import Console
 
-from serjax.errors import InputError, unknown_name
-from serjax.training.devices import multi_step
-from serjax.training.devices.batch_sharding import SINGLE_DEVICE
-from serjax.training.state import TrainState
-from serjax.training.step import StepResult, TrainStep
+from serjax.errors import InputError
+from serjax.models.variables import Variables
+from serjax.protocols.batched_loop import RunsState, initial_state, train_runs
+from serjax.protocols.batching import CHECKPOINTS
+from serjax.protocols.run_batch import BatchedEvaluator, RunBatch
+from serjax.training.build import abstract_variables, build_model
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import ResolvedRunConfig, front_end_of, resolve
+from serjax.training.devices import memory, multi_step
+from serjax.training.devices.batch_sharding import BatchSharding
+from serjax.training.evaluate import evaluation_batch, scores
+from serjax.training.input.dataset import RunDataset, prepare
+from serjax.training.input.recordings import Recordings
+from serjax.training.input.sampler import Sampler
+from serjax.training.loop import LoopState, StopRequest
+from serjax.training.objective import auxiliary_loss
+from serjax.training.objective.auxiliary_loss import AuxiliaryContext
+from serjax.training.objective.task_loss import classification_loss
+from serjax.training.optimization import freeze
+from serjax.training.optimization.optimizer import learning_rate, make_optimizer
+from serjax.training.run_folder import results
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.run_dir import is_finished, open_folder
+from serjax.training.single_run import (
+    initial_variables,
+    network_metadata,
+    print_header,
+    write_network_run,
+)
+from serjax.training.stage import log_learning_rate
+from serjax.training.state import TrainState, parameter_count, state_of
+from serjax.training.step import TrainStep, training_step
+from serjax.training.trackers.progress import Clock, ProgressDisplay
 
-ENGINES = ("vmap", "scan")
-_AXIS = "runs"
 
-
-def over_runs(function: Callable[..., Any], engine: str) -> Callable[..., Any]:
-    """The same function of several runs.
-
-    Args:
-        function: `function(own, shared)` of one run.
-        engine: One of `ENGINES`.
-
-    Returns:
-        What takes `own` with a first axis of runs, and gives results that have it.
-    """
-
-    def together(own: Any, shared: Any) -> Any:
-        if len(jax.tree.leaves(own)[0]) == 1:  # as compiled by itself, without loop or groups
-            found = function(jax.tree.map(lambda x: x[0], own), shared)
-            return jax.tree.map(lambda x: x[None], found)
-        if engine == "vmap":
-            return jax.vmap(function, in_axes=(0, None))(own, shared)
-        return jax.lax.map(lambda each: function(each, shared), own)
-
-    return together
-
-
-@dataclasses.dataclass(frozen=True)
-class Together:
-    """How runs are computed together.
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Run:
+    """One of the runs.
 
     Attributes:
-        engine: One of `ENGINES`, how the runs of a device share it.
-        count: Runs.
-        devices: Over which they are spread; more than runs are not used.
+        config: Configuration, its defaults filled in.
+        dataset: Dataset; all runs share the examples.
+        folder: Run folder.
+        sampler: Sampler of the training set.
+        clock: Clock, with an equal part of the time of all runs.
     """
 
-    engine: str
-    count: int
-    devices: tuple[jax.Device, ...] = dataclasses.field(
-        default_factory=lambda: tuple(jax.local_devices())
+    config: ResolvedRunConfig
+    dataset: RunDataset
+    folder: Path
+    sampler: Sampler
+    clock: Clock
+
+
+@contextlib.contextmanager
+def _timed(clocks: Sequence[Clock], name: str) -> Iterator[None]:
+    """Adds an equal part of the time spent in the context to each clock."""
+    total = Clock()
+    try:
+        with total.timed(name):
+            yield
+    finally:
+        for clock in clocks:
+            seconds = clock.seconds.get(name, 0.0) + total.seconds[name] / len(clocks)
+            clock.seconds[name] = seconds
+
+
+def run_batched(
+    runs: Mapping[str, RunConfig],
+    folder: Path,
+    method: str,
+    *,
+    console: Console,
+    command: list[str],
+    recordings: Recordings,
+) -> None:
+    """Trains runs in one program, with the run folders that `serjax.training.run` writes.
+
+    Interrupted runs are resumed; finished runs stay as they are.
+
+    Args:
+        runs: Configurations by name, which differ in seed and fold only, see
+            `serjax.protocols.batching.choose`.
+        folder: Folder of the run folders, which have the runs' names. Until the runs are over
+            their checkpoints are in `batched`.
+        method: Method of `serjax.protocols.run_batch.METHODS`.
+        console: Console for messages.
+        command: Command line, for the reports.
+        recordings: Recordings of the corpus.
+
+    Raises:
+        InputError: See `serjax.training.run`.
+        DivergedError: See `serjax.training.run`.
+        InterruptedRunError: See `serjax.training.run`.
+    """
+    remaining = [name for name in runs if not is_finished(folder / name)]
+    for name in runs:
+        if name not in remaining:
+            console.print(f"{name} finished before", highlight=False)
+    clocks = [Clock() for _ in runs]
+    configs = [resolve(config) for config in runs.values()]
+    front_end = front_end_of(configs[0])
+    with _timed(clocks, "data"):
+        datasets = [prepare(config, front_end, console, recordings) for config in configs]
+        datasets[0].check_resident("--batching")
+        datasets = _share_examples(datasets)
+    prepared = {
+        name: _Run(config, dataset, folder / name, _sampler_of(config, dataset), clock)
+        for name, config, dataset, clock in zip(runs, configs, datasets, clocks, strict=True)
+    }
+    with contextlib.ExitStack() as stack:
+        training = _BatchedTraining(prepared, method, console)
+        for name in remaining:
+            run = prepared[name]
+            metadata = network_metadata(run.config, run.dataset, command, training.abstract)
+            opened = open_folder(run.folder, run.folder.exists(), run.config, metadata, console)
+            stack.enter_context(opened)
+            print_header(console, run.config, metadata)
+        state, loops = training.train(folder / CHECKPOINTS)
+        training.write(remaining, state, loops)
+    shutil.rmtree(folder / CHECKPOINTS)
+
+
+def _share_examples(datasets: Sequence[RunDataset]) -> list[RunDataset]:
+    """Returns the datasets with one copy of their examples.
+
+    Raises:
+        InputError: The datasets have other examples or classes.
+    """
+    first = datasets[0]
+    for dataset in datasets[1:]:
+        are_equal = all(
+            np.array_equal(one, other)
+            for one, other in zip(
+                jax.tree.leaves(first.examples), jax.tree.leaves(dataset.examples), strict=True
+            )
+        )
+        if not are_equal or first.classes != dataset.classes:
+            raise InputError("batching: expected runs of the same utterances, found others")
+    return [dataclasses.replace(dataset, examples=first.examples) for dataset in datasets]
+
+
+def _keys(config: RunConfig) -> jax.Array:
+    """Returns the keys of initial weights, orders and steps, as `serjax.training.Stage`."""
+    return jax.random.split(jax.random.key(config.seed), 3)
+
+
+def _sampler_of(config: ResolvedRunConfig, dataset: RunDataset) -> Sampler:
+    return Sampler.of(
+        dataset.examples,
+        dataset.split.train,
+        front_end_of(config),
+        _keys(config)[1],
+        config.optimizer.batch_size,
     )
 
-    def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise InputError(unknown_name("engine", self.engine, ENGINES))
-        object.__setattr__(self, "devices", self.devices[: self.count])
 
-    @property
-    def rows(self) -> int:
-        """Length of the axis of runs: as many on every device, the last ones may be idle."""
-        return -(-self.count // len(self.devices)) * len(self.devices)
+def _rates(
+    config: ResolvedRunConfig, steps: Sequence[int]
+) -> Callable[[Any], optax.ScalarOrSchedule]:
+    """Returns a function from a run's number to its learning rate.
 
-    def describe(self) -> str:
-        """In words, behind a number of runs."""
-        each, devices = self.rows // len(self.devices), len(self.devices)
-        how = f"{self.engine} of {each} runs" if each > 1 else "1 run"
-        return f"{how} on each of {devices} devices" if devices > 1 else how
+    The schedule of a run depends on the number of steps of its epochs.
+    """
+    distinct = sorted(set(steps))
+    rates = [learning_rate(config, count, config.optimizer.epochs) for count in distinct]
+    if len(rates) == 1 or not any(callable(rate) for rate in rates):
+        return lambda number: rates[0]
+    schedules = [rate if callable(rate) else optax.constant_schedule(rate) for rate in rates]
+    positions = np.array([distinct.index(count) for count in steps], np.int32)
 
-    def _sharding(self, *axes: str) -> NamedSharding:
-        return NamedSharding(Mesh(np.array(self.devices), (_AXIS,)), PartitionSpec(*axes))
+    def rate_of(number: Any) -> optax.Schedule:
+        position = jnp.asarray(positions)[number]
+        return lambda count: jax.lax.switch(position, schedules, count)
 
-    def split_sharding(self) -> NamedSharding:
-        """Of arrays that have the axis of runs first."""
-        return self._sharding(_AXIS)
+    return rate_of
 
-    def replicate(self, tree: Any) -> Any:
-        """Puts what runs share on every device."""
-        return jax.device_put(tree, self._sharding())
 
-    def spread(self, tree: Any) -> Any:
-        """Puts a tree `[count, ...]` of the runs' arrays on the devices as `[rows, ...]`."""
-        idle = self.rows - self.count
-        if idle:  # they must hold something
-            tree = jax.tree.map(lambda x: jnp.concatenate([x, jnp.repeat(x[:1], idle, 0)]), tree)
-        return jax.device_put(tree, self.split_sharding())
+class _BatchedTraining:
+    """Training of runs of one network on the same examples in one program."""
 
-    def stack(self, trees: Sequence[Any]) -> Any:
-        """The same of a tree for each run."""
-        return self.spread(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees))
+    def __init__(self, runs: Mapping[str, _Run], method: str, console: Console) -> None:
+        self._runs, self._console = runs, console
+        self._names, self._list = list(runs), list(runs.values())
+        self._clocks = [run.clock for run in self._list]
+        self._batch = RunBatch(method, len(runs))
+        self._config = self._list[0].config
+        self._front_end = front_end_of(self._config)
+        dataset = self._list[0].dataset
+        self._model = build_model(self._config, len(dataset.classes))
+        self.abstract = abstract_variables(self._model, self._front_end)
+        freeze.check_patterns(self._config.model.freeze, self.abstract["params"])
+        self._examples = self._batch.replicate(dataset.examples)
+        batch_size = evaluation_batch(self._config.optimizer.batch_size)
+        self._evaluator = BatchedEvaluator(self._model, self._front_end, batch_size, self._batch)
 
-    def gather(self, tree: Any) -> Any:
-        """What `spread` was given, on the host."""
-        return jax.tree.map(lambda x: x[: self.count], jax.device_get(tree))
+    def _optimizer(self, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+        optimizer, frozen = make_optimizer(self._config, rate), self._config.model.freeze
+        return freeze.optimizer(optimizer, frozen) if frozen else optimizer
 
-    def place(self, indices: np.ndarray) -> jax.Array:
-        """Puts indices `[count, ...]` on the devices as `[rows, ...]`, idle rows as -1."""
-        idle = ((0, self.rows - len(indices)), *[(0, 0)] * (indices.ndim - 1))
-        return jax.device_put(np.pad(indices, idle, constant_values=-1), self.split_sharding())
+    def _rate_of(self) -> Callable[[Any], optax.ScalarOrSchedule]:
+        return _rates(self._config, [run.sampler.steps for run in self._list])
 
-    def compile_step(
-        self, make_step: Callable[[jax.Array, jax.Array], TrainStep], scan_steps: int = 1
-    ) -> jax.stages.Wrapped:
-        """Makes `step(states, examples, indices, keys) -> (states, results)`, one program.
-
-        The states are donated. `indices` `[rows, scan_steps, batch]` are as `place` gives them;
-        a batch without examples leaves its run as it was. `keys` `[rows]` are those of the runs'
-        steps. Results are `[rows, scan_steps, ...]`, zero for a batch without examples.
-
-        Args:
-            make_step: Number of a run and its key -> its step, not compiled.
-            scan_steps: Batches of a call.
-        """
-
-        def one(own: Any, examples: Any) -> tuple[TrainState, StepResult]:
-            number, key, state, indices = own
-            step = make_step(number, key)
-            filled = jnp.any(indices >= 0)
-            if self.engine == "scan":  # elsewhere there is nothing to be left out
-                like = jax.eval_shape(step, state, examples, indices)[1]
-                nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-                compute = functools.partial(step, state, examples, indices)
-                return jax.lax.cond(filled, compute, lambda: (state, nothing))
-            moved, result = step(state, examples, indices)
-            return (
-                jax.tree.map(lambda new, old: jnp.where(filled, new, old), moved, state),
-                jax.tree.map(lambda x: jnp.where(filled, x, jnp.zeros_like(x)), result),
-            )
-
-        every = over_runs(one, self.engine)
-
-        def steps(numbers: Any, keys: Any, states: Any, examples: Any, indices: Any) -> Any:
-            local, _, batch_size = indices.shape
-
-            def step(states: Any, examples: Any, row: Any, _: Any = None) -> Any:
-                return every((numbers, keys, states, row.reshape(local, batch_size)), examples)
-
-            if scan_steps == 1:
-                states, results = step(states, examples, indices)
-                return states, jax.tree.map(lambda x: x[:, None], results)
-            in_blocks = multi_step.in_blocks(step, scan_steps, SINGLE_DEVICE)
-            states, results = in_blocks(states, examples, jnp.moveaxis(indices, 1, 0))
-            return states, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), results)
-
-        split, whole = PartitionSpec(_AXIS), PartitionSpec()
-        sharded = jax.shard_map(
-            steps,
-            mesh=self.split_sharding().mesh,
-            in_specs=(split, split, split, whole, split),
-            out_specs=split,
-            check_vma=False,
+    def _step_maker(self) -> Callable[[jax.Array, jax.Array], TrainStep]:
+        """Returns the function from a run's number and key to its step."""
+        config = self._config
+        rate_of = self._rate_of()
+        auxiliary_losses = auxiliary_loss.make_auxiliary_losses(
+            AuxiliaryContext(self._model, self.abstract, self._front_end, config, self._console)
         )
 
-        def program(states: Any, examples: Any, indices: Any, keys: Any) -> Any:
-            numbers = jnp.arange(self.rows, dtype=jnp.int32)
-            return sharded(numbers, keys, states, examples, indices)
+        def make_step(number: jax.Array, key: jax.Array) -> TrainStep:
+            step = training_step(
+                self._model,
+                self._front_end,
+                self._optimizer(rate_of(number)),
+                key,
+                len(self._list[0].dataset.classes),
+                augmentation=config.augmentation.preset,
+                frozen=config.model.freeze,
+                auxiliary_losses=auxiliary_losses,
+                loss=classification_loss(config.optimizer.loss),
+                sharding=BatchSharding(accumulate=config.optimizer.accumulate),
+                remat=config.system.remat,
+            )
+            # Auxiliary losses with arrays of their own are not batched.
+            arrays = dict.fromkeys(auxiliary_losses, ())
+            return lambda *arguments: step(*arguments, arrays)
 
-        return jax.jit(program, donate_argnums=0, out_shardings=self.split_sharding())
+        return make_step
 
-    def compile_evaluation(self, step: Callable[..., jax.Array]) -> jax.stages.Wrapped:
-        """Makes one program of `step(variables, samples, start, length, size)` of every run.
+    def _initial_state(self) -> RunsState:
+        """Returns the initial state of all runs; runs of one seed start from the same weights."""
+
+        @functools.cache
+        def state_of_seed(seed: int) -> TrainState:
+            key = jax.random.split(jax.random.key(seed), 3)[0]
+            num_classes = len(self._list[0].dataset.classes)
+            variables = initial_variables(
+                self._config, self._model, key, self._front_end, num_classes
+            )
+            return state_of(variables, self._optimizer(self._rate_of()(0)))
+
+        states = [state_of_seed(run.config.seed) for run in self._list]
+        return initial_state(self._batch.stack(states))
+
+    def _utterances(self, split: str, names: Sequence[str]) -> list[np.ndarray]:
+        """Returns the utterances of a split for the named runs, none for the others."""
+        return [
+            getattr(run.dataset.split, split) if name in names else np.zeros(0, int)
+            for name, run in self._runs.items()
+        ]
+
+    def _evaluate(self, variables: Variables, active: Sequence[int]) -> dict[int, dict[str, float]]:
+        """Returns the scores of the active runs on their validation sets."""
+        with _timed(self._clocks, "evaluate"):
+            utterances = self._utterances("validation", [self._names[n] for n in active])
+            predictions = self._evaluator(variables, self._examples, utterances)
+            labels = [run.dataset.labels for run in self._list]
+            return {n: scores(predictions[n], labels[n][utterances[n]]) for n in active}
+
+    def train(self, directory: Path) -> tuple[RunsState, dict[str, LoopState]]:
+        """Trains all runs, or the rest of interrupted ones.
 
         Args:
-            step: Of one run. All but `samples` and `size` have the axis of runs first; `size` is
-                static.
+            directory: Folder of the checkpoints.
+
+        Returns:
+            The last state and the states of the runs' loops.
         """
+        config, batch, console = self._config, self._batch, self._console
+        scan_steps = multi_step.scan_steps(config.system.scan_steps)
+        explained = functools.partial(
+            memory.explained,
+            config.optimizer.batch_size,
+            1,
+            config.optimizer.accumulate,
+            config.system.remat,
+            ["--batching off"],
+        )
+        with explained(), console.status("compiling"), _timed(self._clocks, "compile"):
+            state = self._initial_state()
+            step_keys = batch.stack([_keys(run.config)[2] for run in self._list])
+            step = batch.compile_step(self._step_maker(), scan_steps)
+            shape = (len(self._list), scan_steps, config.optimizer.batch_size)
+            indices = batch.place(np.full(shape, -1, np.int32))
+            compiled = step.lower(state.states, self._examples, indices, step_keys).compile()
+            self._evaluator.compile(state.best, self._examples)
+        console.print(
+            f"step of {len(self._list)} runs, {batch.describe()}: "
+            f"{memory.peak_bytes(compiled) / 2**20:.1f} MiB"
+            f"{f', {scan_steps} steps per call' if scan_steps > 1 else ''}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        checkpoints = Checkpoints(directory)
+        state, loops = self._restore(checkpoints, state)
+        with (
+            explained(),
+            _timed(self._clocks, "train"),
+            ProgressDisplay(console) as display,
+            StopRequest().installed() as stop,
+        ):
+            state = train_runs(
+                state,
+                loops,
+                run_batch=batch,
+                step=lambda *arguments: compiled(*arguments, step_keys),
+                examples=self._examples,
+                orders=[run.sampler.order for run in self._list],
+                evaluate=self._evaluate,
+                checkpoints=checkpoints,
+                epochs=config.optimizer.epochs,
+                patience=config.optimizer.patience,
+                display=display,
+                stop=stop,
+                scan_steps=scan_steps,
+            )
+        for clock in self._clocks:
+            clock.seconds["train"] -= clock.seconds.get("evaluate", 0.0)
+        return state, loops
 
-        def whole(variables: Any, samples: Any, start: Any, length: Any, size: int) -> jax.Array:
-            def one(own: Any, samples: Any) -> jax.Array:
-                variables, start, length = own
-                return step(variables, samples, start, length, size)
+    def _restore(
+        self, checkpoints: Checkpoints, state: RunsState
+    ) -> tuple[RunsState, dict[str, LoopState]]:
+        """Returns the saved state of the runs, or the given one."""
+        count = self._batch.count
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), state
+        )
+        saved = checkpoints.restore_last(abstract)
+        if saved is None:
+            monitor = self._config.optimizer.monitor
+            return state, {name: LoopState(monitor=monitor) for name in self._names}
+        if list(saved[1]) != self._names:
+            raise InputError(f"--resume: expected the runs {', '.join(saved[1])}, found others")
+        loops = {name: LoopState(**saved[1][name]) for name in self._names}
+        epoch = max(loop.epoch for loop in loops.values())
+        self._console.print(f"resumed {len(loops)} runs at epoch {epoch}", highlight=False)
+        return self._batch.distribute(saved[0]), loops
 
-            split = PartitionSpec(_AXIS)
-            found: jax.Array = jax.shard_map(
-                over_runs(one, self.engine),
-                mesh=self.split_sharding().mesh,
-                in_specs=(split, PartitionSpec()),
-                out_specs=split,
-                check_vma=False,
-            )((variables, start, length), samples)
-            return found
+    def write(self, names: Sequence[str], state: RunsState, loops: Mapping[str, LoopState]) -> None:
+        """Writes the folders of the named runs."""
+        with _timed(self._clocks, "evaluate"):
+            utterances = [
+                np.union1d(*both)
+                for both in zip(
+                    self._utterances("validation", names),
+                    self._utterances("test", names),
+                    strict=True,
+                )
+            ]
+            predictions = self._evaluator(state.best, self._examples, utterances)
+        on_host = self._batch.gather(state)
+        for number, (name, run) in enumerate(self._runs.items()):
+            if name not in names:
+                continue
+            self._console.rule(name)
+            of_run = jax.tree.map(lambda x, n=number: x[n], on_host)
+            loop = loops[name]
+            checkpoints = Checkpoints(run.folder / "checkpoints")
+            checkpoints.save_last(of_run.states, dataclasses.asdict(loop))
+            best_step = jnp.int32(loop.best_step)
+            checkpoints.save_best(
+                TrainState(best_step, of_run.best["params"], of_run.best["batch_stats"], ())
+            )
 
-        return jax.jit(whole, static_argnums=4)
+            def probabilities(indices: np.ndarray, n: int = number) -> np.ndarray:
+                return predictions[n][np.searchsorted(utterances[n], indices)]
+
+            rate = learning_rate(run.config, run.sampler.steps, run.config.optimizer.epochs)
+            log_learning_rate(loop.history, rate, run.sampler.steps)
+            write_network_run(
+                run.folder,
+                loop,
+                parameter_count(self.abstract["params"]),
+                results.predict_parts(probabilities, run.dataset),
+                run.dataset,
+                run.clock,
+                self._console,
+            )

@@ -1,55 +1,56 @@
-"""Whether the runs of a series are computed together, and how."""
+"""Choice between batched runs and one run after the other."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 
-from serjax import models
 from serjax.errors import InputError
-from serjax.protocols.batched_runs import ENGINES
+from serjax.protocols.run_batch import METHODS
 from serjax.training.config import RunConfig
-from serjax.training.run_dir import is_finished
+from serjax.training.objective import auxiliary_loss
+from serjax.training.run_folder.run_dir import is_finished
 
-CHOICES = ("auto", "off", *ENGINES)
-"""What `--together` may be."""
+CHOICES = ("auto", "off", *METHODS)
+"""Values of `batching`."""
 
-CHECKPOINTS = "together"
-"""Of runs computed together, in the folder of their series."""
+CHECKPOINTS = "batched"
+"""Folder of the checkpoints of batched runs, next to their run folders."""
 
-_GO_ON = "vmap"
+_RESUMED = "vmap"
 
 
 def choose(
-    asked: str, runs: Mapping[str, RunConfig], folder: Path
+    batching: str, runs: Mapping[str, RunConfig], folder: Path
 ) -> tuple[str | None, str | None]:
-    """Whether runs are computed together.
+    """Chooses whether runs are computed in one program.
 
     Args:
-        asked: One of `CHOICES`.
-        runs: By name.
-        folder: Of the series, in which some may have been begun.
+        batching: Requested batching, one of `CHOICES`.
+        runs: Configurations by name.
+        folder: Folder of the set of runs, in which some may have been started.
 
     Returns:
-        One of `ENGINES`, or None for one run after the other; and why, if that is to be told.
+        Method of `serjax.protocols.run_batch.METHODS`, or None for one run after the other; and
+        the reason, if it should be printed.
 
     Raises:
-        InputError: They were begun together, and are not to go on so.
+        InputError: The runs were started as batched runs and may not be continued so.
     """
     if (folder / CHECKPOINTS).exists():
-        if asked == "off":
+        if batching == "off":
             raise InputError(
-                f"{folder}: expected to go on together with runs that were begun together, found "
-                f"off; without {folder / CHECKPOINTS} they start anew"
+                f"{folder}: expected batching for runs that were started as batched runs, found "
+                f"off; without {folder / CHECKPOINTS} they start again"
             )
-        return (_GO_ON if asked == "auto" else asked), "they were begun together"
-    if asked == "off":
+        return (_RESUMED if batching == "auto" else batching), "they were started as batched runs"
+    if batching == "off":
         return None, None
     reason = _why_not(runs, folder)
     if reason is not None:
         return None, reason
-    if asked != "auto":
-        return asked, "as asked"
+    if batching != "auto":
+        return batching, "as requested"
     # On two CPU cores vmap takes 1.0 to 1.5 of the separate runs' time and scan 1.0 to 1.3
     # (benchmarks, folds), more memory, and a program of its own to compile. On a GPU nothing has
     # been measured yet.
@@ -58,20 +59,21 @@ def choose(
 
 
 def _why_not(runs: Mapping[str, RunConfig], folder: Path) -> str | None:
-    """Why runs cannot be computed together, or None."""
+    """Returns the reason why runs cannot be batched, or None."""
     config = next(iter(runs.values()))
     if len(runs) == 1:
         return "there is one run only"
-    if config.model not in models.names():
-        return f"{config.model} is not trained in steps"
-    if config.anti_transfer:
-        return "anti-transfer compares each run with teachers of its own"
+    if config.is_classical:
+        return f"{config.model.name} is not trained in steps"
+    name = auxiliary_loss.find_unbatchable(config.auxiliary_losses)
+    if name is not None:
+        return f"the auxiliary loss {name} has arrays of its own for each run"
     if jax.process_count() > 1:
-        return "processes divide the batches of a run"
-    if config.parallel not in (None, "none"):
-        return f"{config.parallel} divides the batches of a run over the devices"
+        return "processes share the batches of a run"
+    if config.system.parallel not in (None, "none"):
+        return f"{config.system.parallel} shards the batches of a run over the devices"
     for name in runs:
         last = folder / name / "checkpoints" / "last"
         if is_finished(folder / name) or any(last.glob("[0-9]*")):
-            return f"{name} was begun by itself"
+            return f"{name} was started on its own"
     return None

@@ -1,6 +1,5 @@
-"""Runs that belong together: the folds of a cross-validation, the seeds of a cross-corpus test."""
+"""Sets of runs: the folds of a cross-validation, the seeds of a cross-corpus test."""
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,18 +7,20 @@ from typing import Any
 
 from rich.console import Console
 
-from serjax import classical, report
-from serjax.data import splits
+from serjax import report
+from serjax.data import Corpus, splits
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
-from serjax.protocols.batched_driver import run_together
+from serjax.protocols.batched_runs import run_batched
 from serjax.protocols.batching import CHOICES, choose
-from serjax.training.config import RunConfig, build_front_end
+from serjax.training.checks import check_config
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.devices import processes
 from serjax.training.input.recordings import Recordings, divide, read, tables
-from serjax.training.metadata import device, versions
-from serjax.training.run import run
-from serjax.training.run_dir import is_finished, open_folder
+from serjax.training.run_folder.metadata import device, versions
+from serjax.training.run_folder.run_dir import is_finished, open_folder
+from serjax.training.single_run import run
 
 
 def cross_validate(
@@ -32,56 +33,70 @@ def cross_validate(
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,
-    together: str = "auto",
+    batching: str = "auto",
+    corpus: Corpus | None = None,
 ) -> Path:
-    """Runs every fold of a protocol, each in a folder of its own, and sums them up.
+    """Runs every fold of a protocol, each in a folder of its own, and summarizes the results.
 
     Args:
-        config: What to run; its `split` is one of `splits.protocols()`, its `fold` is not used.
-        folds: How many; None: 5, or as many as the protocol has. Given only where it has a choice.
-        seeds: Repetitions: `config.seed` and those after it, each with another division.
-        members: Networks of an ensemble that each run is, `config.seed` and those after it on the
-            same division, see `serjax.report.write_ensemble`; 1: no ensemble. Of a classical model
-            there is one.
+        config: Configuration of the runs. Its `data.split` is one of `splits.protocols()`, its
+            `data.fold` is not used.
+        folds: Number of folds; None: 5, or all of a protocol that leaves one out.
+        seeds: Number of repetitions: `config.seed` and the following seeds, each with another
+            split.
+        members: Number of networks in the ensemble of each run: `config.seed` and the following
+            seeds on the same split, see `serjax.report.write_ensemble`; 1: no ensemble. Classical
+            models have no ensembles.
         out: Folder of the results; None: the first free name below `runs/`.
-        resume: Go on with what is in the folder; finished folds stay as they are.
-        console: Where to tell of it; None: standard output.
-        command: As it is to be shown in the report.
-        together: Whether the runs are trained in one program, and how, one of
+        resume: Continue the runs in the folder; finished folds stay as they are.
+        console: Console for messages; None: standard output.
+        command: Command line, for the report.
+        batching: Method that trains the runs in one program, one of
             `serjax.protocols.batching.CHOICES`.
+        corpus: Corpus of the caller, instead of one that is loaded by name.
 
     Returns:
-        The folder, with `fold-1` (`seed-0-fold-1` of several seeds) and so on, those of an ensemble
-        with `member-1` and so on in them, and what `serjax.report.write_run_set` makes of them.
+        The folder, with `fold-1` (`seed-0-fold-1` with several seeds) and so on, the members of an
+        ensemble below it as `member-1` and so on, and the files of `serjax.report.write_run_set`.
 
     Raises:
-        InputError: Something that the user can mend, found before anything is run.
-        DivergedError, InterruptedRunError: As `run`.
+        InputError: An error that the user can fix, found before anything is run.
+        DivergedError: See `serjax.training.run`.
+        InterruptedRunError: See `serjax.training.run`.
     """
-    if config.split not in splits.protocols():
-        raise splits.SplitError(f"{config.split}: expected {', '.join(splits.protocols())}")
+    corpora = None if corpus is None else (corpus,)
+    if corpus is not None:
+        config = config.replace(dataset=corpus.name)
+    split = config.data.split
+    if split not in splits.protocols():
+        raise splits.SplitError(f"{split}: expected {', '.join(splits.protocols())}")
     if folds is not None and folds < 3:
         raise InputError(f"folds: expected at least 3, found {folds}")
-    if together not in CHOICES:
-        raise InputError(unknown_name("together", together, CHOICES))
-    if config.split.startswith("leave_one_"):
+    if batching not in CHOICES:
+        raise InputError(unknown_name("batching", batching, CHOICES))
+    if split.startswith("leave_one_"):
         if folds is not None:
-            raise InputError(f"folds: expected none with {config.split}, found {folds}")
-        (corpus,), target = tables(dataclasses.replace(config, test_dataset=None))
-        folds = len(
-            splits.folds(corpus, config.split, target=target, seed=config.effective_split_seed)
-        )
+            raise InputError(f"folds: expected none with {split}, found {folds}")
+        (table,), target = tables(config.replace(test_dataset=None), corpora)
+        folds = len(splits.folds(table, split, target=target, seed=config.split_seed))
     folds = folds or 5
     runs = {
-        f"seed-{seed}-fold-{number}" if seeds > 1 else f"fold-{number}": dataclasses.replace(
-            config, seed=seed, fold=f"{number}/{folds}"
+        f"seed-{seed}-fold-{number}" if seeds > 1 else f"fold-{number}": config.replace(
+            seed=seed, fold=f"{number}/{folds}"
         )
         for seed in _seeds(config, seeds)
         for number in range(1, folds + 1)
     }
-    title = f"{config.split}-folds"
     return _run_all(
-        runs, members, title, out, resume, console or Console(), command or [], together
+        runs,
+        f"{split}-folds",
+        members=members,
+        out=out,
+        resume=resume,
+        console=console or Console(),
+        command=command or [],
+        batching=batching,
+        corpora=corpora,
     )
 
 
@@ -95,48 +110,50 @@ def cross_corpus(
     console: Console | None = None,
     command: list[str] | None = None,
 ) -> Path:
-    """Trains on one corpus and tests on another, once for each seed, and sums it up.
+    """Trains on one corpus and tests on another, once for each seed, and summarizes the results.
 
     Args:
-        config: What to run, with a `test_dataset`; its `split` is what training and validation
-            don't share.
-        seeds: Repetitions: `config.seed` and those after it, each with another division.
-        members: Networks of an ensemble that each run is, `config.seed` and those after it on the
-            same division, see `serjax.report.write_ensemble`; 1: no ensemble. Of a classical model
-            there is one.
+        config: Configuration of the runs, with a `data.test_dataset`. Its `data.split` names what
+            the training and the validation set do not share.
+        seeds: See `cross_validate`.
+        members: See `cross_validate`.
         out: Folder of the results; None: the first free name below `runs/`.
-        resume: Go on with what is in the folder; finished runs stay as they are.
-        console: Where to tell of it; None: standard output.
-        command: As it is to be shown in the report.
+        resume: Continue the runs in the folder; finished runs stay as they are.
+        console: Console for messages; None: standard output.
+        command: Command line, for the report.
 
     Returns:
-        The folder, with `seed-0` and so on, and what `serjax.report.write_run_set` makes of them.
+        The folder, with `seed-0` and so on, and the files of `serjax.report.write_run_set`.
 
     Raises:
-        InputError, DivergedError, InterruptedRunError: As `cross_validate`.
+        InputError: An error that the user can fix, found before anything is run.
+        DivergedError: See `serjax.training.run`.
+        InterruptedRunError: See `serjax.training.run`.
     """
-    runs = {
-        f"seed-{seed}": dataclasses.replace(config, seed=seed) for seed in _seeds(config, seeds)
-    }
-    title = f"{config.split}-to-{config.test_dataset}"
-    return _run_all(runs, members, title, out, resume, console or Console(), command or [])
+    return _run_all(
+        {f"seed-{seed}": config.replace(seed=seed) for seed in _seeds(config, seeds)},
+        f"{config.data.split}-to-{config.data.test_dataset}",
+        members=members,
+        out=out,
+        resume=resume,
+        console=console or Console(),
+        command=command or [],
+    )
 
 
 def check_folds(config: RunConfig, *, folds: int | None = None) -> None:
-    """Finds by the corpus's table alone, before a recording is opened, what has no such folds.
+    """Checks by the table of a corpus, without opening a recording, that it has the folds.
 
     Args:
-        config: As of `cross_validate`.
-        folds: As of `cross_validate`.
+        config: Configuration, see `cross_validate`.
+        folds: Number of folds, see `cross_validate`.
 
     Raises:
-        InputError: The corpus is not there, has nothing to recognize, or cannot be divided so.
+        InputError: The corpus does not exist, has nothing to recognize, or cannot be split so.
     """
     (corpus,), target = tables(config)
-    # A protocol that leaves one out has as many folds as there are, whatever is asked for.
-    splits.folds(
-        corpus, config.split, target=target, folds=folds or 5, seed=config.effective_split_seed
-    )
+    # A protocol that leaves one out ignores the number of folds.
+    splits.folds(corpus, config.data.split, target=target, folds=folds or 5, seed=config.split_seed)
 
 
 def _seeds(config: RunConfig, count: int) -> range:
@@ -146,14 +163,14 @@ def _seeds(config: RunConfig, count: int) -> range:
 
 
 def _members(name: str, config: RunConfig, count: int) -> dict[str, RunConfig]:
-    """The runs that a run consists of: itself, or the members of an ensemble."""
+    """Returns the runs that a run consists of: itself, or the members of an ensemble."""
     if count < 1:
         raise InputError(f"members: expected at least 1, found {count}")
-    if count == 1 or config.model in classical.names():  # chance does not change these
+    if count == 1 or config.is_classical:  # seeds do not change classical models
         return {name: config}
     return {
-        f"{name}/member-{number}": dataclasses.replace(
-            config, seed=config.seed + number - 1, split_seed=config.effective_split_seed
+        f"{name}/member-{number}": config.replace(
+            seed=config.seed + number - 1, split_seed=config.split_seed
         )
         for number in range(1, count + 1)
     }
@@ -161,42 +178,43 @@ def _members(name: str, config: RunConfig, count: int) -> dict[str, RunConfig]:
 
 def _run_all(
     series: Mapping[str, RunConfig],
+    protocol: str,
+    *,
     members: int,
-    title: str,
     out: PathLike | None,
     resume: bool,
     console: Console,
     command: list[str],
-    together: str = "off",
+    batching: str = "off",
+    corpora: tuple[Corpus, ...] | None = None,
 ) -> Path:
     """Runs what is not finished, and writes the summary."""
     groups = {name: _members(name, config, members) for name, config in series.items()}
     runs = {name: config for group in groups.values() for name, config in group.items()}
     for config in runs.values():
-        config.check()
+        check_config(config)
     first = next(iter(runs.values()))
-    recordings = processes.by_all(lambda: read(first, build_front_end(first), console))
-    for config in runs.values():  # before hours are spent on those that can be made
+    recordings = processes.by_all(lambda: read(first, front_end_of(first), console, corpora))
+    for config in runs.values():  # a split that does not exist is refused before hours of training
         divide(config, recordings.corpora, recordings.target, recordings.content)
-    corpora = recordings.corpora
-    described = {
-        **dataclasses.asdict(first.resolved()),
-        "split": title,
-        "fold": None,
+    # The folder holds all folds.
+    shared = first.replace(fold=None)
+    metadata = {
+        "protocol": protocol,
         "runs": list(runs),
-        "classes": corpora[0].labels(recordings.target),
-        "utterances": {corpus.name: len(corpus) for corpus in corpora},
+        "classes": recordings.corpora[0].labels(recordings.target),
+        "utterances": {corpus.name: len(corpus) for corpus in recordings.corpora},
         "device": device(),
         "versions": versions(),
         "command": command,
-        "notes": [note for corpus in corpora for note in corpus.notes],
+        "notes": [note for corpus in recordings.corpora for note in corpus.notes],
     }
-    fixed = [*(field.name for field in dataclasses.fields(first)), "runs"]
-    with open_folder(out, resume, described, fixed, console) as folder:
-        engine, why = choose(together, runs, folder)
-        if why is not None:
-            console.print(f"together: {engine or 'off'}, {why}", highlight=False, soft_wrap=True)
-        compute = functools.partial(run_together, engine=engine) if engine else _one_by_one
+    resolved = shared if shared.is_classical else resolve(shared)
+    with open_folder(out, resume, resolved, metadata, console) as folder:
+        method, reason = choose(batching, runs, folder)
+        if reason is not None:
+            console.print(f"batching: {method or 'off'}, {reason}", highlight=False, soft_wrap=True)
+        compute = functools.partial(run_batched, method=method) if method else _run_in_turn
         compute(runs, folder, console=console, command=command, recordings=recordings)
         console.rule("all")
         summary = processes.by_first(lambda: _write(folder, groups))
@@ -206,14 +224,14 @@ def _run_all(
 
 
 def _write(folder: Path, groups: Mapping[str, Mapping[str, RunConfig]]) -> dict[str, Any]:
-    """Writes the ensembles, where there are any, and the summary of all runs."""
+    """Writes the ensembles, if there are any, and the summary of all runs."""
     for name, members in groups.items():
         if name not in members:
             report.write_ensemble(folder / name, [run.removeprefix(f"{name}/") for run in members])
     return report.write_run_set(folder, list(groups))
 
 
-def _one_by_one(
+def _run_in_turn(
     runs: Mapping[str, RunConfig],
     folder: Path,
     *,

@@ -1,4 +1,4 @@
-"""One file for each paper: what it did, as configurations, and what it reported."""
+"""Recipes: the experiments of the papers as configurations, and the figures that they report."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from serjax.report import PaperTable
 
 
 class AntiTransferAt(NamedTuple):
-    """What a network unlearns, and where: a row of an anti-transfer sweep.
+    """Method and layer of a row of an anti-transfer sweep.
 
     Attributes:
         method: One of `serjax.anti_transfer.sweep.METHODS`.
-        layer: Number of the convolution; None of the method "none".
+        layer: Number of the convolution; None for the method "none".
     """
 
     method: str
@@ -21,21 +21,21 @@ class AntiTransferAt(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of a paper's tables: a configuration, and how it is tested.
+    """A row of a paper's tables: a configuration and its protocol.
 
     Attributes:
-        name: Of the row's folder, and for `--only`.
-        title: In the tables.
-        config: Fields of `serjax.training.RunConfig`. With `test_dataset` it is a test across
-            corpora, and `split` is what training and validation do not share; with
-            `anti_transfer` one division by `split`; else a cross-validation by the protocol
-            `split`. `dataset` "joined" is the corpora named by its option `corpora`, whose
+        name: Name of the row's folder, and its name for `--only`.
+        title: Title in the tables.
+        config: Options of `serjax.training.RunConfig` by their short names. With `test_dataset` it
+            is a cross-corpus test, and `split` separates training and validation set; with
+            `anti_transfer` it is one split; else a cross-validation by the protocol `split`. The
+            `dataset` "joined" consists of the corpora named by its option `corpora`, whose
             folders are filled in.
-        folds: Of the cross-validation; None: as many as the protocol has.
-        anti_transfer: Makes it a run of an anti-transfer sweep.
-        starts: From weights "if given" by `--init` or made by the recipe's pretraining; from those
-            "given", without which the row is left out; or "by chance".
-        network: What `--init` calls its network; None: its model.
+        folds: Folds of the cross-validation; None: as many as the protocol has.
+        anti_transfer: Method and layer of a run of an anti-transfer sweep.
+        initialization: "optional": from the weights of `--init` or of the recipe's pretraining,
+            if there are any; "required": the row is left out without them; "random".
+        network: Name of the network for `--init`; None: its model.
     """
 
     name: str
@@ -43,25 +43,25 @@ class Row:
     config: Mapping[str, Any]
     folds: int | None = None
     anti_transfer: AntiTransferAt | None = None
-    starts: Literal["if given", "given", "by chance"] = "if given"
+    initialization: Literal["optional", "required", "random"] = "optional"
     network: str | None = None
 
     @property
     def corpora(self) -> tuple[str, ...]:
-        """Names of the corpora that it needs."""
-        named = [self.config[k] for k in ("dataset", "test_dataset") if k in self.config]
-        if "joined" in named:
+        """Names of the corpora that the row needs."""
+        names = [self.config[k] for k in ("dataset", "test_dataset") if k in self.config]
+        if "joined" in names:
             return tuple(self.config["dataset_options"]["corpora"])
-        return tuple(named)
+        return tuple(names)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """Settings of our choice, not searched for yet, under a paper's protocol: `--tuned`.
+    """Settings of our choice under a paper's protocol, not searched for yet: `--tuned`.
 
     Attributes:
-        config: Fields of a network's configuration, in place of the paper's.
-        members: Networks of the ensemble that each fold is.
+        config: Options of a network's configuration that replace the paper's.
+        members: Networks of each fold's ensemble.
     """
 
     config: Mapping[str, Any]
@@ -70,22 +70,23 @@ class Tuned:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A paper's experiments.
+    """The experiments of a paper.
 
     Attributes:
-        title: Authors, title, where it appeared.
-        corpora: What each corpus needs on disk, and where it comes from.
-        rows: All that the tables show.
-        tables: The paper's, in its order.
-        deviations: Where this is not what the authors did, a sentence each.
-        tuned: What `--tuned` changes.
-        small: Fields of every network's configuration at `--scale small`.
+        title: Authors, title and place of publication.
+        corpora: Files of each corpus on disk, and the page to get them from.
+        rows: Rows of all tables.
+        tables: Tables of the paper, in its order.
+        deviations: Deviations from the paper, a sentence each.
+        tuned: Settings of `--tuned`.
+        small: Options of every network's configuration at `--scale small`.
         small_rows: Names of the rows that `--scale small` runs unless others are named; none: all.
-        teachers: The corpus, which need not be there, that trains the teachers of anti-transfer.
-        teacher_options: Of its loader.
-        pretraining: Fields of the configuration of a run that rows start from, its model and
-            options left open. It is done first where its corpus, which need not be there, is.
-        elsewhere: What of the paper another command shows, a sentence each.
+        source_corpus: Corpus that trains the source-task networks of anti-transfer, if its folder
+            is known.
+        source_options: Options of its loader.
+        pretraining: Options of the configuration of a run that rows start from; each row's model
+            and model options complete it. It runs first if the folder of its corpus is known.
+        elsewhere: Results of the paper that another command shows, a sentence each.
     """
 
     title: str
@@ -96,8 +97,8 @@ class Recipe:
     tuned: Tuned
     small: Mapping[str, Any]
     small_rows: tuple[str, ...] = ()
-    teachers: str | None = None
-    teacher_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    source_corpus: str | None = None
+    source_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pretraining: Mapping[str, Any] | None = None
     elsewhere: tuple[str, ...] = ()
 

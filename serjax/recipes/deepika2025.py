@@ -1,13 +1,13 @@
 """Deepika and Kuchibhotla, "Enhanced speech emotion recognition using audio signal processing with
 CNN assistance", Data and Metadata 4:715, 2025.
 
-DSCNN, seven strided convolutions on spectrograms: raw ones against clean ones, whose silence an
-adaptive threshold removes; five folds of utterances, a test across corpora, and three networks made
-for photographs on the same spectrograms.
+DSCNN has seven strided convolutions on spectrograms: raw ones, and clean ones, whose silence an
+adaptive threshold removes. The tables have five folds of utterances, a cross-corpus test, and three
+ImageNet networks on the same spectrograms.
 
-    python experiments/reproduce.py deepika2025 --data-dir iemocap=DIR --data-dir ravdess=DIR
-    python experiments/reproduce.py deepika2025 --data-dir ravdess=DIR --only ravdess-clean
-    python experiments/reproduce.py deepika2025 --embedded --scale small
+    serjax reproduce deepika2025 --data-dir iemocap=DIR --data-dir ravdess=DIR
+    serjax reproduce deepika2025 --data-dir ravdess=DIR --only ravdess-clean
+    serjax reproduce deepika2025 --bundled --scale small
 
 It needs IEMOCAP (4 classes) and RAVDESS, and for the networks of Table 10 torchvision's weights, by
 `--init alexnet=FILE` and so on.
@@ -34,9 +34,9 @@ _RAVDESS = {**_CONFIG, "dataset": "ravdess"}
 _RAW, _CLEAN = {"silence": "keep"}, {"silence": "remove"}
 
 
-def _beside(model: str, title: str, **options: Any) -> Row:
-    """A network of Table 10, hearing what DSCNN does."""
-    fields = {"model": model, "front_end_of": "deepika", "model_options": options}
+def _other(model: str, title: str, **options: Any) -> Row:
+    """Makes the row of a network of Table 10 with the front end of DSCNN."""
+    fields = {"model": model, "front_end": "deepika", "model_options": options}
     title = f"IEMOCAP, clean spectrograms, {title}"
     return Row(model, title, {**_IEMOCAP, **_CLEAN, **fields}, folds=5)
 
@@ -115,10 +115,10 @@ RECIPE = Recipe(
             "trained on IEMOCAP, tested on RAVDESS",
             {**_IEMOCAP, **_CLEAN, "split": "speaker", "test_dataset": "ravdess"},
         ),
-        _beside("alexnet", "AlexNet", dropout_rate=0.5),
+        _other("alexnet", "AlexNet", dropout_rate=0.5),
         # Pooled to 7 x 7 as torchvision's, whose weights then fit.
-        _beside("vgg16", "VGG16", dropout_rate=0.5, pool=7),
-        _beside("resnet50", "ResNet50"),
+        _other("vgg16", "VGG16", dropout_rate=0.5, pool=7),
+        _other("resnet50", "ResNet50"),
     ),
     tables=(
         Figures(
@@ -154,21 +154,21 @@ RECIPE = Recipe(
         ),
     ),
     deviations=(
-        "They name recall per class 'weighted' and the share of right utterances 'unweighted' "
-        "accuracy; their figures stand here as they print them, ours by the field's usual names.",
-        "Their tables contradict each other (IEMOCAP, clean: 85, 86 and 82.75 %), have shares "
+        "They call recall per class 'weighted' and the fraction of correct utterances 'unweighted' "
+        "accuracy. Their figures are printed here as they are, ours under the field's usual names.",
+        "Their tables contradict each other (IEMOCAP, clean: 85, 86 and 82.75 %), have fractions "
         "above 100 %, and confusion matrices whose rows do not add up to 100 %.",
-        "Folds are 60 % training, 20 % validation and 20 % test, and the weights tested are those "
-        "of the highest validation UA; theirs have no validation part, so probably those of the "
-        "last epoch, and shares that do not add up (85 and 20 %).",
+        "Folds are 60 % training, 20 % validation and 20 % test, and the tested weights are those "
+        "of the highest validation UA. Their folds have no validation set, so they probably test "
+        "the last epoch, and their fractions do not add up (85 and 20 %).",
         "They give neither the factor of the decay nor the analysis of the spectrograms; here the "
-        "rate falls to a tenth, and 128 mel bands see 64 ms every 32 ms.",
+        "rate decays to a tenth, and the input is 128 mel bands, 64 ms every 32 ms.",
         "AlexNet, VGG16 and ResNet50 have DSCNN's settings, as they give none of their own, and "
-        "start from chance unless `--init MODEL=FILE` names ImageNet's weights, from which theirs "
-        "start.",
+        "start from random initialization unless `--init MODEL=FILE` names ImageNet weights, which "
+        "theirs start from.",
         "Training accuracies are those of the best epoch, minutes of one fold with compilation, on "
         "the device at hand; they do not say which epoch, how many folds, or which device.",
-        "They say nothing of speakers: by `random` folds, as here, training hears all of them.",
+        "They do not mention speakers. With `random` folds all speakers are seen in training.",
     ),
     tuned=Tuned(
         {
@@ -177,7 +177,7 @@ RECIPE = Recipe(
             "epochs": 120,
             "patience": 120,
             "weight_decay": 1e-2,
-            "augmentation": "conservative",
+            "augment": "conservative",
         }
     ),
     small={

@@ -1,22 +1,22 @@
 """Guizzo, Weyde, Tarroni and Comminiello, "Quaternion anti-transfer learning for speech emotion
 recognition", WASPAA 2023.
 
-VGG16, real and quaternion, kept unlike networks that tell speakers (S), words (W), or one after
-the other; on utterances at random and on actors that training never heard. Each row is at the
-layer that the paper's validation chose; `anti_transfer.py` goes through all 13, as Figure 2.
+VGG16, real and quaternion, is trained to be dissimilar from networks that recognize speakers (S),
+words (W), or one after the other, on random splits and on unseen actors. Each row uses the layer
+that the paper's validation set selected; `serjax anti-transfer` tries all 13, as in Figure 2.
 
-    python experiments/reproduce.py guizzo2023 --data-dir iemocap=DIR --data-dir ravdess=DIR
+    serjax reproduce guizzo2023 --data-dir iemocap=DIR --data-dir ravdess=DIR
         --data-dir tess=DIR --data-dir librispeech_words=DIR
-    python experiments/reproduce.py guizzo2023 --data-dir ravdess=DIR --only ravdess-quat-none-actor
-    python experiments/reproduce.py guizzo2023 --embedded --scale small
-    python experiments/anti_transfer.py --model vgg16,quat_vgg16 --layers all --dataset ravdess
+    serjax reproduce guizzo2023 --data-dir ravdess=DIR --only ravdess-quat-none-actor
+    serjax reproduce guizzo2023 --bundled --scale small
+    serjax anti-transfer --model vgg16,quat_vgg16 --layers all --dataset ravdess
         --data-dir DIR
     python benchmarks/run.py --suite models --models vgg16,quat_vgg16
 
 The last two are Figure 2, and the time and memory of section 3.2.3.
 
 It needs IEMOCAP, RAVDESS and TESS for their rows, and LibriSpeech with its word alignments for
-teachers like theirs.
+source-task networks like theirs.
 """
 
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ _TABLE_1 = {
 
 
 def table_1(corpus: str) -> dict[tuple[str, str, str], tuple[float, int | None]]:
-    """(model, method, split) -> accuracy in % and layer; empty for a corpus it does not have."""
+    """Returns (model, method, split) -> accuracy in % and layer; empty for another corpus."""
     table: dict[tuple[str, str, str], tuple[float, int | None]] = {}
     for model, method, random, random_layer, speaker, speaker_layer in _TABLE_1.get(corpus, ()):
         table[model, method, "random"] = random, random_layer
@@ -98,7 +98,7 @@ _NETWORK: dict[str, dict[str, Any]] = {
 _SHORT = {"vgg16": "real", "quat_vgg16": "quat", "random": "random", "speaker": "actor"}
 
 
-# Of RH-emo's own paper (Guizzo et al. 2022), whose figures are for other divisions.
+# Networks of RH-emo's own paper (Guizzo et al. 2022), whose figures are for other splits.
 _OTHERS = {"alex": "quat_alexnet", "res": "quat_resnet50"}
 
 
@@ -107,10 +107,10 @@ def _name(corpus: str, model: str, method: str, split: str) -> str:
 
 
 def _shown(corpus: str) -> Iterator[tuple[str, str, str]]:
-    """Model, method and split of the rows of a corpus."""
+    """Yields model, method and split of the rows of a corpus."""
     for model, method, split in table_1(corpus):
         if corpus == "tess" and split == "speaker":
-            continue  # two actresses do not make three parts
+            continue  # two actresses cannot be split into three sets
         yield model, method, split
 
 
@@ -140,7 +140,7 @@ def _tables() -> Iterator[Figures]:
         published = {_name(corpus, *key): {"wa": table_1(corpus)[key][0]} for key in _shown(corpus)}
         yield Figures(f"Table 1: {corpus.upper()}", published)
     rows = (f"{corpus}-{short}-none-random" for corpus in _TABLE_1 for short in _OTHERS)
-    yield Figures("RH-emo before other networks", {name: {"wa": None} for name in rows})
+    yield Figures("RH-emo encoder with other networks", {name: {"wa": None} for name in rows})
 
 
 RECIPE = Recipe(
@@ -155,22 +155,23 @@ RECIPE = Recipe(
     rows=tuple(_rows()),
     tables=tuple(_tables()),
     deviations=(
-        "Their teacher of words hears 1,000 words of LibriSpeech; so does ours, and that of "
-        "speakers, where `--data-dir librispeech_words=DIR` is given. Without it each row's own "
-        "training part makes its teachers.",
-        "Their RH-emo is pretrained on IEMOCAP; here the encoder that ships with the library, "
-        "trained on EMO-DB, starts the quaternion networks. `--init quat_vgg16=RUN`, of "
-        "`pretrain.py --task rhemo --dataset iemocap`, starts them as theirs.",
-        "Where no weights are given, a student begins with its teacher's encoder, so that both "
-        "hear the same.",
-        "They choose each layer by validation among 13; here the layer is the one that they found.",
-        "TESS by actor is left out: with two actresses, training, validation and test cannot all "
-        "have their own, and the paper does not say what was divided.",
+        "Their network for words is trained on 1,000 words of LibriSpeech. Ours for words and "
+        "speakers are too if `--data-dir librispeech_words=DIR` is given, otherwise on "
+        "each row's own training set.",
+        "Their RH-emo is pretrained on IEMOCAP; here the quaternion networks start from the "
+        "shipped encoder, trained on EMO-DB. `--init quat_vgg16=RUN`, with a run of `serjax "
+        "pretrain --task rhemo --dataset iemocap`, starts them as theirs.",
+        "Without initial weights a network starts with the encoder of its source-task network, so "
+        "that both have the same input.",
+        "They select one of 13 layers by validation; here the layer is the one they selected.",
+        "TESS by actor is left out: with two actresses, training, validation and test set cannot "
+        "have different speakers, and the paper does not say how it was split.",
         "They do not say which emotions of IEMOCAP they recognize (here anger, happiness, "
-        "neutral, sadness), nor the most epochs (here 500, which early stopping does not reach).",
-        "Every Gram matrix is of one example, as the paper's equation has it.",
-        "Utterances longer than 4 s are cut into equal stretches that overlap a little instead "
-        "of leaving a rest, and their predictions are averaged.",
+        "neutral, sadness), nor the maximum number of epochs (here 500; early "
+        "stopping ends before).",
+        "Every Gram matrix belongs to one example, as in the paper's equation.",
+        "Utterances longer than 4 s are cut into equal segments that overlap a little instead "
+        "of leaving a remainder, and their predictions are averaged.",
     ),
     tuned=Tuned(
         {
@@ -179,16 +180,16 @@ RECIPE = Recipe(
             "epochs": 60,
             "patience": 60,
             "monitor": "ua",
-            "augmentation": "conservative",
+            "augment": "conservative",
         }
     ),
     small={"epochs": 1, "batch_size": 8, "model_options": {"hidden": 32}},
     small_rows=("ravdess-quat-none-random", "ravdess-quat-single-s-actor"),
-    teachers="librispeech_words",
-    teacher_options={"words": 1000},
+    source_corpus="librispeech_words",
+    source_options={"words": 1000},
     elsewhere=(
-        "Figure 2, the gain at each of the 13 layers: `python experiments/anti_transfer.py "
-        "--model vgg16,quat_vgg16 --layers all`, with a corpus, draws it.",
+        "Figure 2, the gain at each of the 13 layers: `serjax anti-transfer "
+        "--model vgg16,quat_vgg16 --layers all`, with a corpus, plots it.",
         "Section 3.2.3, 80.5 % less time and 53.7 % less memory of the quaternion network: `python "
         "benchmarks/run.py --suite models --models vgg16,quat_vgg16` measures both.",
     ),

@@ -1,14 +1,15 @@
 """Kapoor and Kumar, "Anger and stress recognition from spectrogram images using pre-trained
 convolutional neural network".
 
-Colour images of the spectra of voiced chunks of 30 ms, and four networks with ImageNet's weights:
-global max pooling, a dense layer of 512, and one of three classes, anger, stress and neutral.
+The input is colour images of the spectra of voiced chunks of 30 ms. Four networks with ImageNet
+weights get global max pooling, a dense layer of 512, and one of three classes: anger, stress and
+neutral.
 
-    python experiments/reproduce.py kapoor --data-dir iemocap=IEMOCAP --init resnet50=resnet50.pth
+    serjax reproduce kapoor --data-dir iemocap=IEMOCAP --init resnet50=resnet50.pth
         --init squeezenet=squeezenet1_1.pth --init wide_resnet50=wide_resnet50_2.pth
         --init inception_v3=inception_v3.pth
-    python experiments/reproduce.py kapoor --data-dir iemocap=IEMOCAP --only squeezenet
-    python experiments/reproduce.py kapoor --embedded --scale small
+    serjax reproduce kapoor --data-dir iemocap=IEMOCAP --only squeezenet
+    serjax reproduce kapoor --bundled --scale small
 
 It needs IEMOCAP, and torchvision's weights of the networks.
 """
@@ -22,7 +23,7 @@ _CONFIG: dict[str, Any] = {
     "dataset": "iemocap",
     "labels": "kapoor",
     "split": "random",
-    "front_end_of": "kapoor",
+    "front_end": "kapoor",
     "optimizer": "adadelta",
     "learning_rate": 1e-4,
     "schedule": "constant",
@@ -38,7 +39,7 @@ def _row(model: str, title: str, **fields: Any) -> Row:
 
 
 def _published(*figures: float) -> dict[str, float | None]:
-    """A line of Table II, and beside it our accuracy on the test part, which they do not have."""
+    """Returns a row of Table II, with columns for our test accuracy, which they do not have."""
     names = ("train_wa", "validation_wa", "train_loss", "validation_loss")
     return {**dict(zip(names, figures, strict=True)), "wa": None, "ua": None}
 
@@ -69,27 +70,27 @@ RECIPE = Recipe(
         ),
     ),
     deviations=(
-        "They report training and validation alone, over single chunks; here training is over "
+        "They report training and validation only, over single chunks. Here training is over "
         "chunks, validation and test over utterances, by the mean of their chunks. Figures of "
         "training and validation are those of the best epoch in each, as their Figures 12 to 15 "
         "say, and means of the folds.",
         "The text has a validation loss of 0.23 for ResNet50 and an accuracy of 46.7 % for "
-        "SqueezeNet where Table II has 0.023 and 46.3 %. A loss of 9.8 beside an accuracy of "
-        "38.5 % on three classes is one that diverged, or is no mean.",
-        "They divide 3,000 chunks into 1,800, 600 and 600 and do not say whether chunks of an "
-        "utterance are kept together; here they are, in five folds of all utterances, of which "
-        "three train, and an epoch hears one chunk of each, drawn anew.",
-        "IEMOCAP has no stress and they do not say what stands for it; here it is frustration.",
-        "Their images are 900 x 1200 as MATLAB drew them, with axes of unknown analysis; here they "
-        "are 61 frames of 64 mel bands in the colours of jet, resized to 224 x 224 (299 x 299).",
-        "Voiced speech is found by autocorrelation (Boersma 1993); they do not say how they do. "
-        "Chunks overlap a little where the voiced part is no multiple of 30 ms, and an utterance "
-        "of which less is voiced is heard whole.",
+        "SqueezeNet where Table II has 0.023 and 46.3 %. A loss of 9.8 at an accuracy of "
+        "38.5 % on three classes means that training diverged, or that it is no mean.",
+        "They split 3,000 chunks into 1,800, 600 and 600 and do not say whether chunks of an "
+        "utterance are in one set. Here they are, in five folds of all utterances, three of them "
+        "for training, and an epoch uses one random chunk of each utterance.",
+        "IEMOCAP has no stress, and they do not say which label they took; here it is frustration.",
+        "Their images are plots of MATLAB, 900 x 1200, of an unknown analysis. Here they are 61 "
+        "frames of 64 mel bands in the colour map jet, resized to 224 x 224 (299 x 299).",
+        "Voiced speech is found by autocorrelation (Boersma 1993); they do not say how. "
+        "Chunks overlap a little if the voiced speech is no multiple of 30 ms long, and an "
+        "utterance with less voiced speech is used whole.",
         "Their SqueezeNet and WideResNet are of unnamed versions; here SqueezeNet 1.1 and "
         "WideResNet 50-2. The dense layer of 512 has ReLU; SqueezeNet and InceptionV3 have dropout "
         "before it.",
-        "The weights come from chance unless `--init MODEL=FILE` names ImageNet's, and train as a "
-        "whole; they do not say which layers they trained.",
+        "Weights are random unless `--init MODEL=FILE` names ImageNet's, and all layers are "
+        "trained; they do not say which layers they trained.",
     ),
     tuned=Tuned(
         {
@@ -98,7 +99,7 @@ RECIPE = Recipe(
             "schedule": "cosine",
             "epochs": 40,
             "patience": 40,
-            "augmentation": "conservative",
+            "augment": "conservative",
         }
     ),
     small={"epochs": 1, "batch_size": 8, "image_size": (64, 64)},

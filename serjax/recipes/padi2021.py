@@ -1,17 +1,17 @@
 """Padi, Sadjadi, Manocha and Sriram, "Improved speech emotion recognition using transfer learning
 and spectrogram augmentation", ICMI 2021.
 
-ResNet34 with statistics pooling on 128 log-mel bands, chunks of 150 to 300 frames in training and
-whole utterances at test, SpecAugment, weights of a network that tells speakers; leave one session
-out on IEMOCAP, and folds of all utterances with and without each of these parts.
+ResNet34 with statistics pooling takes 128 log-mel bands, in chunks of 150 to 300 frames in training
+and whole utterances at test, with SpecAugment and transfer from speaker recognition. The tables
+have leave-one-session-out on IEMOCAP, and folds of all utterances with and without each component.
 
-    python experiments/reproduce.py padi2021 --data-dir iemocap=IEMOCAP --data-dir voxceleb=VOXCELEB
-    python experiments/reproduce.py padi2021 --data-dir iemocap=IEMOCAP --init resnet34_stats=RUN
-    python experiments/reproduce.py padi2021 --embedded --scale small
+    serjax reproduce padi2021 --data-dir iemocap=IEMOCAP --data-dir voxceleb=VOXCELEB
+    serjax reproduce padi2021 --data-dir iemocap=IEMOCAP --init resnet34_stats=RUN
+    serjax reproduce padi2021 --bundled --scale small
 
-It needs IEMOCAP; and VoxCeleb, or runs of `pretrain.py --task speaker --model resnet34_stats`, for
-what is transferred (`--init resnet34_mean=RUN`, with `--model-option pooling=mean`, where there is
-no statistics pooling).
+It needs IEMOCAP, and for the transfer VoxCeleb or runs of `serjax pretrain --task speaker --model
+resnet34_stats` (`--init resnet34_mean=RUN`, with `--model-option pooling=mean`, for rows without
+statistics pooling).
 """
 
 import itertools
@@ -36,7 +36,7 @@ _EXPERIMENTS = {1: "A, H, S, N", 2: "A, E, S, N", 3: "A, H+E, S, N"}
 def _table_3() -> Iterator[Row]:
     for number, classes in _EXPERIMENTS.items():
         fields = {"labels": f"iemocap_exp{number}", "split": "leave_one_session_out"}
-        config = {**_CONFIG, **fields, "augmentation": "conservative"}
+        config = {**_CONFIG, **fields, "augment": "conservative"}
         yield Row(f"exp{number}", f"Exp {number} ({classes})", config)
 
 
@@ -48,7 +48,7 @@ def _figure_4() -> Iterator[Row]:
             **_CONFIG,
             "labels": f"iemocap_exp{number}",
             "split": "random",
-            "augmentation": "conservative" if augmentation else "none",
+            "augment": "conservative" if augmentation else "none",
             "model_options": {"pooling": "statistics" if statistics else "mean"},
         }
         yield Row(
@@ -56,7 +56,7 @@ def _figure_4() -> Iterator[Row]:
             f"Exp {number}, {' + '.join(names).upper() or 'none of them'}",
             config,
             folds=5,
-            starts="given" if transfer else "by chance",
+            initialization="required" if transfer else "random",
             network=None if statistics else "resnet34_mean",
         )
 
@@ -115,17 +115,15 @@ RECIPE = Recipe(
     deviations=(
         "Theirs starts from a network trained on the 7,000 speakers of VoxCeleb 1 and 2. Here "
         "`--data-dir voxceleb=DIR` trains one on VoxCeleb1's, or `--init` names one; without "
-        "either, Table 3 starts from chance, and Figure 4's rows with transfer are left out.",
-        "They add two augmented copies of every utterance; here every utterance is augmented anew "
-        "in every epoch.",
-        "They do not say when training stops, nor name a validation part: here one of the four "
-        "sessions, or of Figure 4's five folds, validates, and the best of at most 30 epochs is "
-        "tested.",
-        "They do not say what stands where statistics pooling does not: here the mean over "
-        "positions of ResNet34, and speakers are learnt with it too. Both pretrainings are "
-        "augmented.",
-        "Augmentation is the conservative policy; they do not say of which their figures are.",
-        "Figure 4's five runs are the five folds of one division.",
+        "either, Table 3 starts from random weights, and Figure 4 lacks the rows with transfer.",
+        "They add two augmented copies of every utterance; here every utterance is augmented "
+        "again in every epoch.",
+        "They do not say when training stops, nor name a validation set. Here it is one of four "
+        "sessions, or of Figure 4's five folds, and the best of at most 30 epochs is tested.",
+        "They do not say what replaces statistics pooling: here the mean over positions of "
+        "ResNet34, in the pretraining too. Both pretrainings are augmented.",
+        "Augmentation is the conservative policy; they do not say which one their figures have.",
+        "Figure 4's five runs are the five folds of one split.",
     ),
     tuned=Tuned({"optimizer": "adam", "learning_rate": 1e-3, "schedule": "cosine", "epochs": 60}),
     small={
@@ -139,6 +137,6 @@ RECIPE = Recipe(
         "dataset": "voxceleb",
         "target": "speaker",
         "split": "random",
-        "augmentation": "conservative",
+        "augment": "conservative",
     },
 )

@@ -1,15 +1,15 @@
 """Tiwari, Agrawal, Prajapati, Rasool, Chandran and Jadhav, "Emotion detection through human verbal
 expression using deep learning techniques".
 
-Spectrogram images, augmented by shifts, speed and noise and by rotation, flips and elastic
-deformation: a convolutional network of their own on four corpora together beside classical
-classifiers, and a ResNet-34 with ImageNet's weights on two of them.
+Spectrogram images are augmented by shifts, speed and noise and by rotation, flips and elastic
+deformation. A convolutional network of their own is compared with classical classifiers on four
+joined corpora, and a ResNet-34 with ImageNet weights is trained on two of them.
 
-    python experiments/reproduce.py tiwari --data-dir tess=DIR --data-dir ravdess=DIR
+    serjax reproduce tiwari --data-dir tess=DIR --data-dir ravdess=DIR
         --data-dir savee=DIR --data-dir cremad=DIR --init resnet34=resnet34.pth
-    python experiments/reproduce.py tiwari --data-dir tess=DIR --data-dir ravdess=DIR
+    serjax reproduce tiwari --data-dir tess=DIR --data-dir ravdess=DIR
         --only resnet34
-    python experiments/reproduce.py tiwari --embedded --scale small
+    serjax reproduce tiwari --bundled --scale small
 
 It needs TESS, RAVDESS, SAVEE and CREMA-D; the ResNet-34 TESS and RAVDESS, and torchvision's weights
 of it.
@@ -58,7 +58,7 @@ RECIPE = Recipe(
         Row(
             "tiwari_cnn",
             "convolutional network",
-            {**_on(_FOUR), "model": "tiwari_cnn", "augmentation": "tiwari"},
+            {**_on(_FOUR), "model": "tiwari_cnn", "augment": "tiwari"},
             folds=5,
         ),
         Row(
@@ -67,8 +67,8 @@ RECIPE = Recipe(
             {
                 **_on(_TWO),
                 "model": "resnet34",
-                "front_end_of": "tiwari",
-                "augmentation": "tiwari",
+                "front_end": "tiwari",
+                "augment": "tiwari",
                 "colormap": "viridis",
                 "image_size": (224, 224),
                 "epochs": 3,
@@ -105,20 +105,21 @@ RECIPE = Recipe(
         ),
     ),
     deviations=(
-        "Their test part is a validation part, which also chose the weights, for all that they "
-        "say; here five folds each test, validate and train on utterances of their own.",
-        "Utterances are divided at random, as they seem to have done: all speakers are heard in "
+        "Their test set seems to be the validation set that also selected the weights. Here five "
+        "folds have disjoint training, validation and test sets.",
+        "Utterances are split at random, as they seem to have done: all speakers are seen in "
         "training, and TESS has two.",
-        "Their Table 2 does not say what its per cent are of; they stand here as recalls.",
-        "They give no figures of the network's layers, of the optimizer, the number of epochs or "
-        "the amounts of augmentation: those are ours. Of the ResNet-34 they show three epochs.",
+        "Their Table 2 does not name its measure; it is taken as recall.",
+        "They do not give the network's layers, the optimizer, the number of epochs or the "
+        "parameters of the augmentation: those are chosen by us. They show three epochs of the "
+        "ResNet-34.",
         "The sizes in their Table 1 (2,184 of RAVDESS, 4,000 of SAVEE) are not those of the "
-        "published corpora, of which all is used; RAVDESS's songs, which may be in theirs, and its "
-        "calm are not.",
-        "The classical models hear 150 statistics of MFCC and spectrum, unaugmented; they do not "
-        "name their features.",
-        "The ResNet-34 starts from chance unless `--init resnet34=FILE` names ImageNet's weights, "
-        "and trains as a whole; they do not say which of its layers they trained.",
+        "published corpora, which are used whole, without RAVDESS's songs, which may be in theirs, "
+        "and its calm utterances.",
+        "The features of the classical models are 150 statistics of MFCC and spectrum, without "
+        "augmentation; they do not name theirs.",
+        "The ResNet-34 starts from random weights unless `--init resnet34=FILE` names ImageNet's, "
+        "and all layers are trained; they do not say which layers they trained.",
     ),
     tuned=Tuned({"epochs": 60, "patience": 60, "weight_decay": 1e-2}),
     small={"epochs": 1, "batch_size": 8, "image_size": (64, 64)},

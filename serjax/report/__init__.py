@@ -1,40 +1,31 @@
-"""What a run leaves behind: its tables, figures, and a page that shows them.
+"""Run folders, and the tables, figures and pages made from their files.
 
-Everything is made from the files in the run's folder, so it can be rebuilt at any time:
-`config.json`, `history.csv`, `predictions.csv` and `metrics.json` (see `serjax.report.files.records`).
+Everything is made from `config.json`, `history.csv`, `predictions.csv` and `metrics.json` in the
+run folder (see `serjax.report.files`), so it can be rebuilt at any time.
 """
 
 from serjax.report.files.formats import write_json
-from serjax.report.files.records import (
+from serjax.report.files.history import (
     HISTORY_COLUMNS,
-    Predictions,
-    read_config,
+    auxiliary_losses,
     read_history,
-    read_metrics,
-    read_predictions,
-    read_summary,
     write_history,
-    write_predictions,
 )
+from serjax.report.files.predictions import Predictions, read_predictions, write_predictions
+from serjax.report.files.records import read_config, read_metrics, read_summary
 from serjax.report.page.hardest import HardUtterance, hardest_utterances
 from serjax.report.page.page import write_page
+from serjax.report.plots.confusion import plot_confusion
 from serjax.report.plots.corpus import plot_description
+from serjax.report.plots.curves import plot_curves, plot_epochs
 from serjax.report.plots.embedding import plot_embedding, plot_reconstructions
-from serjax.report.plots.figures import plot_confusion, plot_curves, plot_epochs, spectrogram_png
+from serjax.report.plots.spectrogram import spectrogram_png
 from serjax.report.tables.comparison import compare, print_comparison
 from serjax.report.tables.ensemble import write_ensemble
 from serjax.report.tables.model_table import print_model_table, write_model_table
-from serjax.report.tables.paper import (
-    Confusion,
-    Curves,
-    Epochs,
-    Figures,
-    Outcome,
-    PaperTable,
-    PerClass,
-    paper_markdown,
-    read_outcome,
-)
+from serjax.report.tables.outcome import Outcome, read_outcome
+from serjax.report.tables.paper import Confusion, Curves, Epochs, Figures, PaperTable, PerClass
+from serjax.report.tables.paper_markdown import paper_markdown
 from serjax.report.tables.run_set import print_run_set, write_run_set
 from serjax.report.tables.summary import METRIC_NAMES, measure, print_summary
 from serjax.report.tables.sweep import print_sweep, write_sweep
@@ -51,6 +42,7 @@ __all__ = [
     "PaperTable",
     "PerClass",
     "Predictions",
+    "auxiliary_losses",
     "compare",
     "hardest_utterances",
     "measure",

@@ -1,4 +1,4 @@
-"""The pretraining of the RH-emo autoencoder."""
+"""Pretraining of the RH-emo autoencoder (Guizzo et al., 2023)."""
 
 from serjax.rhemo.config import RHEmoConfig
 from serjax.rhemo.pretraining import pretrain

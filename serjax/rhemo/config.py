@@ -1,26 +1,31 @@
-"""What a pretraining of RH-emo is to do: its two stages, and what they have in common."""
+"""Configuration of RH-emo's pretraining: its two stages and the run that they share."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from serjax import options
 from serjax.errors import InputError, unknown_name
+from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
 
 STAGES = ("reconstruction", "emotions")
+"""Names of the stages."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class StageSettings:
     """Settings of one stage.
 
     Attributes:
-        epochs: At most.
-        batch_size: Examples of a step.
-        learning_rate: Of Adam.
-        patience: Epochs without a lower validation loss after which it ends.
-        weight_decay: Times the parameters, added to their gradient, as PyTorch's Adam does.
-        warmup_epochs: Epochs in which the weight of the emotions' loss rises from 0 to its own.
+        epochs: Maximum number of epochs.
+        batch_size: Number of examples of a step.
+        learning_rate: Learning rate of Adam.
+        patience: Epochs without a lower validation loss after which the stage ends.
+        weight_decay: Factor of the parameters that is added to their gradient, as PyTorch's Adam
+            does.
+        warmup_epochs: Epochs in which the weight of the emotions' loss rises from 0 to its full
+            value.
     """
 
     epochs: int
@@ -31,7 +36,14 @@ class Stage:
     warmup_epochs: int = 0
 
     def check(self, name: str) -> None:
-        """Raises InputError for values that no stage can have."""
+        """Checks the values.
+
+        Args:
+            name: Name of the stage, for error messages.
+
+        Raises:
+            InputError: A value that no stage can have.
+        """
         for field in ("epochs", "batch_size", "patience"):
             if not getattr(self, field) >= 1:
                 raise InputError(
@@ -48,80 +60,85 @@ class Stage:
                 )
 
 
-# As published; no number of epochs is, for patience ends them.
-_PUBLISHED = (Stage(1000, 50, 1e-3, 100), Stage(1000, 20, 1e-6, 30, 1e-5))
-# Minutes on two cores: smaller batches and a higher rate make the most of few epochs.
-_EMBEDDED = (Stage(10, 16, 3e-3, 10), Stage(10, 16, 1e-3, 10, 1e-5))
-_EMBEDDED_OPTIONS = {"hidden": 64}
+# As published, except for the number of epochs, which patience limits there.
+_PUBLISHED = (StageSettings(1000, 50, 1e-3, 100), StageSettings(1000, 20, 1e-6, 30, 1e-5))
+# Minutes on two CPU cores: smaller batches and a higher rate make the most of few epochs.
+_BUNDLED = (StageSettings(10, 16, 3e-3, 10), StageSettings(10, 16, 1e-3, 10, 1e-5))
+_BUNDLED_OPTIONS = {"hidden": 64}
+
+_STAGE_OPTIONS = (
+    *("epochs", "batch_size", "learning_rate", "optimizer", "loss", "schedule", "step_decay"),
+    *("weight_decay", "patience", "monitor", "augment", "init", "embedding", "freeze"),
+    "training_set_of",
+)
+"""Options of a run that the stages decide."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RHEmoConfig:
-    """What a pretraining is to do.
+    """Configuration of a pretraining.
 
     Attributes:
-        run: Model, corpus, split, seed and dtype. What a stage decides is left at its default.
-        dimensions: "mapped": valence, arousal and dominance are the corpus's, or, where it has
-            none, those of the emotion, see `serjax.data.dimensions`. "none": their classifiers
-            are left out.
-        reconstruction: Fields of the first `Stage` that differ from the published ones; from
-            fewer epochs of smaller batches on the embedded corpus, where the classifiers are 64
-            wide, not 4096.
-        emotions: Of the second.
+        run: Model, corpus, split, seed, type of the arithmetic and use of the hardware. Options
+            that the stages decide have their defaults.
+        dimensions: "mapped": valence, arousal and dominance are those of the corpus, or, if it has
+            none, those of the emotion, see `serjax.data.dimensions`. "none": their classifiers are
+            left out.
+        reconstruction: Fields of the first stage's `StageSettings` that differ from the defaults.
+            The defaults are the published ones; on the bundled corpus fewer epochs of smaller
+            batches, with classifiers of 64 instead of 4096 units.
+        emotions: Fields of the second stage's `StageSettings` that differ from the defaults.
     """
 
-    run: RunConfig = dataclasses.field(default_factory=lambda: RunConfig(model="rhemo"))
+    run: RunConfig = dataclasses.field(default_factory=lambda: RunConfig.make(model="rhemo"))
     dimensions: str = "mapped"
     reconstruction: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     emotions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
-        """Raises InputError for values that no pretraining can have, before anything is read."""
-        self.run.check()
-        if not self.run.model.endswith("rhemo"):
-            raise InputError(f"model: expected rhemo to be pretrained, found {self.run.model}")
+        """Checks all values before anything is read.
+
+        Raises:
+            InputError: A value that no pretraining can have.
+        """
+        check_config(self.run)
+        if not self.run.model.name.endswith("rhemo"):
+            raise InputError(f"model: expected rhemo to be pretrained, found {self.run.model.name}")
         if self.dimensions not in ("mapped", "none"):
             raise InputError(unknown_name("dimensions", self.dimensions, ("mapped", "none")))
-        default = RunConfig()
-        for name in OF_STAGES:
-            if getattr(self.run, name) != getattr(default, name):
+        for option, value, _ in options.differences(self.run, RunConfig()):
+            if option.name in _STAGE_OPTIONS:
                 raise InputError(
-                    f"{name}: expected none of the whole pretraining, whose stages have their own "
-                    f"settings; found {getattr(self.run, name)!r}"
+                    f"{option.path}: expected none for the whole pretraining, whose stages have "
+                    f"their own settings; found {value!r}"
                 )
+        if self.run.auxiliary_losses:
+            name = self.run.auxiliary_losses[0].name
+            raise InputError(f"auxiliary_losses: expected none with rhemo, found {name}")
         for name, stage in zip(STAGES, self.stages(), strict=True):
             stage.check(name)
 
-    def stages(self) -> tuple[Stage, Stage]:
-        """Both stages, every setting filled in.
+    def stages(self) -> tuple[StageSettings, StageSettings]:
+        """Returns the settings of both stages, their defaults filled in.
 
         Raises:
             InputError: A setting does not exist.
         """
-        suited = _EMBEDDED if self.run.dataset == "synthetic" else _PUBLISHED
-        known = [field.name for field in dataclasses.fields(Stage)]
-        for name, given in zip(STAGES, (self.reconstruction, self.emotions), strict=True):
-            for setting in given:
+        defaults = _BUNDLED if self.run.data.dataset == "synthetic" else _PUBLISHED
+        known = [field.name for field in dataclasses.fields(StageSettings)]
+        for name, settings in zip(STAGES, (self.reconstruction, self.emotions), strict=True):
+            for setting in settings:
                 if setting not in known:
                     raise InputError(unknown_name(f"setting of {name}", setting, known))
         return (
-            dataclasses.replace(suited[0], **self.reconstruction),
-            dataclasses.replace(suited[1], **self.emotions),
+            dataclasses.replace(defaults[0], **self.reconstruction),
+            dataclasses.replace(defaults[1], **self.emotions),
         )
 
-    def resolved(self) -> RunConfig:
-        """The run with the options of its model filled in."""
-        options: dict[str, Any] = {"dimensions": self.dimensions == "mapped"}
-        if self.run.dataset == "synthetic":
-            options |= _EMBEDDED_OPTIONS
-        options |= self.run.model_options
-        return dataclasses.replace(self.run, target="emotion", model_options=options)
-
-
-# Fields of a `RunConfig` that say how one training goes.
-OF_STAGES = (
-    *("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "step_decay"),
-    *("weight_decay", "patience", "monitor"),
-    *("augmentation", "initial", "embedding", "freeze", "anti_transfer", "training_part_of"),
-    *("parallel", "sync_batch_norm", "accumulate", "remat", "scan_steps"),
-)
+    def run_config(self) -> RunConfig:
+        """Returns the configuration of the run with the options of its model filled in."""
+        model_options: dict[str, Any] = {"dimensions": self.dimensions == "mapped"}
+        if self.run.data.dataset == "synthetic":
+            model_options |= _BUNDLED_OPTIONS
+        model_options |= self.run.model.options
+        return self.run.replace(target="emotion", model_options=model_options)

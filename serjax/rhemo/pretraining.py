@@ -1,7 +1,7 @@
-"""The pretraining of RH-emo in two stages (Guizzo et al., IEEE/ACM TASLP 31, 2023).
+"""Pretraining of RH-emo in two stages (Guizzo et al., 2023, IEEE/ACM TASLP 31).
 
-First the autoencoder learns to reconstruct spectrograms, while its classifiers stand still; then
-it learns emotions too. Each stage ends by its validation loss, and the second starts from the best
+First the autoencoder learns to reconstruct spectrograms, while its classifiers are frozen; then it
+learns emotions too. Each stage ends by its validation loss, and the second starts from the best
 weights of the first. The encoder is the embedding that quaternion networks start from.
 """
 
@@ -9,7 +9,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 import optax
@@ -20,170 +19,77 @@ from serjax.data import batches, dimensions
 from serjax.data.batches import Examples
 from serjax.files import PathLike
 from serjax.models import pretrained
-from serjax.rhemo.config import OF_STAGES, STAGES, RHEmoConfig, Stage
-from serjax.rhemo.objective import outputs, reconstruction, scores, with_emotions
-from serjax.training import freeze, results
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.config import (
-    RunConfig,
-    abstract_variables,
-    build_front_end,
-    build_model,
-    input_shape,
+from serjax.models.variables import Variables
+from serjax.rhemo.config import STAGES, RHEmoConfig, StageSettings
+from serjax.rhemo.objective import emotions_loss, predict, reconstruction_loss, scores
+from serjax.training.build import abstract_variables, build_model, input_shape
+from serjax.training.config.resolve import front_end_of, resolve
+from serjax.training.devices import processes
+from serjax.training.input.sampler import Sampler
+from serjax.training.loop import LoopState
+from serjax.training.optimization import freeze
+from serjax.training.run_folder import results
+from serjax.training.run_folder.run_dir import open_folder
+from serjax.training.single_run import (
+    load_dataset,
+    network_metadata,
+    print_header,
+    write_network_run,
 )
-from serjax.training.evaluate import Evaluator, evaluation_batch
-from serjax.training.input.dataset import RunDataset, prepare
-from serjax.training.input.feed import resident
-from serjax.training.loop import LoopState, StopRequest, train
-from serjax.training.metadata import described
-from serjax.training.progress import Clock, ProgressDisplay
-from serjax.training.run_dir import open_folder
-from serjax.training.state import Variables, create_state, parameter_count, state_of
-from serjax.training.step import make_train_step
+from serjax.training.stage import RunContext, Stage, TrainedStage, sharding_of, train_stage
+from serjax.training.state import create_state
+from serjax.training.trackers.progress import Clock
 
 # The classifiers, which the first stage does not train.
-_HEADS: freeze.Frozen = {"discrete|valence|arousal|dominance": None}
+_CLASSIFIERS: freeze.Frozen = {"discrete|valence|arousal|dominance": None}
 
 
-def _optimizer(stage: Stage, *, emotions: bool) -> optax.GradientTransformation:
-    decay = (
-        optax.add_decayed_weights(stage.weight_decay) if stage.weight_decay else optax.identity()
-    )
-    adam = optax.chain(decay, optax.adam(stage.learning_rate))
-    return adam if emotions else freeze.optimizer(adam, _HEADS)
+def make_optimizer(settings: StageSettings) -> optax.GradientTransformation:
+    """Makes the optimizer of a stage: Adam, with weight decay as a term of the gradient.
 
-
-@dataclasses.dataclass(frozen=True)
-class _Pretraining:
-    """What both stages share.
-
-    Attributes:
-        run: The resolved configuration.
-        model: The network.
-        task: The corpus.
-        examples: Its sound, on the device.
-        targets: `[utterances, dimensions]`.
-        clock: Where the time went.
-        console: Where to tell of it.
+    Args:
+        settings: Settings of the stage.
     """
+    decay = (
+        optax.add_decayed_weights(settings.weight_decay)
+        if settings.weight_decay
+        else optax.identity()
+    )
+    return optax.chain(decay, optax.adam(settings.learning_rate))
 
-    run: RunConfig
-    model: nn.Module
-    task: RunDataset
-    examples: Examples
-    targets: np.ndarray
-    clock: Clock
-    console: Console
 
-    def evaluator(self, batch_size: int) -> Evaluator:
-        front_end = build_front_end(self.run)
-        return Evaluator(self.model, front_end, evaluation_batch(batch_size), outputs)
+def _stages(run: RunContext, config: RHEmoConfig, targets: np.ndarray) -> tuple[Stage, Stage]:
+    """Returns the stages of a pretraining."""
+    dataset = run.dataset
 
-    def initial(self, key: jax.Array) -> Variables:
-        """Variables from chance."""
-        shape = input_shape(build_front_end(self.run))
-        return create_state(self.model, optax.identity(), key, shape).variables
-
-    def train(
-        self,
-        number: int,
-        stage: Stage,
-        variables: Variables,
-        checkpoints: Checkpoints,
-        resume: bool,
-    ) -> tuple[Variables, LoopState]:
-        """Trains one stage, or what an interrupted one has left; returns its best variables."""
-        emotions = STAGES[number] == "emotions"
-        optimizer = _optimizer(stage, emotions=emotions)
-        # As in a run of one stage, whose initial weights have the first key.
-        _, order_key, step_key = jax.random.split(
-            jax.random.fold_in(jax.random.key(self.run.seed), number), 3
+    def stage(number: int, settings: StageSettings) -> Stage:
+        learns_emotions = STAGES[number] == "emotions"
+        key = jax.random.fold_in(jax.random.key(run.config.seed), number)
+        sampler = Sampler.of(
+            dataset.examples, dataset.split.train, run.front_end, key, settings.batch_size
         )
-        examples, split = self.examples, self.task.split
-        owners = np.asarray(self.task.examples.utterance)
-        members = np.flatnonzero(np.isin(owners, split.train)).astype(np.int32)
-        per_epoch = -(-len(members) // stage.batch_size)
-        objective = (
-            with_emotions(self.targets, stage.warmup_epochs * per_epoch)
-            if emotions
-            else reconstruction
+        warmup_steps = settings.warmup_epochs * sampler.steps
+        return Stage(
+            key=key,
+            loss=emotions_loss(targets, warmup_steps) if learns_emotions else reconstruction_loss,
+            predict=predict,
+            score=lambda predictions, utterances: scores(
+                predictions,
+                dataset.labels[utterances],
+                targets[utterances],
+                with_emotions=learns_emotions,
+            ),
+            optimizer=lambda steps: (make_optimizer(settings), settings.learning_rate),
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            patience=settings.patience,
+            monitor="loss",
+            frozen={} if learns_emotions else _CLASSIFIERS,
+            name=STAGES[number],
         )
-        evaluator = self.evaluator(stage.batch_size)
-        state = state_of(variables, optimizer)
-        loop = LoopState()
-        saved = checkpoints.restore_last(state) if resume else None
-        if saved is not None:
-            state, loop = saved[0], LoopState(**saved[1])
-        if not loop.is_over(stage.epochs, stage.patience):
-            if saved is not None:
-                self._say(f"resumed at epoch {loop.epoch}, batch {loop.batch}")
-            self._say(f"{STAGES[number]}: at most {stage.epochs} epochs of {per_epoch} batches")
-            with self.console.status("compiling"), self.clock.timed("compile"):
-                step = make_train_step(
-                    self.model,
-                    build_front_end(self.run),
-                    optimizer,
-                    step_key,
-                    len(self.task.classes),
-                    frozen={} if emotions else _HEADS,
-                    objective=objective,
-                )
-                indices = jax.ShapeDtypeStruct((stage.batch_size,), np.int32)
-                compiled = step.lower(state, examples, indices).compile()
-                evaluator.compile(state.variables, examples)
 
-            def order(epoch: int) -> np.ndarray:
-                key = jax.random.fold_in(order_key, epoch)
-                return batches.epoch_order(key, members, stage.batch_size)
-
-            def validate(variables: Variables) -> dict[str, float]:
-                with self.clock.timed("evaluate"):
-                    return self.scores(evaluator, variables, split.validation, emotions)
-
-            before = self.clock.seconds.get("evaluate", 0.0)
-            with (
-                self.clock.timed("train"),
-                ProgressDisplay(self.console) as display,
-                StopRequest().installed() as stop,
-            ):
-                state, loop = train(
-                    state,
-                    loop,
-                    step=compiled,
-                    calls=resident(examples),
-                    order=order,
-                    evaluate=validate,
-                    checkpoints=checkpoints,
-                    epochs=stage.epochs,
-                    patience=stage.patience,
-                    display=display,
-                    stop=stop,
-                )
-            self.clock.seconds["train"] -= self.clock.seconds["evaluate"] - before
-        return checkpoints.restore_best(state.variables, loop.best_step), loop
-
-    def scores(
-        self, evaluator: Evaluator, variables: Variables, part: np.ndarray, emotions: bool
-    ) -> dict[str, float]:
-        """Scores of a part, see the function of that name."""
-        found = evaluator(variables, self.examples, part)
-        return scores(found, self.task.labels[part], self.targets[part], emotions=emotions)
-
-    def _say(self, line: str) -> None:
-        self.console.print(line, highlight=False, soft_wrap=True)
-
-
-def _joined(loops: list[LoopState]) -> LoopState:
-    """Both stages as one history, whose epochs go on counting; the best is the second's."""
-    history: list[dict[str, float]] = []
-    for number, loop in enumerate(loops, start=1):
-        before = len(history)
-        history += [
-            {**row, "epoch": before + row["epoch"], "stage": number} for row in loop.history
-        ]
-    last = loops[-1]
-    best = len(history) - len(last.history) + last.best_epoch
-    return LoopState(history=history, best_epoch=best, best_step=last.best_step)
+    first, second = config.stages()
+    return stage(0, first), stage(1, second)
 
 
 def pretrain(
@@ -193,110 +99,142 @@ def pretrain(
     resume: bool = False,
     console: Console | None = None,
     command: list[str] | None = None,
+    tensorboard: bool = False,
 ) -> Path:
     """Pretrains RH-emo, tests it and reports.
 
     Args:
-        config: What to do.
+        config: Configuration of the pretraining.
         out: Run folder; None: the first free name below `runs/`.
-        resume: Go on with the pretraining in the folder, in either stage, to the numbers it would
+        resume: Continue the pretraining in the folder, in either stage, to the results it would
             have had.
-        console: Where to tell of it; None: standard output.
-        command: As it is to be shown in the report.
+        console: Console for messages; None: standard output.
+        command: Command line, for the report.
+        tensorboard: Write event files for TensorBoard, to `tensorboard/` of the run folder.
 
     Returns:
-        The run folder, filled as `training.run` fills one. Besides, `checkpoints/reconstruction`
-        holds the first stage's weights, `encoder.npz` the encoder alone, `reconstruction.png` some
-        spectrograms and what is left of them, and `embedding.png` the four channels of one's
-        embedding. `history.csv` has the columns `stage` and `validation_reconstruction`,
-        `metrics.json` the reconstruction's loss in nats after each stage.
+        The run folder, with the files of `serjax.training.run`, and `checkpoints/reconstruction`
+        with the first stage's weights, `encoder.npz` with the encoder only, `reconstruction.png`
+        with spectrograms and their reconstructions, and `embedding.png` with the four channels of
+        an encoder output. `history.csv` has the columns `stage` and `validation_reconstruction`,
+        `metrics.json` the loss of the reconstruction in nats after each stage.
 
     Raises:
-        InputError: Something that the user can mend, found before anything is compiled.
-        DivergedError: The loss became infinite or no number.
+        InputError: An error that the user can fix, found before anything is compiled.
+        DivergedError: The loss is not finite.
         InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
     """
-    console = console or Console()
+    console = console or Console(quiet=not processes.is_first())
     clock = Clock()
     config.check()
-    run, stages = config.resolved(), config.stages()
-    front_end = build_front_end(run)
-    with clock.timed("data"):
-        task = prepare(run, front_end, console)
-        task.check_resident("rhemo")
-    targets = np.zeros((len(task.corpus), 0), np.float32)
-    own: list[str] = []
+    run_config = config.run_config()
+    resolved = resolve(run_config)
+    front_end = front_end_of(resolved)
+    dataset = load_dataset(resolved, console, clock)
+    dataset.check_resident("rhemo")
+    targets = np.zeros((len(dataset.corpus), 0), np.float32)
+    corpus_dimensions: list[str] = []
     if config.dimensions == "mapped":
-        targets, own = dimensions.targets(task.corpus.utterances, task.split.train)
-    model = build_model(run, len(task.classes))
-    parameters = parameter_count(abstract_variables(model, front_end)["params"])
-    about = described(run, task, command or [], parameters)
-    for name in OF_STAGES:
-        del about[name]
-    settings = {name: dataclasses.asdict(s) for name, s in zip(STAGES, stages, strict=True)}
-    about |= {"dimensions": config.dimensions, "own_dimensions": own, **settings}
-    fixed = [name for name in about if name in (*dataclasses.asdict(run), "dimensions", *STAGES)]
-    with open_folder(out, resume, about, fixed, console) as folder:
-        console.print(
-            f"[bold]{run.model}[/bold], {parameters:,} parameters, on {run.dataset}: "
-            f"{about['utterances']} utterances, {len(task.classes)} classes; {about['device']}",
-            highlight=False,
-            soft_wrap=True,
+        targets, corpus_dimensions = dimensions.targets(
+            dataset.corpus.utterances, dataset.split.train
         )
-        for note in task.corpus.notes:
-            console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-
-        shared = _Pretraining(
-            run, model, task, jax.device_put(task.examples), targets, clock, console
-        )
-        variables = shared.initial(jax.random.split(jax.random.key(run.seed), 3)[0])
-        evaluator = shared.evaluator(stages[1].batch_size)
-        loops, losses_after = [], {}
-        for number, (name, stage) in enumerate(zip(STAGES, stages, strict=True)):
-            checkpoints = folder / "checkpoints"
-            if name == "reconstruction":
-                checkpoints = checkpoints / name
-            variables, loop = shared.train(
-                number, stage, variables, Checkpoints(checkpoints), resume
-            )
-            loops.append(loop)
-            with clock.timed("evaluate"):
-                losses_after[name] = {
-                    part: shared.scores(evaluator, variables, indices, False)["reconstruction"]
-                    for part, indices in (
-                        ("validation", task.split.validation),
-                        ("test", task.split.test),
-                    )
-                } | {"epochs": len(loop.history), "best_epoch": loop.best_epoch}
+    model = build_model(resolved, len(dataset.classes))
+    run = RunContext(
+        resolved, dataset, model, front_end, console, clock, resume, tensorboard=tensorboard
+    )
+    stages = _stages(run, config, targets)
+    for stage in stages:
+        sharding_of(resolved, stage.batch_size, dataset)  # refused before anything is written
+    metadata = network_metadata(
+        resolved, dataset, command or [], abstract_variables(model, front_end)
+    )
+    metadata |= {"dimensions": config.dimensions, "corpus_dimensions": corpus_dimensions}
+    metadata |= {
+        name: dataclasses.asdict(settings)
+        for name, settings in zip(STAGES, config.stages(), strict=True)
+    }
+    with open_folder(out, resume, run_config, metadata, console) as folder:
+        print_header(console, run_config, metadata)
+        trained, losses = _train_stages(run, stages, folder)
         with clock.timed("evaluate"):
             predictions = results.predict_parts(
-                lambda part: evaluator(variables, shared.examples, part)[:, : len(task.classes)],
-                task,
+                lambda utterances: trained[-1].evaluate(utterances)[:, : len(dataset.classes)],
+                dataset,
             )
-        with console.status("drawing"), clock.timed("report"):
-            loop = _joined(loops)
-            report.write_history(folder / "history.csv", loop.history)
-            pretrained.write_encoder(folder / "encoder.npz", variables)
-            _draw(folder, shared, variables)
-        kept = {
-            "best_epoch": loop.best_epoch,
-            "best_step": loop.best_step,
-            "epochs": len(loop.history),
-            "parameters": parameters,
-            "reconstruction": losses_after,
-        }
-        results.write_results(folder, predictions, kept, task, clock, console)
-        return folder
+        variables = jax.device_get(trained[-1].variables)
+
+        def write() -> None:
+            with console.status("plotting"), clock.timed("report"):
+                pretrained.write_encoder(folder / "encoder.npz", variables)
+                _plot(folder, run, variables)
+            write_network_run(
+                folder,
+                _joined([stage.loop for stage in trained]),
+                metadata["parameters"],
+                predictions,
+                dataset,
+                clock,
+                console,
+                reconstruction=losses,
+            )
+
+        processes.by_first(write)
+    return folder
 
 
-def _draw(folder: Path, shared: _Pretraining, variables: Variables) -> None:
-    """Draws the first segments of one test utterance of each class, and what became of them."""
-    task, front_end = shared.task, build_front_end(shared.run)
-    first: dict[int, int] = {}
-    for utterance in task.split.test:
-        first.setdefault(int(task.labels[utterance]), int(utterance))
-    shown = [first[label] for label in sorted(first)][:4]
-    places = np.searchsorted(task.examples.utterance, shown)
+def _train_stages(
+    run: RunContext, stages: tuple[Stage, Stage], folder: Path
+) -> tuple[list[TrainedStage], dict[str, dict[str, float]]]:
+    """Trains the stages one after the other, the second from the best weights of the first.
+
+    Returns:
+        Results of the stages, and the loss of the reconstruction after each.
+    """
+    key = jax.random.split(jax.random.key(run.config.seed), 3)[0]
+    shape = input_shape(run.front_end)
+
+    def initial() -> Variables:
+        return create_state(run.model, optax.identity(), key, shape).variables
+
+    trained: list[TrainedStage] = []
+    losses: dict[str, dict[str, float]] = {}
+    checkpoints = folder / "checkpoints"
+    for stage, directory in zip(stages, (checkpoints / STAGES[0], checkpoints), strict=True):
+        variables = (lambda: trained[-1].variables) if trained else initial
+        result = train_stage(run, stage, variables, folder, directory)
+        with run.clock.timed("evaluate"):
+            losses[stage.name] = {
+                split: stage.score(result.evaluate(utterances), utterances)["reconstruction"]
+                for split, utterances in (
+                    ("validation", run.dataset.split.validation),
+                    ("test", run.dataset.split.test),
+                )
+            } | {"epochs": len(result.loop.history), "best_epoch": result.loop.best_epoch}
+        trained.append(result)
+    return trained, losses
+
+
+def _joined(loops: list[LoopState]) -> LoopState:
+    """Joins the histories of both stages; the best epoch is that of the second."""
+    history: list[dict[str, float]] = []
+    for number, loop in enumerate(loops, start=1):
+        epochs_before = len(history)
+        history += [
+            {**row, "epoch": epochs_before + row["epoch"], "stage": number} for row in loop.history
+        ]
+    last = loops[-1]
+    best = len(history) - len(last.history) + last.best_epoch
+    return LoopState(history=history, best_epoch=best, best_step=last.best_step)
+
+
+def _plot(folder: Path, run: RunContext, variables: Variables) -> None:
+    """Plots the first segments of one test utterance of each class and their reconstructions."""
+    dataset, front_end = run.dataset, run.front_end
+    utterances: dict[int, int] = {}
+    for utterance in dataset.split.test:
+        utterances.setdefault(int(dataset.labels[utterance]), int(utterance))
+    selected = [utterances[label] for label in sorted(utterances)][:4]
+    indices = np.searchsorted(dataset.examples.utterance, selected)
 
     @jax.jit
     def apply(
@@ -306,16 +244,17 @@ def _draw(folder: Path, shared: _Pretraining, variables: Variables) -> None:
         size = front_end.segment_samples
         x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
         features: Any
-        _, features = shared.model.apply(variables, x, mask=mask)
+        _, features = run.model.apply(variables, x, mask=mask)
         return x[..., 0], features["reconstruction"][..., 0], features["embedding"]
 
-    x, again, embedding = jax.device_get(
-        apply(variables, shared.examples, jax.device_put(places.astype(np.int32)))
-    )
+    arguments = (variables, dataset.examples, indices.astype(np.int32))
+    x, reconstruction, embedding = jax.device_get(apply(*jax.device_put(arguments)))
     seconds = front_end.frames * front_end.hop_samples / front_end.sample_rate
     max_hz = front_end.bins / front_end.fft_size * front_end.sample_rate
-    names = [task.classes[task.labels[utterance]] for utterance in shown]
-    report.plot_reconstructions(x, again, names, seconds, max_hz, folder / "reconstruction.png")
+    names = [dataset.classes[dataset.labels[utterance]] for utterance in selected]
+    report.plot_reconstructions(
+        x, reconstruction, names, seconds, max_hz, folder / "reconstruction.png"
+    )
     report.plot_embedding(
         x[0], embedding[0], seconds, max_hz, folder / "embedding.png", title=names[0]
     )

@@ -1,42 +1,9 @@
-"""Training: the main job as functions, from a corpus to a folder of results."""
+"""Training of one run, from a corpus to a run folder.
 
-from serjax.training import freeze
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.config import AntiTransfer, RunConfig, for_models
-from serjax.training.devices import batch_sharding, memory, processes
-from serjax.training.evaluate import Evaluator
-from serjax.training.input.dataset import RunDataset, prepare
-from serjax.training.input.recordings import Recordings, check_division, read
-from serjax.training.loop import DivergedError, InterruptedRunError, StopRequest, train
-from serjax.training.recognizer import Recognizer
-from serjax.training.run import run
-from serjax.training.state import TrainState, create_state
-from serjax.training.step import make_evaluation_step, make_train_step, training_step
+The members are listed in `__init__.pyi` and imported when they are first used, so that a command's
+help, which needs the declared options only, does not wait for JAX.
+"""
 
-__all__ = [
-    "AntiTransfer",
-    "Checkpoints",
-    "DivergedError",
-    "Evaluator",
-    "InterruptedRunError",
-    "Recognizer",
-    "Recordings",
-    "RunConfig",
-    "RunDataset",
-    "StopRequest",
-    "TrainState",
-    "batch_sharding",
-    "check_division",
-    "create_state",
-    "for_models",
-    "freeze",
-    "make_evaluation_step",
-    "make_train_step",
-    "memory",
-    "prepare",
-    "processes",
-    "read",
-    "run",
-    "train",
-    "training_step",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

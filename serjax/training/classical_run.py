@@ -1,4 +1,4 @@
-"""A run of a classical model: descriptors once, hyper-parameters by the validation part."""
+"""Fit of a classical model: descriptors of the segments, hyper-parameters by the validation set."""
 
 from collections.abc import Callable
 
@@ -7,48 +7,50 @@ import numpy as np
 from serjax import classical
 from serjax.training.config import RunConfig
 from serjax.training.input.dataset import RunDataset
-from serjax.training.progress import Clock
+from serjax.training.trackers.progress import Clock
 
 
 def fit(
-    config: RunConfig, task: RunDataset, clock: Clock
+    config: RunConfig, dataset: RunDataset, clock: Clock
 ) -> tuple[classical.Classifier, Callable[[np.ndarray], np.ndarray]]:
-    """Fits the configured classical model on the training part.
+    """Fits the configured classical model on the training set.
 
-    Utterances longer than a segment are cut as for networks: every segment trains, and the
-    probabilities of an utterance are the mean of its segments'.
+    Utterances longer than a segment are cut into segments, as they are for networks. Every segment
+    of the training set is an example, and the probabilities of an utterance are the mean of those
+    of its segments.
 
     Args:
-        config: Its model is one of `serjax.classical.names()`.
-        task: What it recognizes.
-        clock: Of the run.
+        config: Configuration, its model one of `serjax.classical.names()`.
+        dataset: Dataset of the run.
+        clock: Clock of the run.
 
     Returns:
-        The classifier, and what gives the probabilities `[n, classes]` of utterances `[n]`.
+        Classifier, and a function from ascending indices of utterances `[n]` to probabilities
+        `[n, classes]`.
 
     Raises:
-        InputError: The model has no such option.
+        InputError: The model has no option of this name.
     """
     with clock.timed("describe"):
-        x = classical.describe(task.examples)
-    owners = np.asarray(task.examples.utterance)
+        x = classical.describe(dataset.examples)
+    utterance_ids = np.asarray(dataset.examples.utterance)
 
-    def mean(model: Callable[[np.ndarray], np.ndarray], utterances: np.ndarray) -> np.ndarray:
-        members = np.flatnonzero(np.isin(owners, utterances))
-        place = np.searchsorted(utterances, owners[members])
-        totals = np.zeros((len(utterances), len(task.classes)))
-        np.add.at(totals, place, model(x[members]))
-        return totals / np.bincount(place)[:, None]
+    def predict(model: Callable[[np.ndarray], np.ndarray], utterances: np.ndarray) -> np.ndarray:
+        segments = np.flatnonzero(np.isin(utterance_ids, utterances))
+        row = np.searchsorted(utterances, utterance_ids[segments])
+        totals = np.zeros((len(utterances), len(dataset.classes)))
+        np.add.at(totals, row, model(x[segments]))
+        return totals / np.bincount(row)[:, None]
 
-    trained = np.isin(owners, task.split.train)
+    is_training = np.isin(utterance_ids, dataset.split.train)
     with clock.timed("train"):
         classifier = classical.choose(
-            config.model,
-            x[trained],
-            np.asarray(task.examples.label)[trained],
-            lambda model: mean(model, task.split.validation),
-            task.labels[task.split.validation],
-            len(task.classes),
-            **config.model_options,
+            config.model.name,
+            x[is_training],
+            np.asarray(dataset.examples.label)[is_training],
+            lambda model: predict(model, dataset.split.validation),
+            dataset.labels[dataset.split.validation],
+            len(dataset.classes),
+            **config.model.options,
         )
-    return classifier, lambda utterances: mean(classifier.probabilities, utterances)
+    return classifier, lambda utterances: predict(classifier.probabilities, utterances)

@@ -1,4 +1,4 @@
-"""Class probabilities, or other outputs, of whole utterances, and what they are worth."""
+"""Predictions for whole utterances, such as class probabilities, and their scores."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,24 +11,24 @@ from serjax import losses, metrics
 from serjax.data import batches
 from serjax.data.batches import Array, Examples, Segments
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding, put
-from serjax.training.objective import Outputs, class_probabilities
-from serjax.training.state import Variables
+from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
 from serjax.training.step import make_evaluation_step
 
-# Models of variable length are compiled for few sizes, the shortest so many frames long.
+# Models of variable length are compiled for a few sizes, the shortest of this number of frames.
 _SHORTEST_FRAMES = 200
 
 
 def input_sizes(lengths: np.ndarray, front_end: FrontEnd) -> list[int]:
-    """Ascending sizes in samples to which segments of these lengths are padded."""
+    """Returns the ascending sizes, in samples, that segments of these lengths are padded to."""
     if not front_end.variable_length:
         return [front_end.segment_samples]
     return batches.length_sizes(int(lengths.max()), front_end.samples_of_frames(_SHORTEST_FRAMES))
 
 
 def evaluation_batch(batch_size: int) -> int:
-    """Segments to evaluate at a time where so many are trained on.
+    """Returns the batch size of evaluation for that of training.
 
     Without a backward pass a network needs less memory, and small batches leave devices waiting:
     up to four training batches, of 32 segments in all.
@@ -37,15 +37,15 @@ def evaluation_batch(batch_size: int) -> int:
 
 
 class EvaluationPrograms:
-    """The programs that give outputs of batches of segments, one for each size.
+    """Compiled programs that predict batches of segments, one for each size of a segment.
 
     Args:
-        model: From `serjax.models.create`.
-        front_end: What it hears.
-        batch_size: Segments of a batch.
-        entries: Shape of what tells of a batch's segments.
-        outputs: What is computed.
-        division: Of the batch over devices; or of runs.
+        model: Network from `serjax.models.create`.
+        front_end: Front end of the model.
+        batch_size: Number of segments of a batch.
+        entries: Shape of the arrays that describe the segments of a batch.
+        predict: Prediction function.
+        sharding: Sharding of a batch over devices, or of several runs.
     """
 
     def __init__(
@@ -54,25 +54,25 @@ class EvaluationPrograms:
         front_end: FrontEnd,
         batch_size: int,
         entries: tuple[int, ...],
-        outputs: Outputs,
-        division: Any,
+        predict: PredictionFunction,
+        sharding: Any,
     ) -> None:
         self._front_end = front_end
         self._batch_size = batch_size
         self.entries = entries
-        self._entry = jax.ShapeDtypeStruct(entries, np.int32, sharding=division.split_sharding())
-        self._step = make_evaluation_step(model, front_end, outputs, division)
+        self._entry = jax.ShapeDtypeStruct(entries, np.int32, sharding=sharding.split_sharding())
+        self._step = make_evaluation_step(model, front_end, predict, sharding)
         self._compiled: dict[tuple[int, int], jax.stages.Compiled] = {}
 
     def compile(self, variables: Variables, examples: Examples) -> None:
-        """Compiles all that evaluating these examples, on the device, will need."""
+        """Compiles all programs that evaluating these examples, on the device, needs."""
         for size in input_sizes(np.asarray(examples.length), self._front_end):
             self.compile_size(variables, examples.samples, size)
 
     def compile_size(
         self, variables: Variables, samples: Array | jax.ShapeDtypeStruct, size: int
     ) -> None:
-        """Compiles what segments of this size, among so many samples, need."""
+        """Compiles the program for segments of one size in samples of this shape."""
         if (size, samples.size) not in self._compiled:
             lowered = self._step.lower(variables, samples, self._entry, self._entry, size)
             self._compiled[size, samples.size] = lowered.compile()
@@ -80,9 +80,12 @@ class EvaluationPrograms:
     def batches(
         self, segments: Segments, utterances: np.ndarray
     ) -> Iterator[tuple[np.ndarray, int]]:
-        """Batches of the segments of utterances, as `serjax.data.batches.evaluation_batches`."""
+        """Yields batches of the segments of utterances: indices, -1 for padding, and a size.
+
+        See `serjax.data.batches.evaluation_batches`.
+        """
         members = np.flatnonzero(np.isin(segments.utterance_ids, utterances))
-        # Sizes follow from all examples, so that parts of a corpus share the compiled programs.
+        # Sizes follow from all examples, so that the splits of a corpus share compiled programs.
         sizes = input_sizes(segments.lengths, self._front_end)
         return batches.evaluation_batches(segments.lengths, members, self._batch_size, sizes)
 
@@ -94,7 +97,7 @@ class EvaluationPrograms:
         indices: np.ndarray,
         size: int,
     ) -> jax.Array:
-        """Outputs of the segments at `indices`, in the shape of a batch and -1 where empty."""
+        """Predicts the segments at `indices`, in the shape of a batch and -1 for padding."""
         start, length = (
             np.where(indices >= 0, table[indices], 0)
             for table in (segments.starts, segments.lengths)
@@ -110,43 +113,44 @@ class EvaluationPrograms:
         length: jax.Array,
         size: int,
     ) -> jax.Array:
-        """Outputs of the segments at these places among samples, all on the device."""
-        found: jax.Array = self._compiled[size, samples.size](variables, samples, start, length)
-        return found
+        """Predicts the segments at these places among samples, all on the device."""
+        program = self._compiled[size, samples.size]
+        predictions: jax.Array = program(variables, samples, start, length)
+        return predictions
 
 
 def utterance_means(
-    found: list[tuple[np.ndarray, np.ndarray]], segments: Segments, utterances: np.ndarray
+    predictions: list[tuple[np.ndarray, np.ndarray]], segments: Segments, utterances: np.ndarray
 ) -> np.ndarray:
-    """Means of the outputs of utterances' segments.
+    """Averages the predictions of the segments of each utterance.
 
     Args:
-        found: Batches of indices `[batch]`, -1 where empty, and their outputs `[batch, outputs]`.
-        segments: That are indexed.
-        utterances: `[n]` indices of the utterances, ascending, all of whose segments were found.
+        predictions: Batches of indices `[batch]`, -1 for padding, and predictions `[batch, n]`.
+        segments: Segments that the indices count.
+        utterances: `[utterances]` ascending indices of utterances, all of whose segments are
+            predicted.
 
     Returns:
-        `[n, outputs]` float64.
+        `[utterances, n]` float64.
     """
-    indices, outputs = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    real = indices >= 0
-    place = np.searchsorted(utterances, segments.utterance_ids[indices[real]])
-    totals = np.zeros((len(utterances), outputs.shape[-1]))
-    np.add.at(totals, place, outputs[real])
-    return totals / np.bincount(place, minlength=len(utterances))[:, None]
+    indices, values = (np.concatenate(arrays) for arrays in zip(*predictions, strict=True))
+    is_segment = indices >= 0
+    row = np.searchsorted(utterances, segments.utterance_ids[indices[is_segment]])
+    totals = np.zeros((len(utterances), values.shape[-1]))
+    np.add.at(totals, row, values[is_segment])
+    return totals / np.bincount(row, minlength=len(utterances))[:, None]
 
 
 class Evaluator:
-    """Outputs of utterances under a model, their classes' probabilities unless others are named.
-
-    An utterance's are the mean over its segments.
+    """Predictions of a model for utterances, each the mean over the utterance's segments.
 
     Args:
-        model: From `serjax.models.create`.
-        front_end: What it hears.
-        batch_size: Segments at a time.
-        outputs: What is averaged.
-        division: Of the segments over devices, on which variables and examples lie whole.
+        model: Network from `serjax.models.create`.
+        front_end: Front end of the model.
+        batch_size: Number of segments of a batch.
+        predict: Prediction function; probabilities of the classes by default.
+        sharding: Sharding of the segments over devices, each of which holds all variables and
+            examples.
     """
 
     def __init__(
@@ -154,11 +158,11 @@ class Evaluator:
         model: nn.Module,
         front_end: FrontEnd,
         batch_size: int,
-        outputs: Outputs = class_probabilities,
-        division: BatchSharding = SINGLE_DEVICE,
+        predict: PredictionFunction = class_probabilities,
+        sharding: BatchSharding = SINGLE_DEVICE,
     ) -> None:
         self._programs = EvaluationPrograms(
-            model, front_end, batch_size, (batch_size,), outputs, division
+            model, front_end, batch_size, (batch_size,), predict, sharding
         )
         self.compile = self._programs.compile
 
@@ -168,12 +172,12 @@ class Evaluator:
         """Predicts utterances.
 
         Args:
-            variables: Of the model.
-            examples: On the device.
-            utterances: `[n]` indices of the utterances, ascending.
+            variables: Variables of the model.
+            examples: Examples on the device.
+            utterances: `[utterances]` ascending indices of utterances.
 
         Returns:
-            `[n, outputs]` float64, rows in the order of `utterances`.
+            `[utterances, n]` float64, rows in the order of `utterances`.
         """
         programs = self._programs
         programs.compile(variables, examples)
@@ -186,10 +190,14 @@ class Evaluator:
 
 
 def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Mean "loss", "wa" and "ua" of utterance probabilities `[utterances, classes]`."""
-    classes = probabilities.shape[-1]
-    confusion = np.zeros((classes, classes))
-    np.add.at(confusion, (labels, probabilities.argmax(-1)), 1)
+    """Computes the mean "loss", "wa" and "ua" of predicted utterances.
+
+    Args:
+        probabilities: `[utterances, classes]` probabilities.
+        labels: `[utterances]` integer, true classes.
+    """
+    counts = metrics.confusion_matrix(labels, probabilities.argmax(-1), probabilities.shape[-1])
+    confusion = np.asarray(counts, np.float64)
     return {
         "loss": float(losses.negative_log_likelihood(probabilities, labels).mean()),
         "wa": float(metrics.weighted_accuracy(confusion)),

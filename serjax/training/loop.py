@@ -1,11 +1,11 @@
-"""The training loop: epochs of steps, validation, early stopping, checkpoints, interruption."""
+"""Training loop: epochs of steps, validation, early stopping, checkpoints, interruption."""
 
 import contextlib
 import dataclasses
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
@@ -13,24 +13,33 @@ import jax
 import numpy as np
 
 from serjax import metrics
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.checkpoint_schedule import CheckpointSchedule
+from serjax.models.variables import Variables
 from serjax.training.devices import processes
-from serjax.training.input.feed import Calls
-from serjax.training.monitor import MONITORS
-from serjax.training.state import TrainState, Variables
+from serjax.training.input.feed import Feed
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.checkpoint_schedule import CheckpointSchedule
+from serjax.training.state import TrainState
 from serjax.training.step import StepResult, TrainStep
+
+MONITORS: dict[str, Callable[[Mapping[str, float]], tuple[float, ...]]] = {
+    # UA on small validation sets has many ties.
+    "ua": lambda row: (row["validation_ua"], -row["validation_loss"]),
+    # With small training sets the loss is lowest after a few epochs: wrong predictions grow
+    # confident while UA still rises.
+    "loss": lambda row: (-row["validation_loss"],),
+}
+"""Model-selection metrics by name: functions of an epoch's row of the history, larger is better."""
 
 
 class DivergedError(RuntimeError):
-    """The loss is no longer a finite number; the message names the step and the likely cause."""
+    """Loss that is not finite; the message names the step and the likely cause."""
 
 
 class InterruptedRunError(RuntimeError):
-    """A signal asked the run to stop; it was saved and can be resumed.
+    """Stop of a run by a signal; the run is saved and can be resumed.
 
     Attributes:
-        signal_number: The signal.
+        signal_number: Number of the signal.
     """
 
     def __init__(self, signal_number: int) -> None:
@@ -39,9 +48,12 @@ class InterruptedRunError(RuntimeError):
 
 
 class StopRequest:
-    """Notes SIGINT and SIGTERM instead of dying, so that the loop can save first.
+    """Handler of SIGINT and SIGTERM that lets the loop save before it stops.
 
-    A second signal of the kind has its ordinary effect.
+    A second signal of the same kind has its ordinary effect.
+
+    Attributes:
+        signal_number: Number of the signal that arrived, or None.
     """
 
     def __init__(self) -> None:
@@ -67,26 +79,26 @@ class StopRequest:
 
 @dataclasses.dataclass
 class LoopState:
-    """Where the loop stands; with a `TrainState` it is all that a resumed run needs.
+    """Position and sums of the loop; with a `TrainState` it is all that a resumed run needs.
 
     Attributes:
-        epoch: The running epoch, from 1.
-        batch: Batches of it that are done.
+        epoch: Number of the running epoch, from 1.
+        batch: Number of its finished batches.
         loss: Sum of the losses of its examples so far.
-        anti_transfer: Sum of their anti-transfer losses.
-        weight: Their number.
-        confusion: Their confusion matrix.
-        seconds: Time spent on it.
-        history: A row per finished epoch.
-        best_epoch: The best by the validation part, 0 before the first.
-        best_step: Step at its end.
-        monitor: What makes an epoch the best, one of `MONITORS`.
+        auxiliary: Sums of their auxiliary losses, by name.
+        weight: Number of these examples.
+        confusion: Confusion matrix of these examples.
+        seconds: Time spent on the running epoch, in seconds.
+        history: One row per finished epoch.
+        best_epoch: Best epoch by the monitor, 0 before the first.
+        best_step: Number of steps at the end of the best epoch.
+        monitor: Model-selection metric, one of `MONITORS`.
     """
 
     epoch: int = 1
     batch: int = 0
     loss: float = 0.0
-    anti_transfer: float = 0.0
+    auxiliary: dict[str, float] = dataclasses.field(default_factory=dict)
     weight: float = 0.0
     confusion: list[list[float]] | None = None
     seconds: float = 0.0
@@ -96,19 +108,21 @@ class LoopState:
     monitor: str = "loss"
 
     def add(self, result: StepResult) -> None:
-        """Adds a batch to the running epoch."""
-        so_far = 0.0 if self.confusion is None else np.asarray(self.confusion)
+        """Adds the result of a batch to the running epoch."""
+        confusion = 0.0 if self.confusion is None else np.asarray(self.confusion)
         self.loss += float(result.loss)
-        self.anti_transfer += float(result.anti_transfer)
+        for name, value in result.auxiliary.items():
+            self.auxiliary[name] = self.auxiliary.get(name, 0.0) + float(value)
         self.weight += float(result.weight)
-        self.confusion = (so_far + np.asarray(result.confusion, np.float64)).tolist()
+        self.confusion = (confusion + np.asarray(result.confusion, np.float64)).tolist()
         self.batch += 1
 
-    def finish_epoch(self, validation: dict[str, float]) -> dict[str, float]:
+    def finish_epoch(self, validation: Mapping[str, float]) -> dict[str, float]:
         """Closes the running epoch and returns its row of the history.
 
         Args:
-            validation: "loss", "wa", "ua" and perhaps more, of which columns are made.
+            validation: Metrics of the validation set: "loss", "wa", "ua" and perhaps more, each
+                of which becomes a column.
         """
         confusion = np.asarray(self.confusion)
         row = {
@@ -116,23 +130,23 @@ class LoopState:
             "train_loss": self.loss / self.weight,
             "train_wa": float(metrics.weighted_accuracy(confusion)),
             "train_ua": float(metrics.unweighted_accuracy(confusion)),
-            "train_anti_transfer": self.anti_transfer / self.weight,
+            **{f"train_{name}": value / self.weight for name, value in self.auxiliary.items()},
             **{f"validation_{name}": value for name, value in validation.items()},
             "examples_per_second": self.weight / self.seconds,
             "seconds": self.seconds,
         }
         self.history.append(row)
         self.epoch += 1
-        self.batch, self.loss, self.anti_transfer, self.weight = 0, 0.0, 0.0, 0.0
+        self.batch, self.loss, self.auxiliary, self.weight = 0, 0.0, {}, 0.0
         self.confusion, self.seconds = None, 0.0
         return row
 
-    def is_best(self, row: dict[str, float], step: int) -> bool:
-        """Whether the epoch just closed is better than all before; if so, it is noted.
+    def is_best(self, row: Mapping[str, float], step: int) -> bool:
+        """Returns True, and notes the epoch, if it is better than all before it.
 
         Args:
-            row: From `finish_epoch`.
-            step: At its end.
+            row: Row of the epoch, from `finish_epoch`.
+            step: Number of steps at its end.
         """
         merit = MONITORS[self.monitor]
         if self.best_epoch and not merit(row) > merit(self.history[self.best_epoch - 1]):
@@ -141,52 +155,55 @@ class LoopState:
         return True
 
     def is_over(self, epochs: int, patience: int) -> bool:
-        """Whether so many epochs are done, or so many since the best one."""
+        """Returns True after `epochs` epochs, or `patience` epochs after the best one."""
         return self.epoch > epochs or self.epoch - 1 - self.best_epoch >= patience
 
 
 class Display(Protocol):
-    """What the loop tells while it runs."""
+    """Display of the loop's progress."""
 
     def batch(self, loop: LoopState, batches: int, epochs: int) -> None:
-        """After a batch."""
+        """Shows the state after a batch, of `batches` of the epoch."""
 
     def epoch(self, row: dict[str, float], best: bool) -> None:
-        """After an epoch."""
+        """Shows the row of a finished epoch."""
+
+
+def _total(result: StepResult) -> float:
+    return float(result.loss) + sum(map(float, result.auxiliary.values()))
 
 
 def is_finite(result: StepResult) -> bool:
-    """Whether the loss of a step is a finite number."""
-    return math.isfinite(result.loss + result.anti_transfer)
+    """Returns True if the loss of a step is finite."""
+    return math.isfinite(_total(result))
 
 
-def diverged(step: int, result: StepResult, norm_before: float) -> DivergedError:
-    """What to raise for a loss that is not finite.
+def diverged(step: int, result: StepResult, previous_norm: float) -> DivergedError:
+    """Makes the error for a loss that is not finite.
 
     Args:
         step: Number of the step, from 1.
-        result: Of the step.
-        norm_before: Of the gradient of the step before.
+        result: Result of the step.
+        previous_norm: Norm of the gradient of the step before.
     """
     if not result.input_finite:
         cause = "the features of this batch are not finite"
-    elif not math.isfinite(norm_before) or norm_before > 1e3:
-        cause = f"the gradient grew to a norm of {norm_before:.3g}: lower the learning rate"
+    elif not math.isfinite(previous_norm) or previous_norm > 1e3:
+        cause = f"the gradient grew to a norm of {previous_norm:.3g}: lower the learning rate"
     else:
         cause = "lower the learning rate, or use float32 if this is bfloat16"
-    loss = float(result.loss + result.anti_transfer)
-    return DivergedError(f"loss is {loss} at step {step}; likely cause: {cause}")
+    return DivergedError(f"loss is {_total(result)} at step {step}; likely cause: {cause}")
 
 
-def _each(found: StepResult, count: int) -> list[StepResult]:
-    """The results of the first batches of a call."""
-    if np.ndim(found.loss) == 0:
-        return [found]
-    return [jax.tree.map(lambda x, i=i: x[i], found) for i in range(count)]
+def _unstack(results: StepResult, count: int) -> list[StepResult]:
+    """Returns the results of the first batches of a call."""
+    if np.ndim(results.loss) == 0:
+        return [results]
+    return [jax.tree.map(lambda x, i=i: x[i], results) for i in range(count)]
 
 
 class _Best(NamedTuple):
-    """The variables of the best epoch, on the host."""
+    """Variables of the best epoch, on the host."""
 
     step: int
     variables: Variables
@@ -197,7 +214,7 @@ def train(
     loop: LoopState,
     *,
     step: TrainStep,
-    calls: Calls,
+    feed: Feed,
     order: Callable[[int], np.ndarray],
     evaluate: Callable[[Variables], dict[str, float]],
     checkpoints: Checkpoints,
@@ -206,37 +223,38 @@ def train(
     display: Display,
     stop: StopRequest,
 ) -> tuple[TrainState, LoopState]:
-    """Trains until the epochs are done or the validation part has long heard no better one.
+    """Trains until the epochs are done or the monitor has not improved for `patience` epochs.
 
     Args:
-        state: Where to start; donated.
-        loop: Where to start; changed in place.
-        step: From `make_train_step`, which may be compiled ahead.
-        calls: What `step` is called with in an epoch.
-        order: Epoch number -> indices `[batches, batch_size]`, -1 where empty.
-        evaluate: Variables -> "loss", "wa", "ua" and perhaps more of the validation part.
-        checkpoints: Where last and best go: after the first epoch, the last one, a signal, and in
-            between as `CheckpointSchedule` tells.
-        epochs: Most epochs.
+        state: Initial or restored state; donated.
+        loop: Initial or restored state of the loop; changed in place.
+        step: Training step from `make_train_step`, which may be compiled ahead.
+        feed: Feed of the step: its arguments, call after call, for an epoch.
+        order: Function from an epoch's number to indices `[batches, batch_size]`, -1 for padding.
+        evaluate: Function from variables to "loss", "wa", "ua" and perhaps more of the validation
+            set.
+        checkpoints: Checkpoints of the last and the best state: after the first epoch, the last
+            one, a signal, and in between by `CheckpointSchedule`.
+        epochs: Maximum number of epochs.
         patience: Epochs without a better one after which training stops.
-        display: Told of batches and epochs.
-        stop: Asked after every call of `step`; of several processes, any one's stops all.
+        display: Display of batches and epochs.
+        stop: Stop request, read after every call of `step`; of several processes, one stops all.
 
     Returns:
-        Last state and loop state. The best variables are in `checkpoints`.
+        Last state and state of the loop. The best variables are in `checkpoints`.
 
     Raises:
         InputError: The disk has no room for the checkpoints.
-        DivergedError: The loss is not finite. The last checkpoint is from before.
-        InterruptedRunError: `stop` was requested; the run is saved.
+        DivergedError: The loss is not finite. The last checkpoint is older.
+        InterruptedRunError: A stop was requested; the run is saved.
     """
     checkpoints.check_space(state)
-    pace = CheckpointSchedule()
-    best: _Best | None = None  # where it is not saved yet
+    schedule = CheckpointSchedule()
+    best: _Best | None = None  # best variables that are not saved yet
 
     def save() -> None:
         nonlocal best
-        with pace.saving(), jax.transfer_guard("allow"):  # also from within an epoch
+        with schedule.saving(), jax.transfer_guard("allow"):  # also from within an epoch
             if best is not None:
                 checkpoints.save_best(best)
                 best = None
@@ -245,34 +263,36 @@ def train(
     while not loop.is_over(epochs, patience):
         indices = order(loop.epoch)
         gradient_norm = 0.0
-        # What crosses between host and device here is named, or it is a mistake.
+        # A transfer between host and device that is not explicit here is a mistake.
         with jax.transfer_guard("disallow"):
             started = time.monotonic()
-            for call in calls(indices, loop.batch):
-                state, found = step(state, call.examples, call.indices)
-                results = _each(jax.device_get(found), call.batches)
+            for call in feed(indices, loop.batch):
+                state, results = step(state, call.examples, call.indices)
+                batches = _unstack(jax.device_get(results), call.batches)
                 loop.seconds += time.monotonic() - started
-                for number, result in enumerate(results, start=1):
+                for number, result in enumerate(batches, start=1):
                     if not is_finite(result):
                         at = int(jax.device_get(state.step)) - call.batches + number
                         raise diverged(at, result, gradient_norm)
                     gradient_norm = float(result.gradient_norm)
                     loop.add(result)
                 display.batch(loop, len(indices), epochs)
-                # Processes are told and count time for themselves, but must act at the same step.
-                due = pace.due_within_epoch()
-                due, number = processes.gather(due, stop.signal_number or 0).max(0).tolist()
-                if due or number:
+                # Signals and times differ between processes, which must act at the same step.
+                is_due = schedule.due_within_epoch()
+                is_due, signal_number = (
+                    processes.gather(is_due, stop.signal_number or 0).max(0).tolist()
+                )
+                if is_due or signal_number:
                     save()
-                if number:
-                    raise InterruptedRunError(number)
+                if signal_number:
+                    raise InterruptedRunError(signal_number)
                 started = time.monotonic()
         row = loop.finish_epoch(evaluate(state.variables))
-        better = loop.is_best(row, int(state.step))
-        if better:
+        is_best = loop.is_best(row, int(state.step))
+        if is_best:
             best = _Best(loop.best_step, jax.tree.map(np.array, state.variables))
-        over = loop.is_over(epochs, patience)
-        if processes.gather(over or pace.due_after_epoch()).any():
+        is_over = loop.is_over(epochs, patience)
+        if processes.gather(is_over or schedule.due_after_epoch()).any():
             save()
-        display.epoch(row, better)
+        display.epoch(row, is_best)
     return state, loop

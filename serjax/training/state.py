@@ -1,7 +1,7 @@
-"""What a training run carries from step to step."""
+"""State of a training run that changes from step to step."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -9,19 +9,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-Variables = dict[str, Any]
-_T = TypeVar("_T")
+from serjax.models.variables import Variables, compile_initialization
 
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a step changes.
+    """Everything that a training step changes.
 
     Attributes:
-        step: int32, steps done so far; the random numbers of a step follow from it.
-        params: The model's parameters.
+        step: int32, number of finished steps. The random numbers of a step follow from it.
+        params: Parameters of the model.
         batch_stats: Running statistics; empty for models without any.
-        opt_state: The optimizer's moments.
+        opt_state: Moments of the optimizer.
     """
 
     step: jax.Array
@@ -31,7 +30,7 @@ class TrainState:
 
     @property
     def variables(self) -> Variables:
-        """As `model.apply` takes them."""
+        """Variables as `model.apply` takes them."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
@@ -41,44 +40,33 @@ def create_state(
     key: jax.Array,
     input_shape: tuple[int, ...],
 ) -> TrainState:
-    """Initial state, compiled as one program.
+    """Creates the initial state of a randomly initialized model, compiled as one program.
 
     Args:
-        model: From `serjax.models.create`.
-        optimizer: From optax.
-        key: Of the initial weights.
-        input_shape: `[1, frames, bins, channels]`.
+        model: Network from `serjax.models.create`.
+        optimizer: Optimizer from optax.
+        key: PRNG key for the initial weights.
+        input_shape: Shape of the model input, `[1, frames, bins, channels]`.
     """
 
     def initialize(key: jax.Array) -> TrainState:
         return state_of(model.init(key, jnp.zeros(input_shape, jnp.float32)), optimizer)
 
-    return draw(initialize, key)
-
-
-def draw(initialize: Callable[[jax.Array], _T], key: jax.Array) -> _T:
-    """Calls a function that draws initial weights, compiled as one program.
-
-    Args:
-        initialize: Of a key, to any tree of arrays.
-        key: Of the weights.
-    """
-    # It runs once: random numbers for every layer take half a minute to optimize on two CPU cores
-    # and, optimized or not, half a second to draw.
-    return jax.jit(initialize, compiler_options={"xla_backend_optimization_level": 1})(key)
+    return compile_initialization(initialize, key)
 
 
 def state_of(variables: Mapping[str, Any], optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step from these variables.
+    """Returns the state before the first step from given variables.
 
     Args:
-        variables: Of the model, as `model.init` gives them.
-        optimizer: From optax.
+        variables: Variables of the model, as `model.init` returns them.
+        optimizer: Optimizer from optax.
     """
     params, stats = variables["params"], variables.get("batch_stats", {})
-    return TrainState(jnp.zeros((), jnp.int32), params, stats, optimizer.init(params))
+    # Compiled, because moments of many layers take long to allocate one by one.
+    return TrainState(jnp.zeros((), jnp.int32), params, stats, jax.jit(optimizer.init)(params))
 
 
 def parameter_count(tree: Any) -> int:
-    """Numbers in a tree of arrays or abstract arrays."""
+    """Returns the number of values in a tree of arrays or abstract arrays."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))

@@ -1,11 +1,13 @@
 """One training step and one evaluation step, each a single compiled program.
 
-Waveforms lie on the device. A step cuts its batch from them, augments it, makes spectrograms,
-augments those, and runs the model, the loss, the gradient and the update.
+Read `training_step` first. It calls the functions above it from top to bottom: `prepare_batch` cuts
+a batch from the waveforms on the device, augments it and computes the model input; `forward` runs
+the model; `batch_losses` sums the losses; `gradients` differentiates them; `update` moves the
+parameters.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -14,35 +16,43 @@ import jax.numpy as jnp
 import optax
 
 from serjax import augment, metrics
-from serjax.anti_transfer.loss import AntiTransferLoss, References
 from serjax.data import batches
 from serjax.data.batches import Examples
 from serjax.features.front_ends import FrontEnd
-from serjax.training import freeze
+from serjax.models.variables import Variables
 from serjax.training.devices import memory, multi_step
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding
-from serjax.training.devices.shard import Part
-from serjax.training.objective import Batch, Objective, Outputs, class_probabilities, classification
-from serjax.training.state import TrainState, Variables
+from serjax.training.devices.shard import Shard
+from serjax.training.objective.auxiliary_loss import AuxiliaryLoss
+from serjax.training.objective.task_loss import (
+    Batch,
+    Features,
+    LossFunction,
+    PredictionFunction,
+    class_probabilities,
+    classification_loss,
+)
+from serjax.training.optimization import freeze
+from serjax.training.state import TrainState
 
-# Padi et al. 2021, section 4.2: the length of a batch's chunks, in frames, is drawn from these.
+# Padi et al. (2021), section 4.2: the length of a batch's chunks, in frames, is one of these.
 CHUNK_FRAMES = (150, 200, 250, 300)
 
 
 class StepResult(NamedTuple):
-    """What a training step tells: sums over the batch, so that they add up over an epoch.
+    """Sums over the batch of a training step, which add up over an epoch.
 
     Attributes:
-        loss: Sum of the examples' losses.
-        anti_transfer: Sum of their anti-transfer losses, 0 without any.
+        loss: Sum of the examples' losses of the task.
+        auxiliary: Sum of the examples' weighted auxiliary losses, by name.
         weight: Number of examples.
         confusion: `[classes, classes]`, rows true, columns predicted.
-        gradient_norm: Of the mean loss.
-        input_finite: Whether all features were finite numbers.
+        gradient_norm: Norm of the gradient of the mean loss.
+        input_finite: True if all model inputs were finite.
     """
 
     loss: jax.Array
-    anti_transfer: jax.Array
+    auxiliary: dict[str, jax.Array]
     weight: jax.Array
     confusion: jax.Array
     gradient_norm: jax.Array
@@ -50,30 +60,183 @@ class StepResult(NamedTuple):
 
 
 TrainStep = Callable[..., tuple[TrainState, StepResult]]
+"""`step(state, examples, indices, arrays) -> (state, result)`."""
+
+Apply = Callable[..., tuple[tuple[jax.Array, Features], Variables]]
+"""`apply(variables, x, mask=..., **options) -> ((logits, features), updates)`."""
 
 
 def cut_samples(front_end: FrontEnd) -> int:
-    """Samples that a training step cuts out of an example, which may be shorter."""
+    """Returns the number of samples that a step cuts for an example, which may be shorter."""
     if front_end.variable_length:
         return front_end.samples_of_frames(max(CHUNK_FRAMES))
     return front_end.segment_samples
 
 
 def _random_chunk(
-    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, part: Part
+    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, shard: Shard
 ) -> tuple[jax.Array, jax.Array]:
-    """A stretch at a random offset of each utterance, all as long as one random draw says.
+    """Samples a chunk of each utterance at a random offset, of one random length for all.
 
-    Chunks are cut to a fixed size and masked, which the model cannot tell from shorter ones, so
-    that all lengths are one compiled program.
+    Chunks are cut to a fixed size and masked, which the model cannot distinguish from shorter
+    ones, so that all lengths are one compiled program.
     """
     length_key, offset_key = jax.random.split(key)
     sizes = jnp.array([front_end.samples_of_frames(frames) for frames in CHUNK_FRAMES], jnp.int32)
     chunk = jax.random.choice(length_key, sizes)
     spare = jnp.maximum(length - chunk, 0)
-    draw = jax.vmap(lambda key, bound: jax.random.randint(key, (), 0, bound))
-    offset = draw(part.keys(offset_key, len(start)), spare + 1)
+    sample = jax.vmap(lambda key, bound: jax.random.randint(key, (), 0, bound))
+    offset = sample(shard.keys(offset_key, len(start)), spare + 1)
     return start + offset, jnp.minimum(length, chunk)
+
+
+def _whole_batch(size: int) -> Shard:
+    return Shard(jnp.int32(0), jnp.float32(size), size, None)
+
+
+def prepare_batch(
+    key: jax.Array,
+    examples: Examples,
+    indices: jax.Array,
+    step: jax.Array | int = 0,
+    *,
+    front_end: FrontEnd,
+    augmentation: str = "none",
+    shard: Shard | None = None,
+) -> Batch:
+    """Cuts a batch from the waveforms, augments it and computes the model input.
+
+    Args:
+        key: PRNG key of the step; `jax.random.fold_in(run_key, step)` in training.
+        examples: Examples of the corpus, on the device.
+        indices: `[batch]` int32 indices of the examples; -1 for padding of the batch.
+        step: Number of training steps before this one.
+        front_end: Front end of the model.
+        augmentation: Name that `serjax.augment.preset` knows.
+        shard: Shard that the indices are; None: they are the whole batch.
+    """
+    shard = _whole_batch(len(indices)) if shard is None else shard
+    preset = augment.preset(augmentation)
+    chunk_key, augment_key, _ = jax.random.split(key, 3)
+    start, length, label, weight = batches.select(examples, indices)
+    if front_end.variable_length:
+        start, length = _random_chunk(chunk_key, start, length, front_end, shard)
+    waveform_keys, spectrogram_keys = (
+        shard.keys(each, len(start)) for each in jax.random.split(augment_key)
+    )
+    waveform = batches.cut(examples.samples, start, length, cut_samples(front_end))
+    waveform, length = front_end.remove_silence(waveform, length)
+    waveform, length = jax.vmap(preset.apply_to_waveform)(waveform_keys, waveform, length)
+    x, mask = front_end.spectrograms(waveform, length)
+    x = jax.vmap(preset.apply_to_spectrogram)(spectrogram_keys, x, mask)
+    x, mask = front_end.to_model_input(x, mask)
+    utterance = examples.utterance[jnp.maximum(indices, 0)]
+    return Batch(x, mask, label, weight, utterance, indices, jnp.asarray(step))
+
+
+def forward(
+    apply: Apply, variables: Variables, batch: Batch, key: jax.Array, shard: Shard
+) -> tuple[tuple[jax.Array, Features], Variables]:
+    """Runs the model in training mode.
+
+    Args:
+        apply: `model.apply`, with frozen layers, auxiliary features and rematerialization.
+        variables: Variables of the model.
+        batch: Examples of the shard.
+        key: PRNG key of the step, as `prepare_batch` takes it.
+        shard: Shard of the batch.
+
+    Returns:
+        Logits and features, and the updated collections.
+    """
+    _, _, dropout_key = jax.random.split(key, 3)
+    # A shard of a last batch may be empty, for which batch norms have no statistics.
+    is_empty = shard.normalized_weight(batch.weight) <= 0
+    with shard.applied():
+        return apply(variables, batch.x, mask=batch.mask | is_empty, rngs={"dropout": dropout_key})
+
+
+def batch_losses(
+    loss: LossFunction,
+    auxiliary_losses: Mapping[str, AuxiliaryLoss],
+    arrays: Mapping[str, Any],
+    batch: Batch,
+    logits: jax.Array,
+    features: Features,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Sums the losses of the examples: that of the task, and the auxiliary ones by name."""
+    task = jnp.sum(loss(logits, features, batch) * batch.weight)
+    auxiliary = {
+        name: jnp.sum(term(arrays[name], batch, features, logits) * batch.weight)
+        for name, term in auxiliary_losses.items()
+    }
+    return task, auxiliary
+
+
+def gradients(
+    prepare: Callable[[jax.Array, Shard], Batch],
+    apply: Apply,
+    losses: Callable[..., tuple[jax.Array, dict[str, jax.Array]]],
+    params: Any,
+    key: jax.Array,
+    num_classes: int,
+    batch_stats: Any,
+    indices: jax.Array,
+    shard: Shard,
+) -> tuple[Any, tuple[Any, StepResult]]:
+    """Computes the gradients of the mean loss for one shard of a batch.
+
+    Args:
+        prepare: `prepare_batch` of indices and shard.
+        apply: `model.apply` as of `forward`.
+        losses: `batch_losses` of a batch, logits and features.
+        params: Parameters of the model.
+        key: PRNG key of the step.
+        num_classes: Number of classes.
+        batch_stats: Running statistics before the batch.
+        indices: `[shard]` int32 indices of the shard's examples; -1 for padding of the batch.
+        shard: Shard of the batch. Terms are divided by the weight of the whole batch, so that the
+            gradients of its shards add up.
+
+    Returns:
+        Running statistics after the batch, gradients and sums.
+    """
+    batch = prepare(indices, shard)
+
+    def mean_loss(params: Any) -> tuple[jax.Array, Any]:
+        variables = {"params": params, "batch_stats": batch_stats}
+        (logits, features), updates = forward(apply, variables, batch, key, shard)
+        task, auxiliary = losses(batch, logits, features)
+        total = functools.reduce(jnp.add, auxiliary.values(), task)
+        return total / shard.batch_weight, (task, auxiliary, logits, updates)
+
+    grads, (task, auxiliary, logits, updates) = jax.grad(mean_loss, has_aux=True)(params)
+    result = StepResult(
+        loss=task,
+        auxiliary=auxiliary,
+        weight=jnp.sum(batch.weight),
+        confusion=metrics.confusion_matrix(
+            batch.label, logits.argmax(-1), num_classes, batch.weight
+        ),
+        gradient_norm=jnp.zeros(()),
+        input_finite=jnp.all(jnp.isfinite(batch.x)),
+    )
+    has_examples = shard.normalized_weight(batch.weight) > 0
+    batch_stats = jax.tree.map(
+        lambda new, old: jnp.where(has_examples, new, old),
+        updates.get("batch_stats", {}),
+        batch_stats,
+    )
+    return batch_stats, (grads, result)
+
+
+def update(
+    state: TrainState, grads: Any, batch_stats: Any, optimizer: optax.GradientTransformation
+) -> TrainState:
+    """Moves the parameters by the optimizer's update."""
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return TrainState(state.step + 1, params, batch_stats, opt_state)
 
 
 def training_step(
@@ -84,152 +247,142 @@ def training_step(
     num_classes: int,
     augmentation: str = "none",
     frozen: freeze.Frozen | None = None,
-    anti_transfer: AntiTransferLoss | None = None,
-    objective: Objective = classification,
-    division: BatchSharding = SINGLE_DEVICE,
+    auxiliary_losses: Mapping[str, AuxiliaryLoss] | None = None,
+    loss: LossFunction | None = None,
+    sharding: BatchSharding = SINGLE_DEVICE,
     remat: str = "none",
 ) -> TrainStep:
-    """Makes `step(state, examples, indices, references) -> (state, result)`, a pure function.
+    """Makes `step(state, examples, indices, arrays) -> (state, result)`, a pure function.
 
-    `indices` are `[batch]`, or what `division.split` gives where there is one; `references` are
-    those of the anti-transfer loss, None without it.
+    `indices` are `[batch]`, or as `sharding.split` returns them; `arrays` are those of the
+    auxiliary losses by name, None without any.
 
     Args:
-        model: From `serjax.models.create`.
-        front_end: What it hears.
-        optimizer: From optax; where layers are frozen, from `freeze.optimizer`.
-        key: Of all random numbers; those of a step follow from `fold_in(key, state.step)`.
-        num_classes: Classes.
-        augmentation: A name that `serjax.augment.preset` knows.
-        frozen: Layers that train from a later step on, or never, see `serjax.training.freeze`.
-            Every stage is a branch of the one program, without the gradients that it has no use
-            for, and adds to the time of its compilation.
-        anti_transfer: What is added to the objective.
-        objective: The loss of each example.
-        division: Of a batch, over devices and micro-batches.
-        remat: One of `serjax.training.devices.memory.REMAT`, what the backward pass computes again.
+        model: Network from `serjax.models.create`.
+        front_end: Front end of the model.
+        optimizer: Optimizer from optax; with frozen layers, from `freeze.optimizer`.
+        key: PRNG key of the run; the key of a step is `fold_in(key, state.step)`.
+        num_classes: Number of classes.
+        augmentation: Name that `serjax.augment.preset` knows.
+        frozen: Layers that train from a later step on, or never, see `training.freeze`. Every stage
+            is a branch of the one program, without the gradients that it does not use.
+        auxiliary_losses: Auxiliary losses by name.
+        loss: Loss of the task; None: cross-entropy.
+        sharding: Sharding of a batch over devices and micro-batches.
+        remat: What the backward pass computes again, one of `serjax.training.devices.memory.REMAT`.
     """
-    size = cut_samples(front_end)
-    changes = augment.preset(augmentation)
+    augment.preset(augmentation)  # an unknown name is refused here, not while compiling
+    auxiliary_losses = auxiliary_losses or {}
+    loss = loss or classification_loss()
     frozen = frozen or {}
-    firsts = freeze.stages(frozen)
+    first_steps = freeze.stages(frozen)
 
-    def of_part(
-        first: int,
-        state: TrainState,
-        examples: Examples,
-        references: References | None,
-        stats: Any,
-        indices: jax.Array,
-        part: Part,
-    ) -> tuple[Any, tuple[Any, StepResult]]:
-        chunk_key, augment_key, dropout_key = jax.random.split(
-            jax.random.fold_in(key, state.step), 3
-        )
-        start, length, label, weight = batches.select(examples, indices)
-        utterance = examples.utterance[jnp.maximum(indices, 0)]
-        if front_end.variable_length:
-            start, length = _random_chunk(chunk_key, start, length, front_end, part)
-        sound_keys, image_keys = (
-            part.keys(key, len(start)) for key in jax.random.split(augment_key)
-        )
-        waveform = batches.cut(examples.samples, start, length, size)
-        waveform, length = front_end.remove_silence(waveform, length)
-        waveform, length = jax.vmap(changes.apply_to_waveform)(sound_keys, waveform, length)
-        x, mask = front_end.spectrograms(waveform, length)
-        x = jax.vmap(changes.apply_to_spectrogram)(image_keys, x, mask)
-        x, mask = front_end.to_model_input(x, mask)
-        # A part of a last batch may be empty, of which batch norms make no sense.
-        some = part.normalized_weight(weight) > 0
-        forward: Callable[..., Any] = functools.partial(
-            freeze.apply, model, frozen=frozen, step=first, train=True, mutable=["batch_stats"]
-        )
-        if anti_transfer is not None:
-            forward = anti_transfer.beside(forward, references)
-        forward = memory.rematerialized(forward, remat)
-
-        def loss_function(params: Any) -> tuple[jax.Array, Any]:
-            variables = {"params": params, "batch_stats": stats}
-            with part.applied():
-                (logits, features), updates = forward(
-                    variables, x, mask=mask | ~some, rngs={"dropout": dropout_key}
-                )
-            losses = objective(logits, features, Batch(x, label, utterance, state.step))
-            total, unlike = jnp.sum(losses * weight), jnp.zeros(())
-            if anti_transfer is not None:
-                terms = anti_transfer(references, indices, features)
-                unlike = jnp.sum(terms * weight)
-            mean = (total + unlike) / part.batch_weight
-            return mean, (total, unlike, logits, updates.get("batch_stats", {}))
-
-        gradient, (total, unlike, logits, moved) = jax.grad(loss_function, has_aux=True)(
-            state.params
-        )
-        result = StepResult(
-            loss=total,
-            anti_transfer=unlike,
-            weight=jnp.sum(weight),
-            confusion=metrics.confusion_matrix(label, logits.argmax(-1), num_classes, weight),
-            gradient_norm=jnp.zeros(()),
-            input_finite=jnp.all(jnp.isfinite(x)),
-        )
-        moved = jax.tree.map(lambda new, old: jnp.where(some, new, old), moved, stats)
-        return moved, (gradient, result)
-
-    def step_of_stage(
-        first: int,
-        state: TrainState,
-        examples: Examples,
-        indices: jax.Array,
-        references: References | None,
+    def stage_step(
+        first_step: int, state: TrainState, examples: Examples, indices: jax.Array, arrays: Any
     ) -> tuple[TrainState, StepResult]:
-        compute = functools.partial(of_part, first, state, examples, references)
-        stats, (gradient, result) = division.sum_over_shards(compute, state.batch_stats, indices)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        result = result._replace(gradient_norm=optax.tree.norm(gradient))
-        return TrainState(state.step + 1, params, stats, opt_state), result
+        """Takes a step in the stage of frozen layers that begins at `first_step`."""
+        step_key = jax.random.fold_in(key, state.step)
+        apply: Apply = functools.partial(
+            freeze.apply, model, frozen=frozen, step=first_step, train=True, mutable=["batch_stats"]
+        )
+        for name, auxiliary in auxiliary_losses.items():
+            apply = auxiliary.wrap(apply, arrays[name])
+        apply = memory.rematerialized(apply, remat)
+        losses = functools.partial(batch_losses, loss, auxiliary_losses, arrays)
+
+        def prepare(indices: jax.Array, shard: Shard) -> Batch:
+            return prepare_batch(
+                step_key,
+                examples,
+                indices,
+                state.step,
+                front_end=front_end,
+                augmentation=augmentation,
+                shard=shard,
+            )
+
+        compute = functools.partial(
+            gradients, prepare, apply, losses, state.params, step_key, num_classes
+        )
+        batch_stats, (grads, result) = sharding.sum_over_shards(compute, state.batch_stats, indices)
+        state = update(state, grads, batch_stats, optimizer)
+        return state, result._replace(gradient_norm=optax.tree.norm(grads))
 
     def step(
-        state: TrainState,
-        examples: Examples,
-        indices: jax.Array,
-        references: References | None = None,
+        state: TrainState, examples: Examples, indices: jax.Array, arrays: Any = None
     ) -> tuple[TrainState, StepResult]:
-        stage = jnp.searchsorted(jnp.array(firsts), state.step, side="right") - 1
-        branches = [functools.partial(step_of_stage, first) for first in firsts]
-        return jax.lax.switch(stage, branches, state, examples, indices, references)
+        stage = jnp.searchsorted(jnp.array(first_steps), state.step, side="right") - 1
+        branches = [functools.partial(stage_step, first) for first in first_steps]
+        return jax.lax.switch(stage, branches, state, examples, indices, arrays)
 
     return step
 
 
-def make_train_step(*settings: Any, scan_steps: int = 1, **options: Any) -> jax.stages.Wrapped:
-    """Makes `training_step` one compiled program, which overwrites the state it is given.
+def make_train_step(
+    model: nn.Module,
+    front_end: FrontEnd,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    num_classes: int,
+    augmentation: str = "none",
+    frozen: freeze.Frozen | None = None,
+    auxiliary_losses: Mapping[str, AuxiliaryLoss] | None = None,
+    loss: LossFunction | None = None,
+    sharding: BatchSharding = SINGLE_DEVICE,
+    remat: str = "none",
+    scan_steps: int = 1,
+) -> jax.stages.Wrapped:
+    """Compiles `training_step` to one program, which overwrites the state that it is called with.
 
     Args:
-        *settings: Of `training_step`.
-        scan_steps: If more than 1, indices and results are those of so many steps, see
-            `serjax.training.devices.multi_step.in_blocks`.
-        **options: Of `training_step`.
+        model: See `training_step`, as are the other parameters up to `remat`.
+        front_end: See `training_step`.
+        optimizer: See `training_step`.
+        key: See `training_step`.
+        num_classes: See `training_step`.
+        augmentation: See `training_step`.
+        frozen: See `training_step`.
+        auxiliary_losses: See `training_step`.
+        loss: See `training_step`.
+        sharding: See `training_step`.
+        remat: See `training_step`.
+        scan_steps: Number of steps of a call. If more than 1, indices and results are those of
+            several steps, see `serjax.training.devices.multi_step`.
     """
-    step: Any = training_step(*settings, **options)
-    division: BatchSharding = options.get("division", SINGLE_DEVICE)
+    step: Any = training_step(
+        model,
+        front_end,
+        optimizer,
+        key,
+        num_classes,
+        augmentation,
+        frozen,
+        auxiliary_losses,
+        loss,
+        sharding,
+        remat,
+    )
     if scan_steps > 1:
-        step = multi_step.in_blocks(step, scan_steps, division)
-    return division.compile_step(step)
+        step = multi_step.in_blocks(step, scan_steps, sharding)
+    return sharding.compile_step(step)
 
 
 def make_evaluation_step(
     model: nn.Module,
     front_end: FrontEnd,
-    outputs: Outputs = class_probabilities,
-    division: BatchSharding = SINGLE_DEVICE,
+    predict: PredictionFunction = class_probabilities,
+    sharding: BatchSharding = SINGLE_DEVICE,
 ) -> jax.stages.Wrapped:
-    """Makes `step(variables, samples, start, length, size) -> outputs [batch, n]`.
+    """Compiles `step(variables, samples, start, length, size) -> predictions [batch, n]`.
 
     `start` and `length` `[batch]` int32 place the batch's waveforms in `samples`; a length of 0
-    is an empty entry. `size` is static: the samples that the batch is padded to. `division` is of
-    the batch over devices.
+    is padding. `size` is static: the number of samples that the batch is padded to.
+
+    Args:
+        model: Network from `serjax.models.create`.
+        front_end: Front end of the model.
+        predict: Prediction function.
+        sharding: Sharding of the batch over devices.
     """
 
     def step(
@@ -242,6 +395,6 @@ def make_evaluation_step(
         x, mask = front_end(batches.cut(samples, start, length, size), length)
         features: Any
         logits, features = model.apply(variables, x, train=False, mask=mask)
-        return outputs(logits, features, x)
+        return predict(logits, features, x)
 
-    return division.compile_evaluation(step)
+    return sharding.compile_evaluation(step)

@@ -1,7 +1,6 @@
-"""Sweeps of anti-transfer: what they run, which layer they choose, and what they write."""
+"""Tests of anti-transfer sweeps: their runs, the chosen layer, and their files."""
 
 import csv
-import dataclasses
 import importlib
 import io
 import json
@@ -18,7 +17,7 @@ from serjax.errors import InputError
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
-BASE = training.RunConfig(
+BASE = training.RunConfig.make(
     model="dscnn",
     model_options={"hidden": 16},
     dataset_options={"speakers": 6, "words": 2},
@@ -43,10 +42,12 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
         "dual-sw": "dscnn-speaker-0-speaker-word-conv2",
     }
     second = json.loads((tmp_path / "sweep" / names["dual-sw"] / "config.json").read_text())
-    # The word's teacher, from the weights that the speaker's left.
-    assert second["initial"].endswith(names["single-s"])
-    assert second["anti_transfer"][0]["teacher"].endswith("teachers/dscnn-speaker-0-word")
-    assert second["anti_transfer"][0]["layers"] == ["2"]
+    # The word's source network, from the weights of the speaker's run.
+    assert second["model"]["init"].endswith(names["single-s"])
+    assert second["auxiliary_losses"][0]["options"]["source"].endswith(
+        "source-networks/dscnn-speaker-0-word"
+    )
+    assert second["auxiliary_losses"][0]["options"]["layers"] == ["2"]
 
     monkeypatch.setattr(sweep, "run", lambda *args, **options: pytest.fail("run again"))
     assert planned.run(tmp_path / "sweep", console, ["command"]) == rows
@@ -72,13 +73,15 @@ def test_all_layers_are_those_of_each_model(tmp_path, monkeypatch):
     assert layers == {"dscnn": list(range(1, 8)), "tiwari_cnn": list(range(1, 6))}
 
 
-def test_an_embedding_is_for_the_models_that_have_one(tmp_path, monkeypatch):
+def test_an_embedding_is_left_out_for_models_without_encoder(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "read", lambda *args: None)
     started = {}
     monkeypatch.setattr(
-        sweep, "run", lambda config, **options: started.update({config.model: config.embedding})
+        sweep,
+        "run",
+        lambda config, **options: started.update({config.model.name: config.model.embedding}),
     )
-    base = dataclasses.replace(BASE, embedding="pretrained")
+    base = BASE.replace(embedding="pretrained")
     planned = sweep.Sweep(base, ["dscnn", "quat_dscnn"], ["none"], splits=["speaker"])
     console = Console(file=io.StringIO(), width=200)
     planned.run(tmp_path, console, [])
@@ -154,7 +157,7 @@ def test_validation_chooses_the_layer_and_test_is_reported(rows, tmp_path):
         ({"splits": ["speakers"]}, "unknown split 'speakers'"),
     ],
 )
-def test_sweeps_that_cannot_be_are_refused(change, message):
+def test_bad_sweeps_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         sweep.Sweep(BASE, **{"models": ["dscnn"], **change}).check()
 

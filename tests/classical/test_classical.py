@@ -19,7 +19,7 @@ FRAMING = {"n_fft": 512, "hop_length": 160, "win_length": 400}
 
 
 def speechlike(seconds: float, seed: int = 0) -> np.ndarray:
-    """A buzz of gliding pitch and changing loudness, with some noise."""
+    """Returns a buzz of gliding pitch and changing loudness, with some noise."""
     generator = np.random.default_rng(seed)
     time = np.arange(int(16000 * seconds)) / 16000
     phase = 2 * np.pi * (120 * time + 40 * np.sin(3 * time))
@@ -30,7 +30,7 @@ def speechlike(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 def by_librosa(waveform: np.ndarray) -> np.ndarray:
-    """The descriptors, from librosa's features and NumPy's statistics."""
+    """Returns the descriptors from librosa's features and NumPy's statistics."""
     magnitude = np.abs(librosa.stft(waveform, **FRAMING, pad_mode="constant"))
     of = {"S": magnitude, "sr": 16000}
     tracks = np.concatenate(
@@ -56,33 +56,33 @@ def by_librosa(waveform: np.ndarray) -> np.ndarray:
     )
 
 
-def test_descriptors_are_librosas_alone_and_in_a_padded_batch():
+def test_descriptors_equal_librosas_in_a_padded_batch():
     waveforms = [speechlike(1.0), speechlike(0.6, 1), speechlike(0.04, 2)]
     lengths = np.array([len(w) for w in waveforms], np.int32)
-    padded = np.full((3, 16000), 0.5, np.float32)  # whatever lies there
+    padded = np.full((3, 16000), 0.5, np.float32)  # arbitrary padding
     for row, waveform in zip(padded, waveforms, strict=True):
         row[: len(waveform)] = waveform
     expected = np.stack([by_librosa(waveform) for waveform in waveforms])
     for function in (classical.descriptors, jax.jit(classical.descriptors)):
-        found = np.asarray(function(padded, lengths))
-        assert found.shape == (3, 150)
+        result = np.asarray(function(padded, lengths))
+        assert result.shape == (3, 150)
         # A bin is 31 Hz: where the sum passes 85 % between rounding errors, roll-off may differ.
         scale = np.maximum(np.abs(expected), 1.0)
-        assert np.mean(np.abs(found - expected) / scale < 1e-3) > 0.98
+        assert np.mean(np.abs(result - expected) / scale < 1e-3) > 0.98
 
 
 def test_descriptors_of_silence_are_finite():
-    found = classical.descriptors(np.zeros((2, 1600), np.float32), np.array([1600, 400], np.int32))
-    assert np.all(np.isfinite(found))
+    result = classical.descriptors(np.zeros((2, 1600), np.float32), np.array([1600, 400], np.int32))
+    assert np.all(np.isfinite(result))
 
 
-def test_describe_is_the_same_whatever_the_batches():
+def test_describe_does_not_depend_on_the_batch_size():
     waveforms = [speechlike(s, i) for i, s in enumerate((0.3, 2.5, 0.4, 4.1, 0.2))]
     examples = batches.pack(waveforms, [0] * 5, 480000, room=480000)
     one, three = (classical.describe(examples, batch_size=size) for size in (1, 3))
     np.testing.assert_allclose(one, three, rtol=1e-4, atol=1e-3)
-    alone = batches.pack(waveforms[1:2], [0], 480000, room=480000)
-    np.testing.assert_allclose(classical.describe(alone)[0], one[1], rtol=1e-4, atol=1e-3)
+    single = batches.pack(waveforms[1:2], [0], 480000, room=480000)
+    np.testing.assert_allclose(classical.describe(single)[0], one[1], rtol=1e-4, atol=1e-3)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def gaussians() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_rda_without_pooling_is_quadratic_discriminant_analysis(gaussians):
     x, y, new = gaussians
-    found = RegularizedDiscriminantAnalysis(0.0, 0.0).fit(x, y).predict_proba(new)
+    result = RegularizedDiscriminantAnalysis(0.0, 0.0).fit(x, y).predict_proba(new)
     # scikit-learn divides the scatter by n - 1, the paper by n.
     counts = np.bincount(y)
     scores = np.stack(
@@ -108,16 +108,16 @@ def test_rda_without_pooling_is_quadratic_discriminant_analysis(gaussians):
         ],
         axis=1,
     )
-    np.testing.assert_allclose(found, scores / scores.sum(1, keepdims=True), atol=1e-9)
+    np.testing.assert_allclose(result, scores / scores.sum(1, keepdims=True), atol=1e-9)
     theirs = QuadraticDiscriminantAnalysis().fit(x, y).predict_proba(new)
-    np.testing.assert_allclose(found, theirs, atol=0.06)
+    np.testing.assert_allclose(result, theirs, atol=0.06)
 
 
 def test_rda_with_full_pooling_is_linear_discriminant_analysis(gaussians):
     x, y, new = gaussians
-    found = RegularizedDiscriminantAnalysis(1.0, 0.0).fit(x, y).predict_proba(new)
+    result = RegularizedDiscriminantAnalysis(1.0, 0.0).fit(x, y).predict_proba(new)
     theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(x, y).predict_proba(new)
-    np.testing.assert_allclose(found, theirs, atol=1e-9)
+    np.testing.assert_allclose(result, theirs, atol=1e-9)
 
 
 @pytest.mark.parametrize(("pooling", "shrinkage"), [(0.3, 0.2), (0.7, 1.0), (0.0, 0.5)])
@@ -133,8 +133,8 @@ def test_rda_follows_equations_16_and_18(gaussians, pooling, shrinkage):
         density = stats.multivariate_normal(x[y == k].mean(0), covariance).pdf(new)
         scores.append(density * len(centred[k]))
     expected = np.array(scores).T / np.sum(scores, axis=0)[:, None]
-    found = RegularizedDiscriminantAnalysis(pooling, shrinkage).fit(x, y).predict_proba(new)
-    np.testing.assert_allclose(found, expected, atol=1e-9)
+    result = RegularizedDiscriminantAnalysis(pooling, shrinkage).fit(x, y).predict_proba(new)
+    np.testing.assert_allclose(result, expected, atol=1e-9)
 
 
 def test_rda_of_fewer_examples_than_dimensions():
@@ -143,15 +143,15 @@ def test_rda_of_fewer_examples_than_dimensions():
     for pooling in (0.0, 1.0):
         for shrinkage in (0.0, 0.5):
             model = RegularizedDiscriminantAnalysis(pooling, shrinkage)
-            found = model.fit(x, np.repeat([0, 1], 3)).predict_proba(x)
-            assert np.all(np.isfinite(found))
-            np.testing.assert_array_equal(found.argmax(1), [0, 0, 0, 1, 1, 1])
+            result = model.fit(x, np.repeat([0, 1], 3)).predict_proba(x)
+            assert np.all(np.isfinite(result))
+            np.testing.assert_array_equal(result.argmax(1), [0, 0, 0, 1, 1, 1])
     with pytest.raises(ValueError, match=r"shrinkage must be in \[0, 1\], found 2"):
         RegularizedDiscriminantAnalysis(0.5, 2)
 
 
 def classes(seed: int, size: int = 90, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Classes apart in one of four dimensions, which are of very different scales."""
+    """Returns classes that are separate in one of four dimensions of very different scales."""
     generator = np.random.default_rng(seed)
     y = np.arange(size) % count
     x = generator.standard_normal((size, 4))
@@ -164,41 +164,41 @@ def classes(seed: int, size: int = 90, count: int = 3) -> tuple[np.ndarray, np.n
 def test_each_model_learns_classes_of_very_different_scales(name, count):
     assert name in classical.names()
     (x, y), (held_out, truth), (new, expected) = (classes(seed, count=count) for seed in range(3))
-    found = classical.choose(name, x, y, lambda model: model(held_out), truth, count)
-    probabilities = found.probabilities(new)
+    result = classical.choose(name, x, y, lambda model: model(held_out), truth, count)
+    probabilities = result.probabilities(new)
     assert probabilities.shape == (90, count)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert np.mean(probabilities.argmax(1) == expected) > 0.8
-    right = found.probabilities(held_out).argmax(1) == truth
-    assert found.validation_ua == pytest.approx(
+    right = result.probabilities(held_out).argmax(1) == truth
+    assert result.validation_ua == pytest.approx(
         np.mean([right[truth == k].mean() for k in range(count)])
     )
 
 
-def test_probabilities_of_an_svm_fit_the_validation_part():
+def test_probabilities_of_an_svm_are_calibrated_on_the_validation_set():
     x, y = classes(0)
     held_out, truth = classes(1)
-    found = classical.choose("svm", x, y, lambda model: model(held_out), truth, 3)
-    confidence = found.probabilities(held_out).max(1)
-    right = found.probabilities(held_out).argmax(1) == truth
+    result = classical.choose("svm", x, y, lambda model: model(held_out), truth, 3)
+    confidence = result.probabilities(held_out).max(1)
+    right = result.probabilities(held_out).argmax(1) == truth
     assert np.mean(confidence) == pytest.approx(np.mean(right), abs=0.05)
 
 
-def test_the_test_part_has_no_say():
+def test_test_set_is_not_used_for_selection():
     x, y = classes(0)
     held_out, truth = classes(1)
-    heard = []
+    models = []
 
     def validation(model):
-        heard.append(model)
+        models.append(model)
         return model(held_out)
 
-    found = classical.choose("knn", x, y, validation, truth, 3)
+    result = classical.choose("knn", x, y, validation, truth, 3)
     single = classical.choose(
-        "knn", x, y, lambda model: model(held_out), truth, 3, **found.hyperparameters
+        "knn", x, y, lambda model: model(held_out), truth, 3, **result.hyperparameters
     )
-    np.testing.assert_array_equal(found.probabilities(x), single.probabilities(x))
-    assert len(heard) == 6  # once for each number of neighbours
+    np.testing.assert_array_equal(result.probabilities(x), single.probabilities(x))
+    assert len(models) == 6  # once for each number of neighbours
 
 
 class TestErrors:

@@ -1,4 +1,4 @@
-"""Waveforms packed for the device, cut into segments, and put in order for an epoch."""
+"""Waveforms packed for the device, cut into segments, and shuffled into batches."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def noise(length: int, seed: int = 0) -> np.ndarray:
 
 
 @given(length=lengths_strategy, longest=st.integers(1, 600))
-def test_segments_cover_an_utterance_and_are_as_few_as_can(length, longest):
+def test_segments_cover_an_utterance_and_their_number_is_minimal(length, longest):
     starts = batches.segment_starts(length, longest)
     ends = [min(start + longest, length) for start in starts]
     covered = set(itertools.chain(*map(range, starts, ends)))
@@ -46,7 +46,7 @@ def test_an_utterance_without_a_sample_is_one_segment():
     longest=st.integers(50, 600),
     data=st.data(),
 )
-def test_packed_examples_are_stretches_of_their_waveforms(lengths, longest, data):
+def test_packed_examples_are_segments_of_their_waveforms(lengths, longest, data):
     waveforms = [noise(length, seed) for seed, length in enumerate(lengths)]
     labels = [data.draw(st.integers(0, 3)) for _ in lengths]
     examples = batches.pack(waveforms, labels, longest, room=longest)
@@ -60,9 +60,9 @@ def test_packed_examples_are_stretches_of_their_waveforms(lengths, longest, data
         assert len(rows) == len(starts)
         for row, start in zip(rows, starts, strict=True):
             expected = np.zeros(longest, np.float32)
-            stretch = waveform[start : start + longest]
-            expected[: len(stretch)] = stretch
-            assert examples.length[row] == len(stretch)
+            segment = waveform[start : start + longest]
+            expected[: len(segment)] = segment
+            assert examples.length[row] == len(segment)
             assert examples.label[row] == labels[index]
             # Half a quantum of 16 bits, and a whole one where 1.0 is clipped.
             np.testing.assert_allclose(cut[row], expected, rtol=0, atol=0.50001 / 32768)
@@ -123,27 +123,27 @@ def test_select_marks_empty_entries():
 
 # --- Order ---------------------------------------------------------------------------------------
 
-members_strategy = st.sets(st.integers(0, 99), min_size=1, max_size=30).map(
-    lambda members: np.array(sorted(members), np.int32)
+indices_strategy = st.sets(st.integers(0, 99), min_size=1, max_size=30).map(
+    lambda indices: np.array(sorted(indices), np.int32)
 )
 
 
-@given(members=members_strategy, batch_size=st.integers(1, 12), seed=st.integers(0, 9))
-def test_an_epoch_has_every_member_once(members, batch_size, seed):
-    order = batches.epoch_order(jax.random.key(seed), members, batch_size)
+@given(indices=indices_strategy, batch_size=st.integers(1, 12), seed=st.integers(0, 9))
+def test_an_epoch_has_every_example_once(indices, batch_size, seed):
+    order = batches.epoch_order(jax.random.key(seed), indices, batch_size)
     assert order.dtype == np.int32
-    assert order.shape == (-(-len(members) // batch_size), batch_size)
+    assert order.shape == (-(-len(indices) // batch_size), batch_size)
     flat = order.ravel()
-    assert sorted(flat[: len(members)]) == members.tolist()
-    assert (flat[len(members) :] == -1).all()
-    again = batches.epoch_order(jax.random.key(seed), members, batch_size)
+    assert sorted(flat[: len(indices)]) == indices.tolist()
+    assert (flat[len(indices) :] == -1).all()
+    again = batches.epoch_order(jax.random.key(seed), indices, batch_size)
     np.testing.assert_array_equal(order, again)
 
 
-def test_orders_are_of_their_key(key):
-    members = np.arange(40, dtype=np.int32)
+def test_order_depends_on_the_key(key):
+    indices = np.arange(40, dtype=np.int32)
     orders = {
-        tuple(batches.epoch_order(jax.random.fold_in(key, epoch), members, 8).ravel().tolist())
+        tuple(batches.epoch_order(jax.random.fold_in(key, epoch), indices, 8).ravel().tolist())
         for epoch in range(10)
     }
     assert len(orders) == 10
@@ -155,27 +155,27 @@ def test_orders_are_of_their_key(key):
     batch_size=st.integers(1, 6),
     data=st.data(),
 )
-def test_evaluation_batches_hold_every_member_once_at_its_own_size(lengths, batch_size, data):
+def test_evaluation_batches_have_every_example_once_at_the_smallest_size(lengths, batch_size, data):
     lengths = np.array(lengths, np.int32)
     sizes = batches.length_sizes(int(lengths.max()), shortest=60)
     chosen = data.draw(st.sets(st.integers(0, len(lengths) - 1), min_size=1))
-    members = np.array(sorted(chosen))
+    indices = np.array(sorted(chosen))
     seen: dict[int, list[int]] = {size: [] for size in sizes}
-    found_batches = 0
-    for indices, size in batches.evaluation_batches(lengths, members, batch_size, sizes):
-        assert indices.dtype == np.int32
-        assert indices.shape == (batch_size,)
-        real = indices[indices >= 0]
-        assert len(real) >= 1
-        np.testing.assert_array_equal(indices[len(real) :], -1)
-        seen[size].extend(real.tolist())
-        found_batches += 1
-    assert sorted(itertools.chain(*seen.values())) == members.tolist()
+    batch_count = 0
+    for batch, size in batches.evaluation_batches(lengths, indices, batch_size, sizes):
+        assert batch.dtype == np.int32
+        assert batch.shape == (batch_size,)
+        valid = batch[batch >= 0]
+        assert len(valid) >= 1
+        np.testing.assert_array_equal(batch[len(valid) :], -1)
+        seen[size].extend(valid.tolist())
+        batch_count += 1
+    assert sorted(itertools.chain(*seen.values())) == indices.tolist()
     for size, inside in seen.items():
         assert inside == sorted(inside)
         for index in inside:  # the smallest size that holds it
             assert size == min(s for s in sizes if s >= lengths[index])
-    assert found_batches == sum(-(-len(inside) // batch_size) for inside in seen.values())
+    assert batch_count == sum(-(-len(inside) // batch_size) for inside in seen.values())
 
 
 @given(longest=st.integers(1, 10**6), shortest=st.integers(2, 10**5))
@@ -188,5 +188,5 @@ def test_sizes_grow_by_half_up_to_the_longest(longest, shortest):
 
 
 def test_half_a_minute_is_few_sizes():
-    # 2 s to 30 s at 16 kHz: what a compiled program each can be afforded for.
+    # 2 s to 30 s at 16 kHz: each size costs a compiled program.
     assert len(batches.length_sizes(480_000, 32_000)) <= 8

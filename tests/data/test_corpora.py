@@ -1,4 +1,4 @@
-"""The corpora on generated trees, with what goes wrong on people's disks."""
+"""The corpora on generated trees, with the defects of real copies."""
 
 from collections import Counter
 from pathlib import Path
@@ -20,7 +20,7 @@ class TestPublished:
         assert sum(PUBLISHED[name].counts.values()) + unlabelled == PUBLISHED[name].total
 
     @pytest.mark.parametrize("name", PUBLISHED)
-    def test_emotions_are_spelled_as_everywhere(self, name: str):
+    def test_emotions_have_the_common_names(self, name: str):
         if PUBLISHED[name].column == "emotion":
             assert set(PUBLISHED[name].counts) <= set(EMOTIONS)
 
@@ -55,7 +55,7 @@ class TestTess:
     @pytest.mark.parametrize(
         "folder", ["", "OAF_Fear/", "OAF_Pleasant_surprise/", "YAF_pleasant_surprised/", "TESS/x/"]
     )
-    def test_the_name_decides_not_the_folder(self, tmp_path: Path, folder: str):
+    def test_labels_are_read_from_the_name_not_the_folder(self, tmp_path: Path, folder: str):
         corpus = data.load("tess", touch(tmp_path, f"{folder}OAF_bar_ps.wav"))
         assert corpus.utterances == (
             Utterance(f"{folder}OAF_bar_ps.wav", "surprise", speaker="OAF", text="bar"),
@@ -178,8 +178,8 @@ class TestCremad:
         corpus = data.load("cremad", tmp_path)
         with pytest.raises(audio.AudioError, match=r"1076_MTI_SAD_XX\.wav: has no samples"):
             data.waveforms(corpus)
-        kept, _ = data.waveforms(corpus, skip_bad_files=True)
-        assert kept.column("path") == ["1076_MTI_NEU_XX.wav"]
+        readable, _ = data.waveforms(corpus, skip_bad_files=True)
+        assert readable.column("path") == ["1076_MTI_NEU_XX.wav"]
 
     def test_unknown_code(self, tmp_path: Path):
         touch(tmp_path, "1001_IEO_SUR_LO.wav")
@@ -198,7 +198,7 @@ class TestLibrispeechWords:
         (tmp_path / alignment).write_text(self.LINE)
         return tmp_path
 
-    def test_words_are_parts_of_recordings(self, folder: Path):
+    def test_words_are_segments_of_recordings(self, folder: Path):
         corpus = data.load("librispeech_words", folder)
         assert [(u.text, u.start, u.end) for u in corpus.utterances] == [
             ("go", 0.49, 0.89),
@@ -212,7 +212,7 @@ class TestLibrispeechWords:
         }
         assert corpus.labels("emotion") == []
 
-    def test_reads_the_word_alone(self, folder: Path):
+    def test_reads_only_the_word(self, folder: Path):
         write_tone(folder / "LibriSpeech/dev-clean/84/121123/84-121123-0000.flac", seconds=2)
         _, waveforms = data.waveforms(data.load("librispeech_words", folder))
         assert [len(waveform) for waveform in waveforms] == [6400, 3200, 4800, 4800]
@@ -226,7 +226,7 @@ class TestLibrispeechWords:
         with pytest.raises(CorpusError, match="words: expected at least 1, found 0"):
             data.load("librispeech_words", folder, words=0)
 
-    def test_what_lacks_the_other_is_noted(self, folder: Path):
+    def test_missing_recordings_and_alignments_are_noted(self, folder: Path):
         table = folder / "LibriSpeech-Alignments/dev-clean/84/121123/84-121123.alignment.txt"
         table.write_text(self.LINE + self.LINE.replace("0000", "0001"))
         touch(folder, "84-121123-0002.flac")
@@ -278,7 +278,7 @@ class TestSpeechCommands:
         )
         assert corpus.notes == ("ignored 1 files not named as Speech Commands's recordings are",)
 
-    def test_the_owners_parts(self, tmp_path: Path):
+    def test_the_official_split(self, tmp_path: Path):
         touch(tmp_path, *(f"go/{i}a_nohash_{take}.wav" for i in range(3) for take in range(2)))
         (tmp_path / "validation_list.txt").write_text("go/1a_nohash_0.wav\ngo/1a_nohash_1.wav\n")
         assert data.load("speech_commands", tmp_path).labels("session") == []
@@ -296,7 +296,7 @@ class TestVoxceleb:
         corpus = data.load("voxceleb", touch(tmp_path, path))
         assert corpus.utterances == (Utterance(path, speaker="id10001", session="1zcIwhmdeo4"),)
 
-    def test_parts_and_equal_file_names(self, tmp_path: Path):
+    def test_two_folders_and_equal_file_names(self, tmp_path: Path):
         touch(
             tmp_path,
             "dev/wav/id10001/1zcIwhmdeo4/00001.wav",

@@ -1,3 +1,5 @@
+"""The table of a corpus, its waveforms, and the loaders of EMO-DB, RAVDESS and FSDD."""
+
 import threading
 from collections import Counter
 from pathlib import Path
@@ -28,7 +30,7 @@ def silence(utterance: Utterance, sample_rate: int) -> np.ndarray:
 
 
 class TestCorpus:
-    def test_order_is_that_of_paths_then_start(self):
+    def test_utterances_are_sorted_by_path_then_start(self):
         utterances = (Utterance("b"), Utterance("a", start=1.0), Utterance("a", start=0.5))
         corpus = Corpus("test", utterances, silence)
         assert [(u.path, u.start) for u in corpus.utterances] == [
@@ -59,9 +61,9 @@ class TestCorpus:
 
     def test_select(self):
         corpus = Corpus("test", tuple(map(Utterance, "abcd")), silence, notes=("a note",))
-        part = corpus.select(np.array([3, 1], np.int32))
-        assert part.column("path") == ["b", "d"]
-        assert part.notes == ("a note",)
+        selected = corpus.select(np.array([3, 1], np.int32))
+        assert selected.column("path") == ["b", "d"]
+        assert selected.notes == ("a note",)
 
 
 class TestWaveforms:
@@ -90,9 +92,12 @@ class TestWaveforms:
             data.waveforms(corpus)
         assert "; 1 more of 5 can't be read either; --skip-bad-files" in str(raised.value)
 
-        kept, waveforms = data.waveforms(corpus, skip_bad_files=True)
-        assert len(kept) == len(waveforms) == 3
-        assert [("03a02Wa.wav" in n, "09a02Wa.wav" in n) for n in kept.notes] == [(1, 0), (0, 1)]
+        readable, waveforms = data.waveforms(corpus, skip_bad_files=True)
+        assert len(readable) == len(waveforms) == 3
+        assert [("03a02Wa.wav" in n, "09a02Wa.wav" in n) for n in readable.notes] == [
+            (1, 0),
+            (0, 1),
+        ]
 
     def test_one_bad_file(self, folder: Path):
         (folder / "wav" / "03a02Wa.wav").write_text("not audio")
@@ -105,11 +110,13 @@ class TestWaveforms:
         with pytest.raises(audio.AudioError, match="none of emodb's 2 can be read"):
             data.waveforms(corpus, skip_bad_files=True)
 
-    def test_part_of_a_recording(self, folder: Path):
+    def test_segment_of_a_recording(self, folder: Path):
         corpus = data.load("emodb", folder)
         whole = corpus.utterances[0]
-        part = Utterance(whole.path, start=0.025, end=0.075)
-        np.testing.assert_array_equal(corpus.read(part, 16000), corpus.read(whole, 16000)[400:1200])
+        segment = Utterance(whole.path, start=0.025, end=0.075)
+        np.testing.assert_array_equal(
+            corpus.read(segment, 16000), corpus.read(whole, 16000)[400:1200]
+        )
 
     def test_reads_in_threads(self):
         # Each of two reads waits for the other: one thread would wait for ever.
@@ -152,7 +159,7 @@ class TestLoad:
             ("correlate", 1, "a word or None, found 1"),
         ],
     )
-    def test_option_of_another_kind(self, option, value, expected):
+    def test_option_of_another_type(self, option, value, expected):
         with pytest.raises(CorpusError) as raised:
             data.load("synthetic", **{option: value})
         assert str(raised.value) == f"synthetic, option {option}: expected {expected}"
@@ -204,7 +211,7 @@ class TestEmodb:
         assert corpus.notes == ()
 
     @pytest.mark.parametrize("path", ["wav/03a01Wa.wav", "03a01Wa.WAV", "x/y/03a01Wa.flac"])
-    def test_wherever_it_lies(self, tmp_path: Path, path: str):
+    def test_recording_at_any_depth(self, tmp_path: Path, path: str):
         assert data.load("emodb", touch(tmp_path, path)).column("path") == [path]
 
     def test_other_files_are_counted(self, tmp_path: Path):
@@ -267,7 +274,7 @@ class TestRavdess:
     @pytest.mark.parametrize(
         "folder", ["", "Actor_12/", "Audio_Speech_Actors_01-24/Actor_12/", "Actor_05/"]
     )
-    def test_the_name_decides_not_the_folder(self, tmp_path: Path, folder: str):
+    def test_labels_are_read_from_the_name_not_the_folder(self, tmp_path: Path, folder: str):
         corpus = data.load("ravdess", touch(tmp_path, f"{folder}{self.NAME}.wav"))
         assert corpus.column("speaker") == ["12"]
 

@@ -1,4 +1,4 @@
-"""Descriptions of corpora: what is counted, and what a user sees of it."""
+"""Descriptions of corpora: counts, printed tables, figures and the command."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.helpers.trees import touch, write_tone
 
 @pytest.fixture
 def ravdess(tmp_path: Path) -> Path:
-    """Seven recordings, of which one is stereo, two are the same, three are unfit."""
+    """Writes nine recordings: one is stereo, two are identical, four are unreadable or silent."""
     folder = tmp_path / "ravdess"
     for name, hz, rate in (("03-02", 300, 48000), ("04-02", 400, 16000)):
         write_tone(folder / f"Actor_01/03-01-{name}-01-01-01.wav", 0.5, rate, hz)
@@ -40,16 +40,16 @@ def printed(description: Description) -> list[str]:
 
 
 def test_counts(ravdess: Path):
-    found = describe(data.load("ravdess", ravdess), PUBLISHED["ravdess"])
-    assert found.target == "emotion"
+    description = describe(data.load("ravdess", ravdess), PUBLISHED["ravdess"])
+    assert description.target == "emotion"
     np.testing.assert_allclose(
-        found.seconds, [0.5, 0.5, 1.5, np.nan, np.nan, 0.25, np.nan, 1.0, 1.0]
+        description.seconds, [0.5, 0.5, 1.5, np.nan, np.nan, 0.25, np.nan, 1.0, 1.0]
     )
-    assert found.formats == {(16000, 1): 4, (16000, 2): 1, (48000, 1): 1}
-    assert found.duplicates == (
+    assert description.formats == {(16000, 1): 4, (16000, 2): 1, (48000, 1): 1}
+    assert description.duplicates == (
         ("Actor_07/03-01-03-01-02-01-07.wav", "Actor_07/03-01-03-01-02-02-07.wav"),
     )
-    assert found.problems == {
+    assert description.problems == {
         "is a git-lfs pointer": ("Actor_02/03-01-06-01-01-01-02.wav",),
         "is empty": ("Actor_02/03-01-06-01-01-02-02.wav", "Actor_02/03-01-06-01-02-02-02.wav"),
         "is silent: all of its samples are 0": ("Actor_02/03-01-06-01-02-01-02.wav",),
@@ -57,9 +57,9 @@ def test_counts(ravdess: Path):
 
 
 def test_differences(ravdess: Path):
-    found = describe(data.load("ravdess", ravdess), PUBLISHED["ravdess"])
+    description = describe(data.load("ravdess", ravdess), PUBLISHED["ravdess"])
     # Livingstone & Russo 2018: 1,440 recordings of 24 actors.
-    assert list(found.differences()) == [
+    assert list(description.differences()) == [
         ("utterances", 9, 1440),
         ("speakers", 3, 24),
         ("neutral", 0, 96),
@@ -74,7 +74,7 @@ def test_differences(ravdess: Path):
 
 
 def test_more_than_published(tmp_path: Path):
-    # EMO-DB's release 2.0 has 281 recordings more than the first: to be seen, not to be dropped.
+    # EMO-DB 2.0 has 281 more recordings than the first release; they are reported, not dropped.
     names = [f"wav/{s:02d}a{t:02d}Wa.wav" for s in (3, *range(8, 17)) for t in range(1, 14)]
     corpus = data.load("emodb", touch(tmp_path, *names))
     differences = describe(corpus, PUBLISHED["emodb"]).differences()
@@ -99,14 +99,14 @@ def test_print(ravdess: Path):
     assert lines[-1].startswith("differs from what is published: utterances 9 not 1,440, speakers")
 
 
-def test_many_speakers_are_summed_up(tmp_path: Path):
+def test_many_speakers_are_summarized(tmp_path: Path):
     corpus = data.load(
         "voxceleb",
         touch(tmp_path, *(f"id{i:05d}/x/{n:05d}.wav" for i in range(50) for n in range(i % 3 + 1))),
     )
-    found = describe(corpus, PUBLISHED["voxceleb"])
-    assert found.target == "speaker"
-    lines = printed(found)
+    description = describe(corpus, PUBLISHED["voxceleb"])
+    assert description.target == "speaker"
+    lines = printed(description)
     assert "utterances of a speaker: 1 to 3, median 2" in lines
     assert any(line.startswith("and 10 more") for line in lines)
     assert not any(line.startswith("lengths") for line in lines)  # nothing can be read
@@ -117,10 +117,10 @@ def test_many_speakers_are_summed_up(tmp_path: Path):
 
 def test_without_labels_and_speakers(tmp_path: Path):
     write_tone(tmp_path / "[red]" / "a.wav")
-    found = describe(data.load("folder", tmp_path))
-    assert found.speakers == [NONE]
-    assert list(found.differences()) == []
-    lines = printed(found)
+    description = describe(data.load("folder", tmp_path))
+    assert description.speakers == [NONE]
+    assert list(description.differences()) == []
+    lines = printed(description)
     assert lines[0].startswith("folder: 1 utterances, 0 speakers")
     assert lines[3].split()[:2] == ["[red]", "1"]  # a name, not rich's markup
     assert "differs" not in "".join(lines)
@@ -149,25 +149,25 @@ def test_published_numbers_of_label_sets():
 def test_generated_corpus():
     corpus = data.load("synthetic", speakers=3, words=1)
     done = []
-    found = describe(corpus, progress=lambda *counts: done.append(counts))
-    assert found.formats == {(16000, 1): 12}
-    assert np.isfinite(found.seconds).all()
+    description = describe(corpus, progress=lambda *counts: done.append(counts))
+    assert description.formats == {(16000, 1): 12}
+    assert np.isfinite(description.seconds).all()
     assert done[-1] == (12, 12)
-    assert not found.problems
-    assert "16,000 Hz, mono: 12 utterances" in printed(found)
+    assert not description.problems
+    assert "16,000 Hz, mono: 12 utterances" in printed(description)
 
 
 @pytest.mark.corpus
 def test_real(ravdess_directory: Path):
     corpus = data.load("ravdess", ravdess_directory)
-    found = describe(corpus, PUBLISHED["ravdess"])
-    assert list(found.differences()) == []
-    assert not found.problems
-    assert [[Path(path).stem for path in group] for group in found.duplicates] == [
+    description = describe(corpus, PUBLISHED["ravdess"])
+    assert list(description.differences()) == []
+    assert not description.problems
+    assert [[Path(path).stem for path in group] for group in description.duplicates] == [
         ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
     ]
-    assert found.seconds.min() == pytest.approx(2.94, abs=0.01)
-    assert found.seconds.max() == pytest.approx(5.27, abs=0.01)
+    assert description.seconds.min() == pytest.approx(2.94, abs=0.01)
+    assert description.seconds.max() == pytest.approx(5.27, abs=0.01)
 
 
 class TestHeader:
@@ -185,14 +185,14 @@ class TestHeader:
 
 class TestFigures:
     def test_all(self, ravdess: Path, tmp_path: Path):
-        found = describe(data.load("ravdess", ravdess), PUBLISHED["ravdess"])
-        paths = report.plot_description(found, tmp_path / "new" / "pictures")
+        description = describe(data.load("ravdess", ravdess), PUBLISHED["ravdess"])
+        paths = report.plot_description(description, tmp_path / "new" / "figures")
         assert [path.name for path in paths] == ["classes.png", "speakers.png", "lengths.png"]
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
-    def test_what_there_is(self, tmp_path: Path):
-        found = describe(data.load("folder", touch(tmp_path / "corpus", "calm/a.wav")))
-        paths = report.plot_description(found, tmp_path)
+    def test_without_speakers_and_lengths(self, tmp_path: Path):
+        description = describe(data.load("folder", touch(tmp_path / "corpus", "calm/a.wav")))
+        paths = report.plot_description(description, tmp_path)
         assert [path.name for path in paths] == ["classes.png"]
 
 
@@ -207,12 +207,12 @@ class TestCommand:
 
         return call
 
-    def test_describes_and_draws(self, call, ravdess: Path, tmp_path: Path):
-        status, output, _ = call("ravdess", "--data-dir", ravdess, "--plot", tmp_path / "pictures")
+    def test_describes_and_plots(self, call, ravdess: Path, tmp_path: Path):
+        status, output, _ = call("ravdess", "--data-dir", ravdess, "--plot", tmp_path / "figures")
         assert status == 0
         assert "ravdess: 9 utterances" in output
         assert "published" in output
-        assert (tmp_path / "pictures" / "classes.png").is_file()
+        assert (tmp_path / "figures" / "classes.png").is_file()
 
     def test_labels_map_the_published_counts_too(self, call, tmp_path: Path):
         touch(tmp_path, *(f"wav/03a01{letter}a.wav" for letter in "WFNTL"))

@@ -1,4 +1,4 @@
-"""Corpora of one's own, in folders or a CSV file, with what goes wrong on people's disks."""
+"""Corpora in folders or a CSV file, with the defects of real copies."""
 
 import csv
 from pathlib import Path
@@ -32,7 +32,7 @@ class TestFolder:
         with pytest.raises(CorpusError, match="boredom holds no recording"):
             data.load("folder", tmp_path)
 
-    def test_nothing_there(self, tmp_path: Path):
+    def test_missing_or_empty_folder(self, tmp_path: Path):
         with pytest.raises(CorpusError, match="folder: no data directory given; expected"):
             data.load("folder")
         with pytest.raises(CorpusError, match="does not exist"):
@@ -84,7 +84,7 @@ class TestCsv:
         with pytest.raises(CorpusError, match=r"expected one CSV file in .*, found one\.csv, two"):
             data.load("csv", tmp_path)
 
-    def test_reads_parts(self, write, tmp_path: Path):
+    def test_reads_segments(self, write, tmp_path: Path):
         write_tone(tmp_path / "a.wav", seconds=0.5)
         rows = [("a.wav", "calm", "0.1", "0.2"), ("a.wav", "calm", "0.2", "")]
         table = write(("path", "emotion", "start", "end"), *rows)

@@ -1,4 +1,4 @@
-"""IEMOCAP on a generated tree, with what goes wrong on people's disks."""
+"""IEMOCAP on a generated tree, with the defects of real copies."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,7 +29,7 @@ class TestIemocap:
         assert len(corpus) == published.total
 
     def test_tables_in_folders_below_are_not_read(self, corpus: data.Corpus):
-        # They label utterances without a recording, which would be noted.
+        # They label utterances without a recording, which the notes would count.
         assert len(corpus.notes) == 1
         assert corpus.notes[0].endswith("files not named as IEMOCAP's recordings are")
 
@@ -43,10 +43,10 @@ class TestIemocap:
         ],
     )
     def test_experiments(self, corpus: data.Corpus, labels: str, counts: dict[str, int]):
-        part = data.labels.apply(corpus, labels)
+        selected = data.labels.apply(corpus, labels)
         totals = {"iemocap_exp1": 4490, "iemocap_exp2": 4936, "iemocap_exp3": 5531}
-        assert len(part) == totals[labels]
-        assert Counter(part.column("emotion")) == counts
+        assert len(selected) == totals[labels]
+        assert Counter(selected.column("emotion")) == counts
 
     def test_sessions_of_the_third_experiment(self, corpus: data.Corpus):
         sessions = Counter(data.labels.apply(corpus, "iemocap_exp3").column("session"))
@@ -90,7 +90,7 @@ class TestIemocap:
         assert len(corpus) == 4
         assert all(path.startswith("Session1/") for path in corpus.column("path"))
 
-    def test_recordings_and_labels_that_lack_each_other(self, tmp_path: Path):
+    def test_missing_recordings_and_labels_are_noted(self, tmp_path: Path):
         iemocap(tmp_path, {1: {"ang": 3}})
         wav = tmp_path / "Session1/sentences/wav"
         (wav / "Ses01F_impro01/Ses01F_impro01_F000.wav").unlink()

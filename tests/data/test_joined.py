@@ -1,4 +1,4 @@
-"""Corpora joined as one."""
+"""Corpora joined as one corpus."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,9 @@ def folders(tmp_path):
     return {name: str(tmp_path / name) for name in ("tess", "ravdess")}
 
 
-def test_nothing_but_emotions_is_common(folders):
+def test_only_emotions_are_common(folders):
     corpus = data.load("joined", corpora=folders)
-    apart = {name: data.load(name, folder) for name, folder in folders.items()}
+    separate = {name: data.load(name, folder) for name, folder in folders.items()}
     assert len(corpus) == 4
     assert corpus.labels("emotion") == ["anger", "calm", "sadness"]
     assert corpus.column("emotion").count("anger") == 2
@@ -27,16 +27,16 @@ def test_nothing_but_emotions_is_common(folders):
     assert all("/" in str(text) for text in corpus.column("text"))
     for utterance in corpus.utterances:
         name, _, path = utterance.path.partition("/")
-        (original,) = (one for one in apart[name].utterances if one.path == path)
+        (original,) = (one for one in separate[name].utterances if one.path == path)
         np.testing.assert_array_equal(
-            corpus.read(utterance, 16_000), apart[name].read(original, 16_000)
+            corpus.read(utterance, 16_000), separate[name].read(original, 16_000)
         )
 
 
-def test_labels_keep_the_seven_emotions_of_the_paper(folders):
+def test_labels_are_the_seven_emotions_of_the_paper(folders):
     # Table 1 of Tiwari et al. has no calm.
-    kept = data.labels.get("tiwari").class_of
-    assert sorted(kept) == [
+    class_of = data.labels.get("tiwari").class_of
+    assert sorted(class_of) == [
         *("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
     ]
 
@@ -55,11 +55,11 @@ def test_labels_keep_the_seven_emotions_of_the_paper(folders):
         ({}, "joined: expected the option corpora, found none"),
     ],
 )
-def test_what_cannot_be_joined_is_refused(change, message):
+def test_impossible_joins_are_refused(change, message):
     with pytest.raises(CorpusError, match=message):
         data.load("joined", **change)
 
 
-def test_a_folder_of_its_own_is_refused(folders):
+def test_a_data_directory_is_refused(folders):
     with pytest.raises(CorpusError, match="joined takes no data directory"):
         data.load("joined", "x", corpora=folders)

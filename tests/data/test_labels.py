@@ -1,4 +1,4 @@
-"""Label sets: what they keep, call and count, and where they do not apply."""
+"""Label sets: their selected emotions, classes, notes and errors."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from rich.console import Console
 from serjax import data, models, training
 from serjax.data import labels
 from serjax.data.corpus import EMOTIONS, Corpus, CorpusError, Utterance
+from serjax.training.checks import check_config
 from serjax.training.input.dataset import prepare
 from tests.helpers.trees import iemocap, touch, write_tone
 
@@ -27,14 +28,14 @@ def test_names():
 
 
 @pytest.mark.parametrize("name", labels.names())
-def test_sets_are_of_emotions_that_corpora_have(name: str):
+def test_emotions_of_label_sets_exist(name: str):
     label_set = labels.get(name)
     assert set(label_set.class_of) <= set(EMOTIONS)
     assert len(set(label_set.class_of.values())) >= 2
     assert label_set.source
 
 
-def test_keeps_renames_and_counts(tmp_path):
+def test_selects_renames_and_counts(tmp_path):
     counts = {"ang": 3, "hap": 2, "exc": 4, "neu": 1, "sad": 1, "fru": 5, "xxx": 2}
     corpus = data.load("iemocap", iemocap(tmp_path, {2: counts}))
     merged = labels.apply(corpus, "iemocap_exp3")
@@ -47,15 +48,15 @@ def test_keeps_renames_and_counts(tmp_path):
     stress = labels.apply(corpus, "kapoor")
     assert stress.labels("emotion") == ["anger", "neutral", "stress"]
     assert stress.column("emotion").count("stress") == 5
-    # The rest of an utterance is as it was.
+    # The other columns are unchanged.
     assert {u.path: (u.speaker, u.session, u.valence) for u in merged.utterances}.items() <= {
         u.path: (u.speaker, u.session, u.valence) for u in corpus.utterances
     }.items()
     assert merged.folder == corpus.folder
 
 
-def test_what_stands_for_stress_is_stated():
-    assert "frustration does here, our choice" in labels.get("kapoor").source
+def test_source_states_the_emotion_of_stress():
+    assert "frustration here, chosen by us" in labels.get("kapoor").source
 
 
 def test_other_corpora_with_all_classes(tmp_path):
@@ -93,41 +94,19 @@ def test_unknown_set():
         labels.apply(corpus_of("test", "anger"), "kapor")
 
 
-def test_common():
-    first = corpus_of("first", "anger", "calm", "neutral", "calm", None)
-    second = corpus_of("second", "neutral", "anger", "anger", "stress")
-    left, right = labels.common(first, second)
-    assert left.column("emotion") == ["anger", "neutral"]
-    assert right.column("emotion") == ["neutral", "anger", "anger"]
-    assert left.notes[-1] == (
-        "labels common to first and second: kept 2 of 5 utterances, dropped 2 calm, "
-        "1 without emotion"
-    )
-    assert right.notes[-1].endswith("kept 3 of 4 utterances, dropped 1 stress")
-
-
-def test_too_little_in_common():
-    with pytest.raises(CorpusError) as raised:
-        labels.common(corpus_of("first", "anger", "calm"), corpus_of("second", "anger", "fear"))
-    assert str(raised.value) == (
-        "expected at least 2 emotions common to first and second, found anger; "
-        "first has anger, calm, second has anger, fear"
-    )
-
-
 def test_of_a_run(tmp_path):
     for letter in "WFNTL":
         for take in "abc":
             hz = 100 + 10 * ord(letter) + ord(take)
             write_tone(tmp_path / f"wav/03a01{letter}{take}.wav", 0.5, hz=hz)
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         dataset="emodb",
         data_dir=str(tmp_path),
         labels="iemocap_exp1",
         split="random",
         fractions=(0.34, 0.33, 0.33),
     )
-    config.check()
+    check_config(config)
     task = prepare(config, models.front_end("dscnn"), Console(quiet=True))
     assert task.classes == ["anger", "happiness", "neutral", "sadness"]
     assert np.bincount(task.labels).tolist() == [3, 3, 3, 3]

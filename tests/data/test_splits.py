@@ -1,3 +1,5 @@
+"""Splits: stratified, disjoint by a group, reproducible, and refused where impossible."""
+
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -17,8 +19,8 @@ from tests.helpers.corpora import (
     balanced,
     corpora,
     corpus_of,
-    parts_of,
     seeds,
+    sets_of,
 )
 
 
@@ -28,23 +30,23 @@ def test_random_is_stratified(corpus: Corpus, seed: int, fractions: tuple[float,
     assume(min(counts.values()) >= 3)
     split = splits.split(corpus, "random", seed=seed, fractions=fractions)
     assert_partition(split, corpus)
-    for part, fraction in zip(parts_of(split), fractions, strict=True):
-        got = Counter(corpus.select(part).column("emotion"))
+    for indices, fraction in zip(sets_of(split), fractions, strict=True):
+        counts_of_set = Counter(corpus.select(indices).column("emotion"))
         for emotion, count in counts.items():
-            assert got[emotion] >= 1
-            # One for rounding, one more where small parts are kept from being empty.
-            assert abs(got[emotion] - fraction * count) < 2
+            assert counts_of_set[emotion] >= 1
+            # One for rounding, one more where a small set would be empty.
+            assert abs(counts_of_set[emotion] - fraction * count) < 2
 
 
 @given(corpora(), seeds)
-def test_speakers_are_apart(corpus: Corpus, seed: int):
+def test_speaker_split_is_disjoint_by_speaker(corpus: Corpus, seed: int):
     speakers = defaultdict(set)
     for utterance in corpus.utterances:
         speakers[utterance.emotion].add(utterance.speaker)
-    assume(min(map(len, speakers.values())) >= 4)  # or no training part may have the class
+    assume(min(map(len, speakers.values())) >= 4)  # or no training set may have the class
     split = splits.split(corpus, "speaker", seed=seed)
     assert_partition(split, corpus)
-    speakers_of = [set(corpus.select(part).column("speaker")) for part in parts_of(split)]
+    speakers_of = [set(corpus.select(indices).column("speaker")) for indices in sets_of(split)]
     assert sum(map(len, speakers_of)) == len(corpus.labels("speaker"))
     assert corpus.select(split.train).labels("emotion") == corpus.labels("emotion")
 
@@ -60,8 +62,8 @@ def test_same_content_stays_together(name: str, corpus: Corpus, seed: int, more:
     except SplitError:
         assume(False)
     assert_partition(split, corpus)
-    heard = [{content[i] for i in part} for part in parts_of(split)]
-    assert sum(map(len, heard)) == len(set(content))
+    contents = [{content[i] for i in indices} for indices in sets_of(split)]
+    assert sum(map(len, contents)) == len(set(content))
 
 
 @given(corpora(), seeds, st.randoms())
@@ -74,7 +76,7 @@ def test_depends_on_the_seed_and_not_on_the_order(name, corpus, seed, random):
     except SplitError:
         assume(False)
     second = splits.split(Corpus("made", tuple(shuffled), corpus.read), name, seed=seed)
-    for a, b in zip(parts_of(first), parts_of(second), strict=True):
+    for a, b in zip(sets_of(first), sets_of(second), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -84,8 +86,8 @@ def test_other_seeds_give_other_splits(name: str):
     assert len(tests) >= 6
 
 
-def test_random_rounds_without_a_preference():
-    # Ten classes of 6 x (0.5, 0.25, 0.25) = 3, 1.5, 1.5: chance decides who gets the half.
+def test_random_split_breaks_ties_of_rounding_at_random():
+    # Ten classes of 6 x (0.5, 0.25, 0.25) = 3, 1.5, 1.5: ties are broken at random.
     corpus = corpus_of([(f"{c}", None) for c in range(10) for _ in range(6)])
     sizes = [
         len(splits.split(corpus, "random", fractions=(0.5, 0.25, 0.25), seed=seed).test)
@@ -94,7 +96,7 @@ def test_random_rounds_without_a_preference():
     assert 13 < np.mean(sizes) < 17
 
 
-def test_speaker_parts_are_near_the_requested_ones():
+def test_sets_by_speaker_have_nearly_the_requested_fractions():
     # Speakers of very different sizes and classes: a single random cut is often far off.
     rng = np.random.default_rng(0)
     rows = []
@@ -105,11 +107,11 @@ def test_speaker_parts_are_near_the_requested_ones():
     corpus = corpus_of(rows)
     for seed in range(5):
         split = splits.split(corpus, "speaker", seed=seed)
-        for part, fraction in zip(parts_of(split), (0.6, 0.2, 0.2), strict=True):
-            assert abs(len(part) / len(corpus) - fraction) < 0.08
+        for indices, fraction in zip(sets_of(split), (0.6, 0.2, 0.2), strict=True):
+            assert abs(len(indices) / len(corpus) - fraction) < 0.08
 
 
-def test_session_keeps_sessions_apart():
+def test_session_split_is_disjoint_by_session():
     utterances = [
         Utterance(f"{i:03d}", emotion=EMOTIONS[i % 3], speaker=f"{i % 2}", session=f"{i % 5}")
         for i in range(150)
@@ -117,18 +119,22 @@ def test_session_keeps_sessions_apart():
     corpus = Corpus("made", tuple(utterances), balanced().read)
     split = splits.split(corpus, "session")
     assert_partition(split, corpus)
-    assert [len(corpus.select(part).labels("session")) for part in parts_of(split)] == [3, 1, 1]
+    assert [len(corpus.select(indices).labels("session")) for indices in sets_of(split)] == [
+        3,
+        1,
+        1,
+    ]
 
 
-def test_given_parts_are_the_sessions():
+def test_predefined_sets_are_the_sessions():
     utterances = [
         Utterance(f"{i}", emotion="anger", session=session)
         for i, session in enumerate(["test", "train", "validation", "train"])
     ]
     corpus = Corpus("made", tuple(utterances), balanced().read)
     split = splits.split(corpus, "predefined")
-    assert [part.tolist() for part in parts_of(split)] == [[1, 3], [2], [0]]
-    with pytest.raises(SplitError, match=r"puts the same recording in two parts: 0 \(test\)"):
+    assert [indices.tolist() for indices in sets_of(split)] == [[1, 3], [2], [0]]
+    with pytest.raises(SplitError, match=r"puts the same recording in two sets: 0 \(test\)"):
         splits.split(corpus, "predefined", content=["a", "a", "b", "c"])
 
 
@@ -178,10 +184,10 @@ class TestErrors:
         with pytest.raises(SplitError, match="'fear' has 1"):
             splits.split(corpus, "random", content=[*range(9), "x", "x", "x"])
 
-    def test_classes_that_no_training_part_can_have(self):
-        # Each speaker has a class of its own: three parts can't all be trained.
+    def test_classes_that_no_training_set_can_have(self):
+        # Each speaker has a class of its own: three classes cannot all be trained.
         corpus = corpus_of([(e, e) for e in EMOTIONS for _ in range(5)])
-        with pytest.raises(SplitError, match="found no speaker split whose training part has all"):
+        with pytest.raises(SplitError, match="found no speaker split whose training set has all"):
             splits.split(corpus, "speaker")
 
     def test_recordings_that_tie_all_speakers(self):
@@ -192,12 +198,12 @@ class TestErrors:
         with pytest.raises(SplitError, match="2 content hashes given for 120 utterances"):
             splits.split(balanced(), "random", content=["a", "b"])
 
-    def test_sessions_that_are_no_parts(self):
+    def test_sessions_with_other_names(self):
         with pytest.raises(SplitError, match="named train, validation, test; found 'Ses01'"):
             splits.split(corpus_of([("anger", "01")] * 9, session="Ses01"), "predefined")
 
-    def test_given_part_that_is_empty(self):
-        with pytest.raises(SplitError, match="the validation part of the given split is empty"):
+    def test_empty_predefined_set(self):
+        with pytest.raises(SplitError, match="the validation set of the predefined split is empty"):
             splits.split(corpus_of([("anger", "01")] * 9, session="train"), "predefined")
 
 
@@ -213,7 +219,7 @@ def test_content_hash():
 def test_ravdess_actors(ravdess_directory: Path):
     corpus = data.load("ravdess", ravdess_directory)
     split = splits.split(corpus, "speaker")
-    assert [len(part) // 60 for part in parts_of(split)] == [14, 5, 5]
+    assert [len(indices) // 60 for indices in sets_of(split)] == [14, 5, 5]
 
 
 @pytest.mark.corpus
@@ -228,7 +234,7 @@ def test_ravdess_identical_files_stay_together(ravdess_directory: Path):
     ]
     for seed in range(10):
         split = splits.split(actor, "random", seed=seed, content=content)
-        assert any(set(twins) <= set(part.tolist()) for part in parts_of(split))
+        assert any(set(twins) <= set(indices.tolist()) for indices in sets_of(split))
 
 
 @pytest.mark.corpus

@@ -1,4 +1,4 @@
-"""Corpora as TFDS datasets: what is written is what is read, and how it is called."""
+"""Corpora as TFDS datasets: exact round trips, names of fields, and errors."""
 
 import ast
 import dataclasses
@@ -23,9 +23,9 @@ import tensorflow_datasets as tfds  # isort: skip
 
 @pytest.fixture
 def noise() -> Corpus:
-    """Utterances of white noise of all 16-bit values, and of every kind of column."""
+    """Returns utterances of white noise of all 16-bit values, with every kind of column."""
     draw = np.random.default_rng(0)
-    heard = {f"{i}.wav": draw.integers(-32768, 32768, 400 + 7 * i) for i in range(20)}
+    samples = {f"{i}.wav": draw.integers(-32768, 32768, 400 + 7 * i) for i in range(20)}
     utterances = [
         Utterance("0.wav", "anger", "ä", "a", "s", 0.1, 0.2, 1 / 3, 2.0, 3.0),
         Utterance("0.wav", "anger", "ä", "a", "s", 0.2, 0.3),
@@ -33,21 +33,21 @@ def noise() -> Corpus:
     ]
 
     def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
-        return heard[utterance.path].astype(np.float32) / 32768
+        return samples[utterance.path].astype(np.float32) / 32768
 
     return Corpus("noise", tuple(utterances), read, ("a note",))
 
 
 @pytest.mark.parametrize("records_per_file", [4096, 7, 1])
-def test_comes_back_to_the_bit(noise, tmp_path, monkeypatch, records_per_file):
+def test_round_trip_is_exact(noise, tmp_path, monkeypatch, records_per_file):
     monkeypatch.setattr(builder, "_RECORDS_PER_FILE", records_per_file)
     folder = builder.write(noise, tmp_path).data_path
     assert len([*folder.glob("*.array_record-*")]) == -(-len(noise) // records_per_file)
     back = data.load("tfds", tmp_path)
     assert (back.name, back.utterances, back.notes) == ("noise", noise.utterances, ("a note",))
     _, expected = data.waveforms(noise)
-    _, found = data.waveforms(back)
-    for one, other in zip(expected, found, strict=True):
+    _, restored = data.waveforms(back)
+    for one, other in zip(expected, restored, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -69,13 +69,13 @@ def test_16_bit_file_keeps_its_samples(tmp_path):
         b"",
     ]
     assert np.isnan(record["start"])
-    # TFDS finds the dataset by itself, and reads the same.
+    # TFDS opens the dataset without serjax and reads the same samples.
     (again,) = tfds.builder_from_directory(built.data_dir).as_data_source("train")
     np.testing.assert_array_equal(again["audio"], samples)
 
 
 @pytest.mark.usefixtures("standard_promotion")
-def test_run_is_that_on_the_files_themselves(tmp_path):
+def test_run_on_the_dataset_equals_run_on_the_files(tmp_path):
     draw = np.random.default_rng(0)
     for emotion, level in (("anger", 8000), ("sadness", 500)):
         (tmp_path / "in" / emotion).mkdir(parents=True)
@@ -84,13 +84,13 @@ def test_run_is_that_on_the_files_themselves(tmp_path):
             soundfile.write(tmp_path / f"in/{emotion}/{i}.wav", noise, 16000, subtype="PCM_16")
     data.build("folder", tmp_path / "in", tmp_path / "stored")
     for dataset, folder in (("folder", "in"), ("tfds", "stored")):
-        config = training.RunConfig(
+        config = training.RunConfig.make(
             model="lda", dataset=dataset, data_dir=str(tmp_path / folder), split="random"
         )
         training.run(config, out=tmp_path / dataset, console=Console(quiet=True))
     for name in ("predictions.csv", "metrics.json"):
-        files, found = ((tmp_path / run / name).read_text() for run in ("folder", "tfds"))
-        assert found == files
+        files, restored = ((tmp_path / run / name).read_text() for run in ("folder", "tfds"))
+        assert restored == files
 
 
 def test_registered_with_tfds(tmp_path):
@@ -109,7 +109,7 @@ def test_registered_with_tfds(tmp_path):
     [
         ("cremad", "audio/crema_d.py", set()),
         ("fsdd", "datasets/spoken_digit/spoken_digit_dataset_builder.py", set()),
-        # Theirs is of whole utterances, ours are the words of them.
+        # TFDS has whole utterances, serjax has their words.
         ("librispeech_words", "datasets/librispeech/librispeech_dataset_builder.py", {"id"}),
         ("savee", "datasets/savee/savee_dataset_builder.py", set()),
         ("speech_commands", "datasets/speech_commands/speech_commands_dataset_builder.py", set()),
@@ -140,7 +140,7 @@ def test_missing_label_is_that_of_tfds(noise, tmp_path):
     assert labels == expected
 
 
-def test_interrupted_build_begins_anew(noise, tmp_path):
+def test_interrupted_build_starts_from_scratch(noise, tmp_path):
     def breaks(utterance: Utterance, sample_rate: int) -> np.ndarray:
         if utterance.path == "7.wav":
             raise KeyboardInterrupt
@@ -151,13 +151,13 @@ def test_interrupted_build_begins_anew(noise, tmp_path):
         builder.write(broken, tmp_path)
     with pytest.raises(CorpusError, match=r"expected one dataset in .*, found none"):
         data.load("tfds", tmp_path)
-    # What a killed process leaves.
-    left = tmp_path / "serjax_noise/16000hz/incomplete.ABCDEF_1.0.0"
-    touch(left, "dataset_info.json")
+    # The files of a killed process.
+    leftover = tmp_path / "serjax_noise/16000hz/incomplete.ABCDEF_1.0.0"
+    touch(leftover, "dataset_info.json")
     built = builder.write(noise, tmp_path)
-    assert not left.exists()
+    assert not leftover.exists()
     assert len(data.load("tfds", tmp_path)) == 21
-    # Once it is there it is left alone, and not replaced by another corpus of the name.
+    # A complete dataset is neither written again nor replaced by another corpus of its name.
     before = (Path(built.data_dir) / "metadata.json").stat().st_mtime_ns
     builder.write(noise, tmp_path)
     assert (Path(built.data_dir) / "metadata.json").stat().st_mtime_ns == before
@@ -196,7 +196,7 @@ def test_errors(noise, tmp_path):
     folder = tmp_path / "serjax_noise/8000hz/1.0.0"
     (folder / "metadata.json").write_text('{"corpus": "noise"}')
     with pytest.raises(
-        CorpusError, match=r"metadata\.json lacks sample_rate, written_from, table,"
+        CorpusError, match=r"metadata\.json has no sample_rate, written_from, table,"
     ):
         data.load("tfds", folder)
     (folder / "metadata.json").write_text("{")
@@ -215,9 +215,9 @@ def test_command(monkeypatch, capfd, tmp_path):
     write_tone(tmp_path / "in/wav/03a01Wa.wav", seconds=36)
     output = call("emodb", "--data-dir", tmp_path / "in", "--write", tmp_path / "out")
     assert "wrote 1 utterances, 0.01 h, to " in output
-    assert "ownload" not in output  # as TFDS would say
+    assert "ownload" not in output  # which TFDS prints
     assert len(data.source(tmp_path / "out")) == 1
-    # What is stored is described as the corpus that it is.
+    # The description of a stored corpus is that of the corpus.
     described = call("tfds", "--data-dir", tmp_path / "out")
     files = call("emodb", "--data-dir", tmp_path / "in")
     assert "differs from what is published" in described

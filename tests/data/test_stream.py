@@ -1,4 +1,4 @@
-"""Streams of stored corpora: what every epoch holds, where a stopped one resumes, what it costs."""
+"""Streams of stored corpora: contents of an epoch, resumption, shards and memory."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ def corpus(tmp_path_factory) -> Stored:
     return data.open_stored(folder)
 
 
-def held(batch: streaming.Batch) -> list[tuple[int, bytes]]:
+def valid_entries(batch: streaming.Batch) -> list[tuple[int, bytes]]:
     """Record and samples of the entries that are not empty."""
     return [
         (int(record), row[:length].tobytes())
@@ -53,7 +53,7 @@ def held(batch: streaming.Batch) -> list[tuple[int, bytes]]:
     ]
 
 
-def same(one: streaming.Batch, other: streaming.Batch) -> bool:
+def is_equal(one: streaming.Batch, other: streaming.Batch) -> bool:
     return jax.tree.all(jax.tree.map(np.array_equal, one, other))
 
 
@@ -69,13 +69,15 @@ def expected() -> Counter:
 
 @pytest.mark.parametrize("seed", [0, None])
 def test_every_epoch_holds_every_sample_once(corpus, seed):
-    found = list(streaming.batches(corpus, 10, SIZES, epochs=3, seed=seed))
-    epochs = [found[i : i + len(found) // 3] for i in range(0, len(found), len(found) // 3)]
+    streamed = list(streaming.batches(corpus, 10, SIZES, epochs=3, seed=seed))
+    epochs = [
+        streamed[i : i + len(streamed) // 3] for i in range(0, len(streamed), len(streamed) // 3)
+    ]
     assert len(epochs) == 3
     for epoch in epochs:
-        assert Counter(entry for batch in epoch for entry in held(batch)) == expected()
+        assert Counter(entry for batch in epoch for entry in valid_entries(batch)) == expected()
         assert {batch.samples.shape[1] for batch in epoch} == set(SIZES)
-    for batch in found:
+    for batch in streamed:
         _, size = batch.samples.shape
         least = [0, *SIZES][SIZES.index(size)]
         empty = batch.record < 0
@@ -83,13 +85,13 @@ def test_every_epoch_holds_every_sample_once(corpus, seed):
         assert not batch.length[empty].any()
         padding = np.arange(size) >= batch.length[:, None]
         assert not batch.samples[padding].any()
-    first, second, _ = [[held(batch) for batch in epoch] for epoch in epochs]
+    first, second, _ = [[valid_entries(batch) for batch in epoch] for epoch in epochs]
     assert (first == second) == (seed is None)
 
 
 def test_seed_decides_the_order(corpus):
     one, again, other = (
-        [held(batch) for batch in streaming.batches(corpus, 10, SIZES, seed=seed)]
+        [valid_entries(batch) for batch in streaming.batches(corpus, 10, SIZES, seed=seed)]
         for seed in (7, 7, 8)
     )
     assert one == again
@@ -109,25 +111,27 @@ def test_resumes_at_the_same_batch(corpus, stop):
     resumed.set_state(json.loads(state))
     rest = list(resumed)
     assert len(rest) == len(whole) - stop
-    assert all(same(one, other) for one, other in zip(rest, whole[stop:], strict=True))
+    assert all(is_equal(one, other) for one, other in zip(rest, whole[stop:], strict=True))
 
 
 def test_shards_are_disjoint_and_complete(corpus):
     whole = list(streaming.batches(corpus, 10, SIZES))
     shards = [list(streaming.batches(corpus, 10, SIZES, shard=(i, 2))) for i in range(2)]
-    entries = [[entry for batch in shard for entry in held(batch)] for shard in shards]
+    entries = [[entry for batch in shard for entry in valid_entries(batch)] for shard in shards]
     assert not set(entries[0]) & set(entries[1])
     assert Counter(entries[0] + entries[1]) == expected()
-    # All take part in every step, with programs of the same shape.
-    for together, left, right in zip(whole, *shards, strict=True):
-        assert left.samples.shape == right.samples.shape == (5, together.samples.shape[1])
-        assert sorted(held(left) + held(right)) == sorted(held(together))
+    # All shards take part in every step, with the same shapes.
+    for whole_batch, left, right in zip(whole, *shards, strict=True):
+        assert left.samples.shape == right.samples.shape == (5, whole_batch.samples.shape[1])
+        assert sorted(valid_entries(left) + valid_entries(right)) == sorted(
+            valid_entries(whole_batch)
+        )
 
 
-def test_part_of_a_corpus(corpus):
-    members = np.array([4, 8, 15, 16, 23, 42])
-    found = list(streaming.batches(corpus, 4, [1300], members=members))
-    assert sorted(r for batch in found for r in batch.record if r >= 0) == members.tolist()
+def test_subset_of_a_corpus(corpus):
+    indices = np.array([4, 8, 15, 16, 23, 42])
+    streamed = list(streaming.batches(corpus, 4, [1300], indices=indices))
+    assert sorted(r for batch in streamed for r in batch.record if r >= 0) == indices.tolist()
 
 
 def test_sizes_bound_what_is_compiled(corpus):
@@ -149,11 +153,11 @@ def test_moves_to_the_device_ahead(corpus):
     moved = grain.experimental.device_put(batches, jax.devices()[0])
     for one, other in zip(batches, moved, strict=True):
         assert isinstance(other.samples, jax.Array)
-        assert same(one, other)
+        assert is_equal(one, other)
 
 
 class Linear(nn.Module):
-    """Logits that tell inputs apart, compiled in no time."""
+    """Logits that depend on the input and compile fast."""
 
     @nn.compact
     def __call__(self, x, *, train=False, mask=None):
@@ -176,16 +180,16 @@ def test_training_on_a_stream_is_training_on_the_device(corpus):
 
     waveforms = [waveform(i).astype(np.float32) / 32768 for i in range(COUNT)]
     resident = pack(waveforms, labels.tolist(), longest, longest)
-    found, expected = start(), start()
-    initial = np.asarray(found.params["weight"])
-    # Whole utterances alone: their index is that of the record.
+    streamed, expected = start(), start()
+    initial = np.asarray(streamed.params["weight"])
+    # Only whole utterances, whose index is that of the record.
     for batch in streaming.batches(corpus, 30, [1000, longest]):
         examples, indices = streaming.to_examples(batch, labels, longest)
-        found, one = step(found, examples, indices)
+        streamed, one = step(streamed, examples, indices)
         expected, other = step(expected, resident, batch.record)
         np.testing.assert_array_equal(one.confusion, other.confusion)
         np.testing.assert_allclose(one.loss, other.loss, rtol=1e-5)
-    weights = [np.asarray(state.params["weight"]) for state in (found, expected)]
+    weights = [np.asarray(state.params["weight"]) for state in (streamed, expected)]
     np.testing.assert_allclose(*weights, atol=1e-6)
     assert np.abs(weights[0] - initial).max() > 1e-3
 
@@ -199,7 +203,7 @@ def test_training_on_a_stream_is_training_on_the_device(corpus):
         ({"sizes": []}, r"expected ascending numbers of samples, found \[\]"),
         ({"sizes": [2, 1]}, r"expected ascending numbers of samples, found \[2, 1\]"),
         ({"seed": -1}, r"seed: expected a number in \[0, 2\*\*32\), found -1"),
-        ({"members": np.array([], int)}, "stream of noise: .*, found 0 utterances, 1 epochs"),
+        ({"indices": np.array([], int)}, "stream of noise: .*, found 0 utterances, 1 epochs"),
         ({"epochs": 0}, "stream of noise: .*, found 103 utterances, 0 epochs"),
     ],
 )
@@ -212,8 +216,8 @@ _MEMORY = """if True:
     import pathlib, sys
     import numpy as np
     from serjax import data
-    from serjax.data import stream, tfds_builder
     from serjax.data.corpus import Corpus, Utterance
+    from serjax.data.storage import builder, streaming
 
     folder, count = sys.argv[1], int(sys.argv[2])
 
@@ -226,21 +230,23 @@ _MEMORY = """if True:
     stored = data.open_stored(folder)
     seen = np.zeros(count, int)
     for batch in streaming.batches(stored, 500, [1600]):
-        real = batch.record >= 0
-        seen[batch.record[real]] += 1
-        assert (batch.samples[real] == batch.record[real, None] % 32768).all()
+        valid = batch.record >= 0
+        seen[batch.record[valid]] += 1
+        assert (batch.samples[valid] == batch.record[valid, None] % 32768).all()
     assert (seen == 1).all()
     assert "tensorflow" not in sys.modules
-    # Not getrusage: its peak begins as that of the process that started this one.
+    # Not getrusage, whose peak includes that of the parent process.
     status = pathlib.Path("/proc/self/status").read_text()
     print(status.split("VmHWM:")[1].split()[0])
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="only Linux reports the peak memory of a process"
+)
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_streams_within_2_gib(count: int, tmp_path: Path):
     arguments = [sys.executable, "-c", _MEMORY, str(tmp_path), str(count)]
     ended = subprocess.run(arguments, check=True, capture_output=True, text=True)
-    # Of writing, too; in kibibytes.
+    # The peak includes writing; in kibibytes.
     assert int(ended.stdout.split()[-1]) < 2 * 2**20

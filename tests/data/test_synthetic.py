@@ -1,3 +1,5 @@
+"""The bundled synthetic corpus: its table, confounders, sound and emotions."""
+
 from collections import Counter
 
 import jax
@@ -22,7 +24,7 @@ say = jax.jit(speech.synthesize)
 
 @pytest.fixture(scope="module")
 def whole() -> tuple[Corpus, list[np.ndarray]]:
-    """The default corpus."""
+    """Returns the default corpus and its waveforms."""
     return data.waveforms(data.load("synthetic"))
 
 
@@ -42,7 +44,7 @@ def brightness(waveform: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def means(whole) -> dict[str, dict[str, np.ndarray]]:
-    """Mean per emotion and speaker of what is measured on the waveforms [speakers]."""
+    """Mean of each measured quantity per emotion and speaker [speakers]."""
     corpus, waveforms = whole
     measured = {
         "pitch": np.log2([pitch(w) for w in waveforms]) * 12,
@@ -82,7 +84,7 @@ class TestTable:
         columns = [corpus.column(name) for name in ("emotion", "speaker", "text")]
         assert set(Counter(zip(*columns, strict=True)).values()) == {2}
 
-    def test_sessions_divide_the_speakers(self):
+    def test_sessions_split_the_speakers(self):
         for speakers, sizes in (
             (3, [1, 1, 1]),
             (4, [2, 1, 1]),
@@ -91,8 +93,8 @@ class TestTable:
         ):
             corpus = data.load("synthetic", speakers=speakers, words=1)
             split = splits.split(corpus, "predefined")
-            parts = [corpus.select(p) for p in (split.train, split.validation, split.test)]
-            assert [len(part.labels("speaker")) for part in parts] == sizes
+            sets = [corpus.select(s) for s in (split.train, split.validation, split.test)]
+            assert [len(one.labels("speaker")) for one in sets] == sizes
             assert sum(sizes) == speakers
 
     @pytest.mark.parametrize(
@@ -114,35 +116,39 @@ class TestTable:
 class TestCorrelation:
     @pytest.mark.parametrize(("factor", "column"), [("word", "text"), ("speaker", "speaker")])
     @pytest.mark.parametrize("takes", [1, 3])
-    def test_only_the_training_part_tells_the_emotion(self, factor, column, takes):
+    def test_factor_predicts_the_emotion_only_in_the_training_set(self, factor, column, takes):
         corpus = data.load("synthetic", correlate=factor, takes=takes)
         split = splits.split(corpus, "predefined")
         assert len(corpus) == 640 * takes
 
-        def information(part: np.ndarray) -> float:
-            some = corpus.select(part)
-            return mutual_info_score(some.column("emotion"), some.column(column)) / np.log(2)
+        def information(indices: np.ndarray) -> float:
+            selected = corpus.select(indices)
+            return mutual_info_score(selected.column("emotion"), selected.column(column)) / np.log(
+                2
+            )
 
-        # Of 2 bits; the share 0.9 leaves an entropy of 0.50 (0.925 and three times 0.025).
+        # At most 2 bits; the fraction 0.9 leaves an entropy of 0.50 (0.925 and three times 0.025).
         assert information(split.train) == pytest.approx(1.5, abs=0.12)
         assert information(split.validation) == pytest.approx(0, abs=1e-9)
         assert information(split.test) == pytest.approx(0, abs=1e-9)
         emotions = Counter(corpus.select(split.train).column("emotion"))
         assert set(emotions.values()) == {96 * takes}
 
-    def test_the_other_factor_tells_nothing(self):
+    def test_the_other_factor_is_independent_of_the_emotion(self):
         corpus = data.load("synthetic", correlate="word", correlation=0.5)
         train = corpus.select(splits.split(corpus, "predefined").train)
         # The bias of an estimate from 384 utterances: 33 degrees of freedom / (2 n), in nats.
         assert mutual_info_score(train.column("emotion"), train.column("speaker")) < 0.043
 
-    def test_no_speaker_is_spared(self):
+    def test_correlation_holds_for_every_speaker(self):
         corpus = data.load("synthetic", correlate="word")
         train = corpus.select(splits.split(corpus, "predefined").train)
-        own = dict(zip([f"w{w}" for w in range(8)], synthetic.EMOTIONS * 2, strict=True))
+        emotion_of_word = dict(
+            zip([f"w{w}" for w in range(8)], synthetic.EMOTIONS * 2, strict=True)
+        )
         for speaker in train.labels("speaker"):
             rows = [u for u in train.utterances if u.speaker == speaker]
-            assert 0.8 < np.mean([u.emotion == own[u.text] for u in rows]) <= 1
+            assert 0.8 < np.mean([u.emotion == emotion_of_word[u.text] for u in rows]) <= 1
 
     def test_extremes(self):
         none = data.load("synthetic", correlate="word", correlation=0.0)
@@ -279,8 +285,8 @@ class TestEmotions:
         # 9 semitones between the averages, give or take ten speakers of each sex.
         assert neutral[1::2].mean() - neutral[::2].mean() == pytest.approx(9.1, abs=1.5)
 
-    # A classifier of simple statistics nearly masters the default corpus, which is there to show
-    # in a minute that all works, and not one with much variation, which is there to compare.
+    # A classifier of simple statistics is nearly perfect on the default corpus, which is for first
+    # runs, and worse on a corpus with much variation, which is for comparisons.
     @pytest.mark.parametrize(("variation", "least", "most"), [(0.5, 0.85, 1.0), (2.0, 0.5, 0.92)])
     def test_variation_sets_the_difficulty(self, variation, least, most):
         corpus, waveforms = data.waveforms(synthetic.load(variation=variation))
@@ -289,7 +295,7 @@ class TestEmotions:
             power = librosa.feature.melspectrogram(
                 y=waveform, sr=RATE, n_fft=512, hop_length=256, n_mels=40
             )
-            # Relative to the loudest point: absolute loudness tells nothing, as in training.
+            # Relative to the loudest point: absolute loudness is removed, as in training.
             level = librosa.power_to_db(power, ref=np.max, top_db=60)
             features.append(
                 [
@@ -303,8 +309,8 @@ class TestEmotions:
         recalls = []
         for seed in range(3):
             split = splits.split(corpus, "speaker", seed=seed)
-            known = np.concatenate([split.train, split.validation])
-            model = make_pipeline(StandardScaler(), SVC(C=10)).fit(x[known], y[known])
+            seen = np.concatenate([split.train, split.validation])
+            model = make_pipeline(StandardScaler(), SVC(C=10)).fit(x[seen], y[seen])
             predicted = model.predict(x[split.test])
             recalls.append(recall_score(y[split.test], predicted, average="macro"))
         assert least < np.mean(recalls) <= most

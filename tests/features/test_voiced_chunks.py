@@ -1,6 +1,5 @@
-"""What Kapoor & Kumar's networks hear: voiced chunks as colour images, one of each an epoch."""
+"""Model input of Kapoor & Kumar: voiced chunks as colour images, one per utterance and epoch."""
 
-import dataclasses
 import io
 
 import jax
@@ -13,7 +12,8 @@ from serjax import data, report, training
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends, voice_activity
-from serjax.training.config import build_front_end
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import front_end_of
 from tests.helpers.networks import torch_state
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -21,24 +21,24 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 RATE = 16_000
 
 
-def test_what_is_voiced_is_heard():
+def test_voiced_speech_is_selected():
     seconds = np.arange(RATE) / RATE
     # A harmonic tone between silence and noise.
     tone = sum(np.sin(2 * np.pi * 150 * k * seconds) / k for k in (1, 2, 3)) / 3
     rng = np.random.default_rng(0)
     waveform = np.concatenate([np.zeros(4_000), tone, 0.05 * rng.normal(size=4_000)]).astype("f")
-    (heard,) = front_ends.KAPOOR.select_voiced([waveform])
-    # By the definition: the blocks that are voiced, one after the other.
+    (speech,) = front_ends.KAPOOR.select_voiced([waveform])
+    # The definition: the voiced blocks, one after the other.
     voiced = np.asarray(voice_activity.voiced_frames(waveform))
     blocks = [waveform[160 * i : 160 * (i + 1)] for i in np.flatnonzero(voiced)]
-    np.testing.assert_array_equal(heard, np.concatenate(blocks))
-    assert 0.8 * len(tone) < len(heard) < 1.2 * len(tone)
+    np.testing.assert_array_equal(speech, np.concatenate(blocks))
+    assert 0.8 * len(tone) < len(speech) < 1.2 * len(tone)
 
 
-def test_an_utterance_without_a_voiced_chunk_stays_whole():
+def test_an_utterance_without_a_voiced_chunk_does_not_change():
     quiet = np.zeros(2_000, np.float32)
-    (heard,) = front_ends.KAPOOR.select_voiced([quiet])
-    assert heard is quiet
+    (speech,) = front_ends.KAPOOR.select_voiced([quiet])
+    assert speech is quiet
     waveforms = [quiet]
     assert front_ends.DEEPIKA.select_voiced(waveforms) is waveforms
 
@@ -53,38 +53,40 @@ def test_chunks_are_images_of_30_ms():
     assert mask.all()
 
 
-def test_an_epoch_draws_one_example_of_each_utterance():
-    owners = np.repeat(np.arange(6), (1, 5, 2, 7, 3, 4))
-    members = np.flatnonzero(owners != 2)
-    drawn = [
-        batches.one_segment_per_utterance(jax.random.key(i), members, owners) for i in range(40)
+def test_an_epoch_samples_one_segment_of_each_utterance():
+    utterance_ids = np.repeat(np.arange(6), (1, 5, 2, 7, 3, 4))
+    indices = np.flatnonzero(utterance_ids != 2)
+    epochs = [
+        batches.one_segment_per_utterance(jax.random.key(i), indices, utterance_ids)
+        for i in range(40)
     ]
-    for indices in drawn:
-        np.testing.assert_array_equal(owners[indices], [0, 1, 3, 4, 5])
-    # In 40 epochs every stretch of the longest is drawn: the chance of missing one is 1.5 %.
-    assert len({int(indices[2]) for indices in drawn}) == 7
+    for segments in epochs:
+        np.testing.assert_array_equal(utterance_ids[segments], [0, 1, 3, 4, 5])
+    # In 40 epochs every segment of the longest utterance is sampled: the probability of missing one
+    # is 1.5 %.
+    assert len({int(segments[2]) for segments in epochs}) == 7
 
 
-def test_front_ends_go_by_name():
-    config = training.RunConfig(model="squeezenet", front_end_of="kapoor")
-    assert build_front_end(config) == front_ends.KAPOOR
-    config = dataclasses.replace(config, image_size=(64, 64), silence="keep")
-    front_end = build_front_end(config)
+def test_front_ends_are_selected_by_name():
+    config = training.RunConfig.make(model="squeezenet", front_end="kapoor")
+    assert front_end_of(config) == front_ends.KAPOOR
+    config = config.replace(image_size=(64, 64), silence="keep")
+    front_end = front_end_of(config)
     assert front_end.input_shape == (64, 64, 3)
     assert front_end.silence == "keep"
     with pytest.raises(InputError, match="unknown front end 'kapor': did you mean 'kapoor'"):
-        dataclasses.replace(config, front_end_of="kapor").check()
+        check_config(config.replace(front_end="kapor"))
 
 
-def test_a_network_trains_on_them_from_published_weights(tmp_path):
+def test_a_network_trains_on_chunks_from_pretrained_weights(tmp_path):
     save_file(torch_state(), tmp_path / "resnet.safetensors")
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         model="resnet18",
         model_options={"blocks": (1, 1), "channels": 8, "pooling": "max", "hidden": 4},
         dataset_options={"speakers": 3, "words": 1},
-        front_end_of="kapoor",
+        front_end="kapoor",
         image_size=(32, 32),
-        initial=str(tmp_path / "resnet.safetensors"),
+        init=str(tmp_path / "resnet.safetensors"),
         optimizer="adadelta",
         learning_rate=1e-4,
         schedule="constant",
@@ -92,9 +94,9 @@ def test_a_network_trains_on_them_from_published_weights(tmp_path):
         epochs=1,
     )
     folder = training.run(config, out=tmp_path / "run", console=Console(file=io.StringIO()))
-    predicted = report.read_predictions(folder / "predictions.csv")
+    predictions = report.read_predictions(folder / "predictions.csv")
     recognizer = training.Recognizer(folder)
     corpus, waveforms = data.waveforms(data.load("synthetic", **config.dataset_options))
     probabilities = dict(zip(corpus.column("path"), recognizer(waveforms), strict=True))
-    for path, expected in zip(predicted.paths, predicted.probabilities, strict=True):
+    for path, expected in zip(predictions.paths, predictions.probabilities, strict=True):
         np.testing.assert_allclose(probabilities[path], expected, atol=1e-5)

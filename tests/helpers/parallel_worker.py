@@ -1,8 +1,9 @@
-"""Steps on several devices, for `test_parallel.py`, in a process that has as many.
+"""Training steps on several devices, in a process that has this number of virtual devices.
 
-python tests/helpers/parallel_worker.py train FOLDER MODEL ...   every kind of step, and a checkpoint
+python tests/helpers/parallel_worker.py train FOLDER MODEL ...   every kind of step, a checkpoint
 python tests/helpers/parallel_worker.py resume FOLDER            the step after that checkpoint
 python tests/helpers/parallel_worker.py run FOLDER EPOCHS KIND   a whole run, or the rest of it
+python tests/helpers/parallel_worker.py stream FOLDER STORED     runs on a streamed corpus
 python tests/helpers/parallel_worker.py join FOLDER COORDINATOR PROCESSES PROCESS
                                                          steps of several processes
 """
@@ -28,20 +29,20 @@ from serjax.training.state import state_of
 
 SIZED = dataclasses.replace(front_ends.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
 VARIABLE = dataclasses.replace(front_ends.PADI, bins=16, segment_seconds=3.0)
-# The second is a last batch, whose last two of eight devices have no example.
+# The second batch is the last one of an epoch: the last two of eight devices have no example.
 BATCHES = np.stack([np.arange(16), np.r_[np.arange(27, 16, -1), [-1] * 5]]).astype(np.int32)
 EXAMPLES = 28
 
 
 class Normed(nn.Module):
-    """Every kind of batch norm, and dropout, between two products."""
+    """Network with every kind of batch norm, and dropout, between two products."""
 
     @nn.compact
     def __call__(self, x, *, train=False, mask=None):
-        filled = None if mask is None else mask.any(-1)[:, None]
+        is_valid = None if mask is None else mask.any(-1)[:, None]
         dense = y = nn.Dense(8)(x.reshape(x.shape[0], -1))
         for norm in (nn.BatchNorm, layers.QuaternionBatchNorm, layers.WhiteningBatchNorm):
-            y = norm(use_running_average=not train, momentum=0.5)(y, mask=filled)
+            y = norm(use_running_average=not train, momentum=0.5)(y, mask=is_valid)
         y = nn.Dropout(0.25, deterministic=not train)(y)
         return nn.Dense(3)(y), {"dense": dense}
 
@@ -58,7 +59,7 @@ MODELS = {
 
 
 def pack(front_end):
-    """Tones of different pitch and length, in three classes."""
+    """Packs tones of different pitch and length, in three classes."""
     rng = np.random.default_rng(0)
     size = front_end.segment_samples
     lengths = rng.integers(size // 3, size, EXAMPLES)
@@ -77,11 +78,11 @@ def first_state(name):
 
 
 def optimizer():
-    # Adam's first steps are as large for a gradient of rounding errors as for another.
+    # Adam's first steps are as large for a gradient of rounding errors as for any other.
     return optax.sgd(0.05, momentum=0.9)
 
 
-def make_step(name, division, **options):
+def make_step(name, sharding, **options):
     model, front_end, augmentation = MODELS[name]
     return make_train_step(
         model,
@@ -90,48 +91,48 @@ def make_step(name, division, **options):
         jax.random.key(2),
         3,
         augmentation,
-        division=division,
+        sharding=sharding,
         **options,
     )
 
 
-def take(state, name, division, step, rows):
-    """Steps over some batches; the state, and the sums that each step told."""
-    examples = division.replicate(pack(MODELS[name][1]))
-    told = []
+def take_steps(state, name, sharding, step, rows):
+    """Takes steps over some batches; returns the state and the result of each step."""
+    examples = sharding.replicate(pack(MODELS[name][1]))
+    results = []
     for row in rows:
-        state, result = step(state, examples, division.split(row), None)
-        told.append(jax.device_get(result))
-    return state, told
+        state, result = step(state, examples, sharding.split(row), None)
+        results.append(jax.device_get(result))
+    return state, results
 
 
-def take_together(name, division, rows, steps):
-    """The same from the first state, in one call that is filled up with empty batches."""
-    filled = np.pad(rows, ((0, steps - len(rows)), (0, 0)), constant_values=-1)
-    examples = division.replicate(pack(MODELS[name][1]))
-    step = make_step(name, division, scan_steps=steps)
-    state, told = step(
-        division.replicate(first_state(name)), examples, division.split(filled), None
+def take_steps_in_one_call(name, sharding, rows, steps):
+    """Does the same from the first state in one call, which is padded by empty batches."""
+    padded = np.pad(rows, ((0, steps - len(rows)), (0, 0)), constant_values=-1)
+    examples = sharding.replicate(pack(MODELS[name][1]))
+    step = make_step(name, sharding, scan_steps=steps)
+    state, results = step(
+        sharding.replicate(first_state(name)), examples, sharding.split(padded), None
     )
-    told = jax.device_get(told)
-    return state, [jax.tree.map(lambda x, i=i: x[i], told) for i in range(len(rows))]
+    results = jax.device_get(results)
+    return state, [jax.tree.map(lambda x, i=i: x[i], results) for i in range(len(rows))]
 
 
-def flat(state, told):
-    """Arrays by name, of a state and of what was told."""
-    leaves = jax.tree_util.tree_leaves_with_path((state.params, state.batch_stats, told))
+def flatten(state, results):
+    """Returns the arrays of a state and of the results of steps, by name."""
+    leaves = jax.tree_util.tree_leaves_with_path((state.params, state.batch_stats, results))
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def evaluate(name, division, state):
+def evaluate(name, sharding, state):
     model, front_end, _ = MODELS[name]
     examples = jax.tree.map(np.asarray, pack(front_end))
-    step = make_evaluation_step(model, front_end, division=division)
+    step = make_evaluation_step(model, front_end, sharding=sharding)
     start, length = examples.start[:16], examples.length[:16]
-    split = division.split_sharding()
+    split = sharding.split_sharding()
     return step(
         state.variables,
-        division.replicate(examples.samples),
+        sharding.replicate(examples.samples),
         *put((start, length), split),
         front_end.segment_samples,
     )
@@ -140,7 +141,7 @@ def evaluate(name, division, state):
 def train(folder, *names):
     devices = tuple(jax.devices())
     one = BatchSharding("none", devices[:1])
-    divisions = {
+    shardings = {
         "none": one,
         "shard_map": BatchSharding("shard_map", devices),
         "pmap": BatchSharding("pmap", devices),
@@ -151,37 +152,37 @@ def train(folder, *names):
         "own": BatchSharding("shard_map", devices[:2], sync_batch_norm=False),
     }
     for name in names:
-        for kind, division in (divisions | (halves if name == "normed" else {})).items():
-            state = division.replicate(first_state(name))
-            step = make_step(name, division)
-            state, told = take(state, name, division, step, BATCHES)
-            arrays = flat(state, told)
-            if kind in divisions and name == "normed":
-                arrays["probabilities"] = np.asarray(evaluate(name, division, state))
+        for kind, sharding in (shardings | (halves if name == "normed" else {})).items():
+            state = sharding.replicate(first_state(name))
+            step = make_step(name, sharding)
+            state, results = take_steps(state, name, sharding, step, BATCHES)
+            arrays = flatten(state, results)
+            if kind in shardings and name == "normed":
+                arrays["probabilities"] = np.asarray(evaluate(name, sharding, state))
             np.savez(folder / f"{name}-{kind}.npz", **arrays)
     for kind in ("shard_map", "pmap"):
-        arrays = flat(*take_together("normed", divisions[kind], BATCHES, steps=3))
-        np.savez(folder / f"normed-{kind}-block.npz", **arrays)
-    shares = {size: divide(None, size).device_count for size in (4, 7, 11, 20, 64)}
-    (folder / "shares.json").write_text(json.dumps(shares))
-    division = divisions["shard_map"]
-    state = division.replicate(first_state("normed"))
-    state, _ = take(state, "normed", division, make_step("normed", division), BATCHES[:1])
+        arrays = flatten(*take_steps_in_one_call("normed", shardings[kind], BATCHES, steps=3))
+        np.savez(folder / f"normed-{kind}-multi-step.npz", **arrays)
+    counts = {size: divide(None, size).device_count for size in (4, 7, 11, 20, 64)}
+    (folder / "device_counts.json").write_text(json.dumps(counts))
+    sharding = shardings["shard_map"]
+    state = sharding.replicate(first_state("normed"))
+    state, _ = take_steps(state, "normed", sharding, make_step("normed", sharding), BATCHES[:1])
     Checkpoints(folder / "checkpoints").save_last(state, {})
 
 
 def resume(folder):
-    division = BatchSharding("shard_map", tuple(jax.devices()))
-    like = division.replicate(first_state("normed"))
+    sharding = BatchSharding("shard_map", tuple(jax.devices()))
+    like = sharding.replicate(first_state("normed"))
     saved = Checkpoints(folder / "checkpoints").restore_last(like)
     assert saved is not None
-    step = make_step("normed", division)
-    state, told = take(saved[0], "normed", division, step, BATCHES[1:])
-    np.savez(folder / f"resumed-{len(division.devices)}.npz", **flat(state, told))
+    step = make_step("normed", sharding)
+    state, results = take_steps(saved[0], "normed", sharding, step, BATCHES[1:])
+    np.savez(folder / f"resumed-{len(sharding.devices)}.npz", **flatten(state, results))
 
 
 def run(folder, epochs, kind):
-    config = training.RunConfig(
+    config = training.RunConfig.make(
         model="dscnn",
         dataset_options={"speakers": 6, "words": 2},
         model_options={"hidden": 8},
@@ -194,42 +195,42 @@ def run(folder, epochs, kind):
 
 
 def stream(folder, stored):
-    """One run on a resident corpus, and the same on a streamed one, over all devices."""
-    for name, kind in (("resident", "none"), ("shard_map", "shard_map"), ("pmap", "pmap")):
-        config = training.RunConfig(
+    """Trains a run on a corpus in memory, and the same on a streamed one over all devices."""
+    for name, kind in (("in_memory", "none"), ("shard_map", "shard_map"), ("pmap", "pmap")):
+        config = training.RunConfig.make(
             model="dscnn",
             dataset="tfds",
             data_dir=stored,
             model_options={"hidden": 8},
             epochs=1,
             batch_size=16,
-            augmentation="conservative",
+            augment="conservative",
             parallel=kind,
-            stream=name != "resident",
+            stream=name != "in_memory",
         )
         training.run(config, out=folder / name)
 
 
 def join(folder, *where):
-    """The two steps, with a checkpoint between them of which each process has its own folder."""
+    """Takes the two steps, with a checkpoint between them; each process has its own folder."""
     processes.join(where)
-    division = divide(None, 16)
-    state = division.replicate(first_state("normed"))
-    examples = division.replicate(pack(SIZED))
-    lowered = make_step("normed", division).lower(
-        state, examples, division.abstract_batch(16), None
+    sharding = divide(None, 16)
+    state = sharding.replicate(first_state("normed"))
+    examples = sharding.replicate(pack(SIZED))
+    lowered = make_step("normed", sharding).lower(
+        state, examples, sharding.abstract_batch(16), None
     )
     step = lowered.compile()
     (folder / f"process-{jax.process_index()}.hlo").write_text(step.as_text())
-    state, told = take(state, "normed", division, step, BATCHES[:1])
-    mine = folder / f"checkpoints-{jax.process_index()}"
-    Checkpoints(mine).save_last(state, {"saved by": jax.process_index()})
-    restored = Checkpoints(mine).restore_last(state)
+    state, results = take_steps(state, "normed", sharding, step, BATCHES[:1])
+    checkpoints = folder / f"checkpoints-{jax.process_index()}"
+    Checkpoints(checkpoints).save_last(state, {"saved by": jax.process_index()})
+    restored = Checkpoints(checkpoints).restore_last(state)
     assert restored is not None
     state, loop = restored
-    state, more = take(state, "normed", division, step, BATCHES[1:])
-    arrays = flat(state, told + more)
-    arrays["probabilities"] = np.asarray(evaluate("normed", division, state))
+    state, more = take_steps(state, "normed", sharding, step, BATCHES[1:])
+    arrays = flatten(state, results + more)
+    arrays["probabilities"] = np.asarray(evaluate("normed", sharding, state))
     np.savez(folder / f"process-{jax.process_index()}.npz", **arrays)
 
     def fails_at(process):
@@ -237,8 +238,8 @@ def join(folder, *where):
             raise InputError("no such file")
         return process
 
-    heard = {
-        "devices": [device.process_index for device in division.devices],
+    results = {
+        "devices": [device.process_index for device in sharding.devices],
         "loop": loop,
         "gathered": processes.gather(jax.process_index(), 7).tolist(),
         "first": processes.by_first(lambda: ("x" * 3000, jax.process_index())),
@@ -252,11 +253,11 @@ def join(folder, *where):
             message(lambda: divide(None, 15)),
         ],
     }
-    (folder / f"process-{jax.process_index()}.json").write_text(json.dumps(heard))
+    (folder / f"process-{jax.process_index()}.json").write_text(json.dumps(results))
 
 
 def message(action):
-    """Of the InputError that an action raises, if it does."""
+    """Returns the message of the InputError that an action raises, or None."""
     try:
         action()
     except InputError as error:

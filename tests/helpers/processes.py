@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(devices, *arguments):
-    """Runs the worker in a process with so many devices."""
+    """Runs the worker in a process with a number of virtual devices; returns its output."""
     flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
     command = [sys.executable, "tests/helpers/parallel_worker.py", *map(str, arguments)]

@@ -1,7 +1,7 @@
-"""Slow, plain NumPy definitions that the fast code must agree with.
+"""Slow definitions in plain NumPy, with which the fast code must agree.
 
-Nothing here imports serjax: each function is written from its definition, in float64, with
-loops where loops are clearer.
+This module does not import serjax. Each function is written from its definition, in float64, with
+loops where they are clearer.
 """
 
 import numpy as np
@@ -12,9 +12,14 @@ import numpy as np
 def stft(
     waveform: np.ndarray, taper: np.ndarray, hop_samples: int, fft_size: int, pad: str | None
 ) -> np.ndarray:
-    """Short-time Fourier transform `[frames, fft_size // 2 + 1]` of `[samples]`, term by term.
+    """Computes the short-time Fourier transform `[frames, fft_size // 2 + 1]` term by term.
 
-    `taper` lies in the middle of a frame; `pad` is a mode of np.pad by half a frame, or None.
+    Args:
+        waveform: `[samples]`.
+        taper: Window `[window_samples]`, in the middle of a frame.
+        hop_samples: Distance between frames, in samples.
+        fft_size: Size of the transform, in samples.
+        pad: Mode of `np.pad` for padding by half a frame, or None.
     """
     if pad is not None:
         waveform = np.pad(waveform, fft_size // 2, mode=pad)
@@ -30,15 +35,30 @@ def stft(
 
 
 def mel_filters(
-    sample_rate: int, fft_size: int, mel_bins: int, min_hz: float, max_hz: float
+    sample_rate: int,
+    fft_size: int,
+    mel_bins: int,
+    min_hz: float,
+    max_hz: float,
+    mel_scale: str = "htk",
+    norm: str | None = None,
 ) -> np.ndarray:
-    """HTK mel filters `[fft_size // 2 + 1, mel_bins]` of unit height, bin by bin (The HTK Book)."""
+    """Computes mel filters `[fft_size // 2 + 1, mel_bins]` bin by bin.
+
+    The scale is that of The HTK Book or of Slaney's Auditory Toolbox (1998): below 1 kHz, 3 mel to
+    200 Hz; above it, 27 mel to a factor of 6.4. The filters have unit height without `norm`, unit
+    area (in Hz) with "slaney".
+    """
 
     def mel(hz: float) -> float:
-        return 2595 * np.log10(1 + hz / 700)
+        if mel_scale == "htk":
+            return 2595 * np.log10(1 + hz / 700)
+        return 3 * hz / 200 if hz < 1000 else 15 + 27 * np.log(hz / 1000) / np.log(6.4)
 
     def hz(mel: float) -> float:
-        return 700 * (10 ** (mel / 2595) - 1)
+        if mel_scale == "htk":
+            return 700 * (10 ** (mel / 2595) - 1)
+        return 200 * mel / 3 if mel < 15 else 1000 * 6.4 ** ((mel - 15) / 27)
 
     step = (mel(max_hz) - mel(min_hz)) / (mel_bins + 1)
     filters = np.zeros((fft_size // 2 + 1, mel_bins))
@@ -50,20 +70,22 @@ def mel_filters(
                 filters[i, j] = (frequency - left) / (centre - left)
             elif centre < frequency < right:
                 filters[i, j] = (right - frequency) / (right - centre)
+        if norm == "slaney":
+            filters[:, j] *= 2 / (right - left)
     return filters
 
 
-# --- Silence and voicing (serjax.features.voice_activity) --------------------------------------------------------
+# --- Voice activity (serjax.features.voice_activity) ---------------------------------------------
 
 
-def sounding_samples(waveform: np.ndarray, threshold: float, block_samples: int) -> np.ndarray:
-    """Samples of `[samples]` in blocks whose peak reaches a share of the utterance's peak."""
-    kept = []
+def non_silent_samples(waveform: np.ndarray, threshold: float, block_samples: int) -> np.ndarray:
+    """Selects the samples of blocks whose peak reaches a fraction of the utterance's peak."""
+    samples = []
     for start in range(0, len(waveform), block_samples):
         block = waveform[start : start + block_samples]
         if np.max(np.abs(block)) >= threshold * np.max(np.abs(waveform)):
-            kept.extend(block)
-    return np.array(kept)
+            samples.extend(block)
+    return np.array(samples)
 
 
 def voicing(
@@ -75,9 +97,9 @@ def voicing(
     silence_threshold: float,
     voicing_threshold: float,
 ) -> np.ndarray:
-    """How far each block of `[samples]` is above the bound of unvoiced speech (Boersma 1993).
+    """Computes the margin of each block over the bound of unvoiced speech (Boersma 1993).
 
-    Lag by lag; positive where voiced.
+    The autocorrelation is computed lag by lag. The margin is positive for voiced blocks.
     """
     size = round(3 * sample_rate / min_hz)
     taper = np.array([0.5 - 0.5 * np.cos(2 * np.pi * n / size) for n in range(size)])
@@ -99,8 +121,8 @@ def voicing(
                 r /= correlation(taper, lag) / correlation(taper, 0)
                 best = max(best, 1 / r if r > 1 else r)
         loudest = np.max(np.abs(waveform))
-        share = np.max(np.abs(window)) / loudest if loudest else 0.0
-        weakness = max(0.0, 2 - share / (silence_threshold / (1 + voicing_threshold)))
+        relative = np.max(np.abs(window)) / loudest if loudest else 0.0
+        weakness = max(0.0, 2 - relative / (silence_threshold / (1 + voicing_threshold)))
         margins.append(best - voicing_threshold - weakness)
     return np.array(margins)
 

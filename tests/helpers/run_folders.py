@@ -1,4 +1,4 @@
-"""Run folders as a run leaves them, with random answers, and the size of their pictures."""
+"""Run folders with random predictions, and the sizes of their figures."""
 
 import io
 import struct
@@ -10,15 +10,27 @@ from matplotlib.image import imread
 from serjax import report
 
 
-def history(epochs):
+def config(model="rhemo", dataset="emodb", split="speaker", **metadata):
+    """Makes the content of a `config.json`, with the groups and metadata that the report reads."""
+    return {
+        "seed": 0,
+        "data": {"dataset": dataset, "split": split, "fold": None, "test_dataset": None},
+        "model": {"name": model},
+        "auxiliary_losses": [],
+    } | metadata
+
+
+def history(epochs, auxiliary_losses=()):
+    """Makes a history with different values at each epoch."""
+    columns = [*report.HISTORY_COLUMNS, *(f"train_{name}" for name in auxiliary_losses)]
     return [
-        {name: epoch if name == "epoch" else 1 / 3 + epoch / 7e3 for name in report.HISTORY_COLUMNS}
+        {name: epoch if name == "epoch" else 1 / 3 + epoch / 7e3 for name in columns}
         for epoch in range(1, epochs + 1)
     ]
 
 
 def predictions(classes, per_speaker=12, seed=0):
-    """Random answers of four test and two validation speakers, half of them right."""
+    """Makes random predictions for four test and two validation speakers, half of them correct."""
     generator = np.random.default_rng(seed)
     size = 6 * per_speaker
     true = np.arange(size) % len(classes)
@@ -37,25 +49,31 @@ def predictions(classes, per_speaker=12, seed=0):
     )
 
 
-def write_run(folder, classes=("angry", "calm", "sad"), epochs=5, **config):
-    answers = predictions(list(classes))
-    report.write_json(
-        folder / "config.json", {"model": "rhemo", "dataset": "emodb", "split": "speaker"} | config
-    )
-    report.write_history(folder / "history.csv", history(epochs))
-    report.write_predictions(folder / "predictions.csv", answers)
+def write_run(
+    folder,
+    classes=("angry", "calm", "sad"),
+    epochs=5,
+    model="rhemo",
+    auxiliary_losses=(),
+    **metadata,
+):
+    """Writes a run folder with random predictions."""
+    random_predictions = predictions(list(classes))
+    report.write_json(folder / "config.json", config(model, **metadata))
+    report.write_history(folder / "history.csv", history(epochs, auxiliary_losses))
+    report.write_predictions(folder / "predictions.csv", random_predictions)
     seconds = {"data": 1.0, "compile": 2.0, "train": 90.0, "evaluate": 1.0, "total": 100.0}
     report.write_json(folder / "timing.json", seconds)
     report.write_json(
         folder / "metrics.json",
-        report.measure(answers, resamples=50)
+        report.measure(random_predictions, resamples=50)
         | {"best_epoch": min(2, epochs), "parameters": 1234567},
     )
     return folder
 
 
 def pixels(content):
-    """Width and height, after checking the signature and every chunk's checksum."""
+    """Returns the width and height of a PNG, after checking its signature and checksums."""
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     at = 8
     while at < len(content):
@@ -72,13 +90,13 @@ def pixels(content):
 CLASSES = ["anger", "sadness"]
 
 
-def run_folder(folder, right, losses, classes=CLASSES):
-    """A run whose test utterances, half of each class, are right so often, of ten."""
+def run_folder(folder, correct, losses, classes=CLASSES):
+    """Writes a run folder with `correct` of ten test utterances, five of each class, correct."""
     folder.mkdir(parents=True)
     true = np.repeat([0, 1], 5)
-    predicted = np.where(np.arange(10) < right, true, 1 - true)
+    predicted = np.where(np.arange(10) < correct, true, 1 - true)
     probabilities = np.where(predicted[:, None] == [0, 1], 0.6, 0.4)
-    predictions = report.Predictions(
+    test = report.Predictions(
         classes=classes,
         paths=[f"{i}.wav" for i in range(10)],
         speakers=[f"s{i % 2}" for i in range(10)],
@@ -86,8 +104,8 @@ def run_folder(folder, right, losses, classes=CLASSES):
         predicted=predicted,
         probabilities=probabilities,
     )
-    report.write_predictions(folder / "predictions.csv", predictions)
-    measured = {**report.measure(predictions, resamples=50), "parameters": 500_000}
+    report.write_predictions(folder / "predictions.csv", test)
+    measured = {**report.measure(test, resamples=50), "parameters": 500_000}
     report.write_json(folder / "metrics.json", measured)
     report.write_json(folder / "timing.json", {"compile": 30.0, "train": 30.0, "total": 100.0})
     rows = []
@@ -96,5 +114,4 @@ def run_folder(folder, right, losses, classes=CLASSES):
         rows.append({**row, "epoch": epoch, "train_loss": loss, "train_wa": 0.1 * epoch})
         rows[-1]["learning_rate"] = 0.01
     report.write_history(folder / "history.csv", rows)
-    config = {"model": "dscnn", "dataset": "x", "split": "random"}
-    report.write_json(folder / "config.json", config)
+    report.write_json(folder / "config.json", config("dscnn", "x", "random"))

@@ -1,4 +1,4 @@
-"""Generated corpora: trees of files laid out and named as the real ones are."""
+"""Generated corpora: trees of files with the layout and names of the real ones."""
 
 import os
 from collections import defaultdict
@@ -9,7 +9,7 @@ import soundfile
 
 
 def touch(root: Path, *paths: str) -> Path:
-    """Makes empty files, and returns their root: a table is read without opening a recording."""
+    """Creates empty files and returns their root; loaders do not open recordings."""
     for folder in {os.path.dirname(path) for path in paths}:
         (root / folder).mkdir(parents=True, exist_ok=True)
     for path in paths:
@@ -20,6 +20,7 @@ def touch(root: Path, *paths: str) -> Path:
 def write_tone(
     path: Path, seconds: float = 0.1, sample_rate: int = 16000, hz: float = 440, channels: int = 1
 ) -> None:
+    """Writes a tone to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     time = np.arange(round(seconds * sample_rate)) / sample_rate
     tone = 0.5 * np.sin(2 * np.pi * hz * time)
@@ -27,14 +28,14 @@ def write_tone(
 
 
 def give_sound(root: Path, seconds: float = 0.5, lowest_hz: float = 200) -> Path:
-    """Writes a tone into each recording of a tree, 5 Hz above the last; returns the root."""
+    """Writes a tone into each recording of a tree, each 5 Hz above the previous one."""
     for number, path in enumerate(sorted(root.rglob("*.wav"))):
         write_tone(path, seconds, hz=lowest_hz + 5 * number)
     return root
 
 
 def ravdess(root: Path, actors: int = 24, emotions: int = 8) -> Path:
-    """Writes empty recordings of RAVDESS's speech, two statements once, without intensity."""
+    """Creates empty recordings of RAVDESS's speech, with two statements and one intensity."""
     names = (
         f"Actor_{actor:02}/03-01-{emotion:02}-01-{statement:02}-01-{actor:02}.wav"
         for actor in range(1, actors + 1)
@@ -45,8 +46,8 @@ def ravdess(root: Path, actors: int = 24, emotions: int = 8) -> Path:
 
 
 # Utterances of each session and label. Those of anger, happiness, excitement, neutral and sadness
-# are as widely tabulated; their sums are those of Padi et al. 2021, table 2. Of the other labels
-# only the sums are published; here they lie in the first sessions.
+# are widely tabulated; their sums are those of Padi et al. (2021), table 2. Only the sums of the
+# other labels are published; here these labels are in the first sessions.
 IEMOCAP_COUNTS = {
     1: {"ang": 229, "hap": 135, "exc": 143, "neu": 384, "sad": 194, "fru": 1000, "xxx": 1000},
     2: {"ang": 137, "hap": 117, "exc": 210, "neu": 362, "sad": 197, "fru": 849, "xxx": 1000},
@@ -58,13 +59,13 @@ _DIALOGS = ("F_impro01", "M_impro05b", "F_script01_1", "M_script03_2", "F_script
 
 
 def iemocap(root: Path, counts: dict[int, dict[str, int]] | None = None) -> Path:
-    """Writes IEMOCAP's tables and empty recordings, and what lies beside them."""
+    """Creates IEMOCAP's tables, empty recordings, and the other files of the distribution."""
     for session, labels in (counts or IEMOCAP_COUNTS).items():
         utterances = [label for label, count in labels.items() for _ in range(count)]
         lines = defaultdict(list)
         recordings = []
         for i, label in enumerate(utterances):
-            # Dialogs have both speakers' utterances, whoever they are named after.
+            # A dialog has the utterances of both speakers, but the name of one.
             dialog = f"Ses0{session}{_DIALOGS[i % len(_DIALOGS)]}"
             name = f"{dialog}_{'FM'[i % 5 % 2]}{i:03d}"
             lines[dialog] += [
@@ -93,7 +94,7 @@ def iemocap(root: Path, counts: dict[int, dict[str, int]] | None = None) -> Path
 
 
 def emodb(folder, seconds=1.0, speakers=("03", "08", "09"), letters="WNT"):
-    """A tree of noise named as EMO-DB is."""
+    """Writes recordings of noise with the names of EMO-DB."""
     rng = np.random.default_rng(0)
     (folder / "wav").mkdir(parents=True)
     for speaker in speakers:

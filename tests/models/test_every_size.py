@@ -1,4 +1,4 @@
-"""Every network, in every algebra and precision, forward and backward at the sizes people use."""
+"""Forward and backward passes of every network in every algebra, at common input sizes."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from serjax.errors import InputError
 from tests.helpers.networks import random_variables, variable_shapes
 
 SIZES = [(64, 64), (128, 128), (224, 224), (512, 128)]
-# Other networks take the smallest of these sizes. RH-emo's decoder doubles what its encoder halves.
+# All other networks accept the smallest of these sizes.
 SMALLEST = {"inception_v3": 75}
 
 
@@ -33,7 +33,7 @@ def test_forward_and_backward(name, size, dtype, standard_promotion):
         (logits, features), updates = model.apply(
             variables, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
         )
-        # What is neither a convolution nor the embedding is a result beside the logits.
+        # Features other than convolutions and the embedding are further results.
         results = [features[n] for n in features if n[:4] != "conv" and n != "embedding"]
         total = sum(jnp.sum(jnp.square(result)) for result in (logits, *results))
         return total, (logits, updates)
@@ -41,10 +41,10 @@ def test_forward_and_backward(name, size, dtype, standard_promotion):
     others = random_variables(model, (1, *size, channels))
     params = others.pop("params")
     x = np.abs(np.random.default_rng(1).normal(size=(2, *size, channels))).astype(np.float32)
-    # Most of the time would be compilation, and less of it changes no result by more than rounding.
+    # Compilation takes most of the time, and less optimization changes results by rounding only.
     options = {"xla_backend_optimization_level": 0}
     gradient = jax.jit(jax.grad(loss, has_aux=True), compiler_options=options)
-    # On the host, where nothing more is compiled.
+    # The checks below run on the host, without compilation.
     gradients, (logits, updates) = jax.device_get(gradient(params, others, jnp.asarray(x)))
     assert logits.shape == (2, 5)
     assert logits.dtype == np.float32

@@ -1,4 +1,4 @@
-"""Global pooling, and the dense layer that Kapoor & Kumar put before the last."""
+"""Global pooling, and the dense layer of Kapoor & Kumar before the last."""
 
 import jax
 import jax.numpy as jnp
@@ -7,15 +7,15 @@ import pytest
 
 from serjax import models
 from serjax.errors import InputError
-from serjax.models.heads import global_pool
+from serjax.models.common import global_pool
 from tests.helpers.networks import assert_close, normal, random_variables
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max"])
-def test_pools_real_frames(pooling):
-    x = normal(0, 3, 5, 4, 6) - 3  # all below zero, which a careless mask would prefer
+def test_only_valid_frames_are_pooled(pooling):
+    x = normal(0, 3, 5, 4, 6) - 3  # all negative, so that masked zeros would be the maximum
     lengths = (5, 2, 0)
     mask = np.arange(5) < np.array(lengths)[:, None]
     pooled = np.asarray(global_pool(jnp.asarray(x), jnp.asarray(mask), pooling))
@@ -43,16 +43,16 @@ def test_the_head_is_maximum_dense_and_dense(name, options):
     x = jnp.asarray(normal(1, 2, 33, 33, 1))
     variables = random_variables(model, x.shape)
     logits, features = model.apply(variables, x)
-    last = 1 if name == "resnet18" else 2  # the fire module's two ends
-    maps = [np.asarray(features[each]) for each in list(features)[-last:]]
-    pooled = np.concatenate(maps, axis=-1).max(axis=(1, 2))
+    last = 1 if name == "resnet18" else 2  # the two parallel convolutions of the fire module
+    outputs = [np.asarray(features[each]) for each in list(features)[-last:]]
+    pooled = np.concatenate(outputs, axis=-1).max(axis=(1, 2))
     params = variables["params"]
     hidden = np.maximum(dense(params["dense1"], pooled), 0)
     assert hidden.any()
     assert_close(logits, dense(params["head"], hidden))
 
 
-def test_padi_without_statistics_is_mean_dense_and_dense():
+def test_resnet_statistics_with_mean_pooling_is_mean_dense_and_dense():
     options = {"blocks": (1,), "channels": 4, "hidden": 5}
     model = models.create("resnet34_stats", 3, pooling="mean", **options)
     x = jnp.asarray(normal(1, 2, 24, 16, 1))
@@ -66,12 +66,12 @@ def test_padi_without_statistics_is_mean_dense_and_dense():
     assert_close(logits, dense(params["head"], y))
 
 
-def test_padis_pooling_is_statistics_or_mean():
+def test_resnet_statistics_refuses_other_poolings():
     model = models.create("resnet34_stats", 3, pooling="max", blocks=(1,), channels=4)
     with pytest.raises(InputError, match="unknown pooling 'max'"):
         model.init(jax.random.key(0), jnp.zeros((1, 24, 16, 1)))
 
 
-def test_an_unknown_pooling_is_told():
+def test_unknown_poolings_are_refused():
     with pytest.raises(InputError, match="unknown pooling 'maxi': did you mean 'max'"):
         global_pool(jnp.zeros((1, 2, 2, 1)), None, "maxi")

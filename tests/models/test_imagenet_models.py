@@ -1,4 +1,4 @@
-"""VGG, AlexNet, SqueezeNet and Inception v3 beside torchvision's, whose weights they take."""
+"""Comparison of VGG, AlexNet, SqueezeNet and Inception v3 with torchvision's networks."""
 
 import functools
 import itertools
@@ -20,8 +20,8 @@ slow = pytest.mark.slow
 CLASSES = 7
 VGG_OPTIONS = {"pool": 7, "hidden": 32, "dropout_rate": 0.0}
 
-# Our name: torchvision's, our options, rows and columns of an input.
-BESIDE = {
+# By name: torchvision's name, options, frames and bins of an input.
+CASES = {
     "vgg11": ("vgg11", VGG_OPTIONS, (64, 96)),
     "vgg13": ("vgg13", VGG_OPTIONS, (64, 45)),
     "vgg16": ("vgg16", VGG_OPTIONS, (33, 64)),
@@ -33,7 +33,7 @@ BESIDE = {
 
 
 def names_of(model):
-    """From our paths to torchvision's names, and what was flattened there, by path."""
+    """Returns a function from paths to torchvision's names, and the flattened images by path."""
     if isinstance(model, models.VGG):
         return vgg.names(model), vgg.flattened(model)
     if isinstance(model, models.AlexNet):
@@ -44,20 +44,26 @@ def names_of(model):
 
 
 def build(torchvision, name, seed=0, **options):
-    """torchvision's network, its weights and running statistics drawn at random.
+    """Creates torchvision's network with random weights and running statistics.
 
-    Hidden dense layers are narrow; kernels keep the variance of rectified signals.
+    Hidden dense layers are narrow; kernels preserve the variance of rectified signals.
     """
     import torch
 
-    theirs, ours, _ = BESIDE[name]
+    torch_name, jax_options, _ = CASES[name]
     if name == "inception_v3":
         options = {"aux_logits": False, "init_weights": False, **options}
     with torch.device("meta"):
-        network = getattr(torchvision.models, theirs)(num_classes=CLASSES, dropout=0.0, **options)
-        if "hidden" in ours:
+        network = getattr(torchvision.models, torch_name)(
+            num_classes=CLASSES, dropout=0.0, **options
+        )
+        if "hidden" in jax_options:
             dense = [i for i, layer in enumerate(network.classifier) if hasattr(layer, "weight")]
-            widths = [network.classifier[dense[0]].in_features, *[ours["hidden"]] * 2, CLASSES]
+            widths = [
+                network.classifier[dense[0]].in_features,
+                *[jax_options["hidden"]] * 2,
+                CLASSES,
+            ]
             for index, shape in zip(dense, itertools.pairwise(widths), strict=True):
                 network.classifier[index] = torch.nn.Linear(*shape)
     network = network.to_empty(device="cpu")
@@ -78,7 +84,7 @@ def build(torchvision, name, seed=0, **options):
 
 
 def converted(network, model, like):
-    """torchvision's weights in the place of ours."""
+    """Converts torchvision's weights to variables."""
     state = {name: value.numpy() for name, value in network.state_dict().items()}
     torch_name, flattened = names_of(model)
     leaves = {
@@ -108,8 +114,8 @@ def converted(network, model, like):
     return variables
 
 
-def theirs(network, x, weights):
-    """PyTorch's logits, one behind the other, and the gradient of their weighted sum by x."""
+def torch_results(network, x, weights):
+    """Returns PyTorch's logits, concatenated, and the gradient of their weighted sum by x."""
     import torch
 
     tensor = torch.from_numpy(x.transpose(0, 3, 1, 2)).requires_grad_()
@@ -119,8 +125,8 @@ def theirs(network, x, weights):
     return logits.detach().numpy(), tensor.grad.numpy().transpose(0, 2, 3, 1)
 
 
-def ours(model, train):
-    """The same of our network, compiled."""
+def jax_gradient(model, train):
+    """Returns a compiled function to the same gradient and logits."""
 
     def weighted(x, variables, weights):
         (logits, features), _ = model.apply(variables, x, train=train, mutable=["batch_stats"])
@@ -129,84 +135,86 @@ def ours(model, train):
         return jnp.sum(logits * weights), logits
 
     gradient = jax.grad(weighted, has_aux=True)
-    # Most of a test's time is compilation, and less of it changes no result by more than rounding.
+    # Compilation takes most of the time, and less optimization changes results by rounding only.
     return jax.jit(gradient, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def error(found, expected):
-    """Largest difference, as a part of the largest value."""
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    assert found.shape == expected.shape
-    return np.abs(found - expected).max() / np.abs(expected).max()
+def relative_error(actual, expected):
+    """Returns the largest difference as a fraction of the largest value."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    assert actual.shape == expected.shape
+    return np.abs(actual - expected).max() / np.abs(expected).max()
 
 
 def errors(network, name, options, shape, train, dtype, seeds):
-    """For each seed the errors of logits and input gradient."""
+    """Returns the errors of logits and input gradient for each seed."""
     network = network.to(getattr(__import__("torch"), dtype)).train(train)
-    found = []
+    results = []
     with jax.enable_x64(dtype == "float64"):
         types = {"dtype": jnp.dtype(dtype), "param_dtype": jnp.dtype(dtype)}
-        model = models.create(name, CLASSES, **{**BESIDE[name][1], **options, **types})
+        model = models.create(name, CLASSES, **{**CASES[name][1], **options, **types})
         like = variable_shapes(model, (1, *shape[1:]))
         variables = converted(network, model, like)
-        apply = ours(model, train)
+        apply = jax_gradient(model, train)
         for seed in seeds:
             rng = np.random.default_rng(seed)
             x = rng.normal(size=shape).astype(dtype)
-            expected = theirs(network, x, weights := rng.normal(size=CLASSES).astype(dtype))
+            expected = torch_results(network, x, weights := rng.normal(size=CLASSES).astype(dtype))
             gradient, logits = apply(jnp.asarray(x), variables, jnp.asarray(weights))
-            found.append((error(logits, expected[0]), error(gradient, expected[1])))
-    return found
+            results.append(
+                (relative_error(logits, expected[0]), relative_error(gradient, expected[1]))
+            )
+    return results
 
 
-# --- Beside torchvision --------------------------------------------------------------------------
+# --- Comparison with torchvision -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "name",
-    [n if n in ("alexnet", "squeezenet", "vgg11") else pytest.param(n, marks=slow) for n in BESIDE],
+    [n if n in ("alexnet", "squeezenet", "vgg11") else pytest.param(n, marks=slow) for n in CASES],
 )
 @pytest.mark.parametrize("train", [False, True])
-def test_logits_and_input_gradient_are_torchvisions(torchvision, name, train):
-    """A unit that rounding puts on the other side of zero may spoil one gradient of three."""
+def test_logits_and_input_gradient_equal_torchvisions(torchvision, name, train):
+    """Allows one gradient of three to differ, as rounding may change the sign of a unit."""
     network = build(torchvision, name)
-    found = errors(network, name, {}, (3, *BESIDE[name][2], 3), train, "float32", range(3))
-    assert max(logits for logits, _ in found) < 1e-4
-    assert np.median([gradient for _, gradient in found]) < 1e-4
+    results = errors(network, name, {}, (3, *CASES[name][2], 3), train, "float32", range(3))
+    assert max(logits for logits, _ in results) < 1e-4
+    assert np.median([gradient for _, gradient in results]) < 1e-4
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_one_inception_module_of_each_kind_is_torchvisions(torchvision, train):
-    """torchvision's own modules, of which those that `blocks` leaves out are passed by."""
+def test_one_inception_module_of_each_kind_equals_torchvisions(torchvision, train):
+    """Compares with torchvision's modules, skipping those that `blocks` leaves out."""
     import torch
 
     network = build(torchvision, "inception_v3")
     for name in ("Mixed_5c", "Mixed_5d", "Mixed_6c", "Mixed_6d", "Mixed_6e", "Mixed_7c"):
         setattr(network, name, torch.nn.Identity())
-    # Mixed_6a takes 288 channels from what is left out, 256 from what stays, which it hands on.
+    # Mixed_6a takes 288 channels from a skipped module, 256 from the remaining one.
     first, second = network.Mixed_6a, network.Mixed_6b
     for branch in (first.branch3x3, first.branch3x3dbl_1):
         branch.conv.weight = torch.nn.Parameter(branch.conv.weight[:, :256].clone())
     for branch in (second.branch1x1, second.branch7x7_1, second.branch7x7dbl_1, second.branch_pool):
         branch.conv.weight = torch.nn.Parameter(branch.conv.weight[:, :736].clone())
     options, shape = {"blocks": (1, 1, 1)}, (3, 139, 107, 3)
-    # In float32 rounding puts some of so many units on the other side of zero.
+    # In float32, rounding changes the signs of a few of the many units.
     ((logits, gradient),) = errors(
         network, "inception_v3", options, shape, train, "float64", range(1)
     )
-    assert logits < 1e-6  # these are float32 always
+    assert logits < 1e-6  # logits are always float32
     assert gradient < 1e-6
 
 
 @slow
-def test_the_auxiliary_head_is_torchvisions(torchvision):
+def test_the_auxiliary_head_equals_torchvisions(torchvision):
     network = build(torchvision, "inception_v3", aux_logits=True)
     options, shape = {"auxiliary": True}, (4, 299, 299, 3)
-    found = errors(network, "inception_v3", options, shape, True, "float32", range(1))
-    assert found[0][0] < 1e-4
+    results = errors(network, "inception_v3", options, shape, True, "float32", range(1))
+    assert results[0][0] < 1e-4
 
 
-def test_the_auxiliary_head_speaks_in_training_alone():
+def test_the_auxiliary_head_has_logits_only_in_training():
     model = models.create("inception_v3", CLASSES, auxiliary=True, dropout_rate=0.0)
     x = jax.ShapeDtypeStruct((2, 299, 299, 1), jnp.float32)
     variables = variable_shapes(model, x.shape)
@@ -233,13 +241,13 @@ def test_the_auxiliary_head_speaks_in_training_alone():
         ("inception_v3", {"auxiliary": True}, 27_161_264),
     ],
 )
-def test_parameters_are_as_many_as_torchvisions(name, options, parameters):
+def test_the_number_of_parameters_equals_torchvisions(name, options, parameters):
     model = models.create(name, 1000, **options)
     assert count(variable_shapes(model, (1, 299, 299, 3))["params"]) == parameters
 
 
 def test_published_weights_of_inception_take_a_standardized_image(torchvision):
-    """torchvision's `transform_input` before its weights, and absorbed into them: its own code."""
+    """Compares torchvision's `transform_input` with weights that absorb it, in its own network."""
     import torch
 
     network = build(torchvision, "inception_v3", transform_input=True).eval()
@@ -250,9 +258,9 @@ def test_published_weights_of_inception_take_a_standardized_image(torchvision):
         state = inception.absorb_transform_input(state)
         network.load_state_dict({n: torch.from_numpy(np.array(v)) for n, v in state.items()})
         network.transform_input = False
-        assert error(network(x), expected) < 1e-5
+        assert relative_error(network(x), expected) < 1e-5
         network.transform_input = True
-        assert error(network(x), expected) > 1e-2
+        assert relative_error(network(x), expected) > 1e-2
 
 
 # --- Sizes and types -----------------------------------------------------------------------------
@@ -275,13 +283,13 @@ def smallest(name):
 
 
 def create(prefix, name, **options):
-    """A network without embedding, and the channels that it then takes."""
+    """Creates a network without encoder; returns it and the channels of its input."""
     if prefix:
         return models.create(prefix + name, 5, embedding=False, **options), 4
     return models.create(name, 5, **options), 1
 
 
-@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("prefix", ["", "quat_"])
 def test_every_size_fits_or_is_refused(name, prefix):
     model, channels = create(prefix, name, dtype=jnp.bfloat16)
@@ -298,8 +306,8 @@ def test_every_size_fits_or_is_refused(name, prefix):
         assert {f.dtype for f in features.values()} == {jnp.dtype(jnp.bfloat16)}
 
 
-@pytest.mark.parametrize("name", BESIDE)
-def test_an_input_that_is_too_small_is_answered_with_the_smallest(name):
+@pytest.mark.parametrize("name", CASES)
+def test_the_smallest_size_is_named_for_an_input_that_is_too_small(name):
     model, _ = create("", name)
     n = smallest(name)
     variable_shapes(model, (1, n, n, 1))
@@ -317,7 +325,7 @@ def test_the_auxiliary_head_needs_the_published_size():
         variable_shapes(model, (1, 298, 299, 1))
 
 
-def test_behind_the_embedding_the_message_tells_of_it():
+def test_the_message_names_the_embedding_of_an_input_that_is_too_small():
     x = jax.ShapeDtypeStruct((1, 128, 128, 1), jnp.float32)
     message = "at least 63 x 63, found 16 x 64, the embedding of 128 x 128: its frames over 8, bins"
     with pytest.raises(InputError, match=message):

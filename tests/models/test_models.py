@@ -1,3 +1,5 @@
+"""Networks: published sizes, interface, PyTorch's results, padding, and errors."""
+
 import math
 
 import jax
@@ -37,26 +39,26 @@ SMALL = {
     "rhemo": ({"hidden": 16}, (64, 16, 1)),
     "quat_rhemo": ({"hidden": 16}, (64, 16, 1)),
 }
-# Hypercomplex networks hear what quaternion ones do.
+# Hypercomplex networks take the same input as quaternion ones.
 SMALL |= {
     f"phm{n}_{name.removeprefix('quat_')}": case
     for name, case in SMALL.items()
     if name.startswith("quat_")
     for n in (2, 4)
 }
-# Every network is one class over an algebra, so in other algebras than the real one a few stand for
-# all; all of them take ten minutes more.
-_STAND_FOR_ALL = ("quat_vgg16", "quat_dscnn", "quat_resnet34_stats", "phm4_vgg16")
+# Every network is one class over an algebra. In algebras other than the real one, a few represent
+# all by default; the others take ten minutes more.
+_REPRESENTATIVE = ("quat_vgg16", "quat_dscnn", "quat_resnet34_stats", "phm4_vgg16")
 NAMES = [
     pytest.param(
         name,
         marks=[pytest.mark.slow]
-        if name.startswith(("quat_", "phm")) and name not in _STAND_FOR_ALL
+        if name.startswith(("quat_", "phm")) and name not in _REPRESENTATIVE
         else [],
     )
     for name in SMALL
 ]
-# Families that are no further network when they are as small.
+# Families whose small networks equal those of another family.
 ALIKE = ("vgg13", "vgg19", "resnet34", "wide_resnet50")
 
 
@@ -64,23 +66,23 @@ ALIKE = ("vgg13", "vgg19", "resnet34", "wide_resnet50")
 
 
 def test_real_vgg16_has_the_published_number_of_parameters():
-    # Guizzo et al. 2023: 165.7 M with 4 classes on 512 x 128.
+    # Guizzo et al. (2023): 165.7 M with 4 classes on 512 x 128.
     variables = variable_shapes(models.create("vgg16", 4), (1, 512, 128, 1))
     assert count(variables["params"]) == 165_733_060
 
 
 def test_quaternion_vgg16_has_the_published_number_of_parameters():
-    # Guizzo et al. 2023: 10.0 M on the 64 x 64 embedding; the encoder, with its norms, has 256.
-    alone = variable_shapes(models.create("quat_vgg16", 4, embedding=False), (1, 64, 64, 4))
-    assert count(alone["params"]) == 9_998_020
-    behind = variable_shapes(models.create("quat_vgg16", 4), (1, 512, 128, 1))
-    assert count(behind["params"]) == 9_998_020 + 256
-    assert count(behind["params"]["embedding"]) == 256
+    # Guizzo et al. (2023): 10.0 M on the 64 x 64 embedding; the encoder, with its norms, has 256.
+    network = variable_shapes(models.create("quat_vgg16", 4, embedding=False), (1, 64, 64, 4))
+    assert count(network["params"]) == 9_998_020
+    embedded = variable_shapes(models.create("quat_vgg16", 4), (1, 512, 128, 1))
+    assert count(embedded["params"]) == 9_998_020 + 256
+    assert count(embedded["params"]["embedding"]) == 256
 
 
 @pytest.mark.parametrize("n", [2, 4])
 def test_hypercomplex_vgg16_has_an_nth_of_the_weights(n):
-    # Grassucci et al. 2022: 1/n of the weights, and n³ for each layer's rule.
+    # Grassucci et al. (2022): 1/n of the weights, and n³ for the multiplication of each layer.
     def params(name):
         return variable_shapes(models.create(name, 4, embedding=False), (1, 64, 64, 4))["params"]
 
@@ -92,23 +94,23 @@ def test_hypercomplex_vgg16_has_an_nth_of_the_weights(n):
     assert count(hyper) == weights // n + biases + 15 * n**3
 
 
-def test_vgg16_on_images_is_the_one_of_simonyan_and_zisserman():
+def test_vgg16_on_images_has_the_parameters_of_simonyan_and_zisserman():
     # torchvision.models.vgg16: 138,357,544 parameters for 224 x 224 x 3 and 1000 classes.
     variables = variable_shapes(models.create("vgg16", 1000), (1, 224, 224, 3))
     assert count(variables["params"]) == 138_357_544
 
 
-def test_resnet34_on_images_is_the_one_of_he_et_al():
+def test_resnet34_on_images_has_the_parameters_of_he_et_al():
     # torchvision.models.resnet34: 21,797,672 parameters, of which 513,000 are its classifier. Here
-    # each of its 33 activations has a slope besides.
+    # each of its 33 activations also has a slope.
     params = variable_shapes(models.create("resnet34_stats", 2, channels=64), (1, 64, 64, 3))
     params = params["params"]
     classifier = sum(count(params[n]) for n in ("dense1", "dense1_norm", "dense1_act", "head"))
     assert count(params) - classifier == 21_797_672 - 513_000 + 33
 
 
-def test_dscnn_is_as_large_as_the_paper_says():
-    # Deepika & Kuchibhotla 2025: 34.5 MB; with one slot of an optimizer for every parameter.
+def test_dscnn_has_the_published_size():
+    # Deepika & Kuchibhotla (2025): 34.5 MB; with one slot of an optimizer for every parameter.
     variables = variable_shapes(models.create("dscnn", 7), (1, 128, 128, 1))
     assert 2 * 4 * count(variables["params"]) / 2**20 == pytest.approx(34.3, abs=0.05)
 
@@ -137,7 +139,7 @@ def test_features_are_named_in_order(name, x_shape, convolutions, prefix):
 
     def apply(variables, x):
         result = model.apply(variables, x)
-        names.extend(result[1])  # here, because a dict leaves a transformation sorted
+        names.extend(result[1])  # here, because transformations sort dictionaries
         return result
 
     x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
@@ -152,7 +154,7 @@ def test_features_are_named_in_order(name, x_shape, convolutions, prefix):
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_every_network_is_tested_in_small():
+def test_every_network_has_a_small_test_case():
     alike = {prefix + name for prefix in ("", "quat_", "phm2_", "phm4_") for name in ALIKE}
     assert {*SMALL, *alike} == set(models.names())
 
@@ -170,7 +172,7 @@ def test_forward_and_backward_are_finite(name, dtype):
             (logits, features), updates = model.apply(
                 {**variables, "params": params}, x, train=True, mutable=["batch_stats"]
             )
-            # What is neither a convolution nor the embedding is a result beside the logits.
+            # Features other than convolutions and the embedding are further results.
             others = [features[n] for n in features if n[:4] != "conv" and n != "embedding"]
             total = sum(jnp.sum(jnp.square(result)) for result in (logits, *others))
             return total, (logits, features, updates)
@@ -187,7 +189,7 @@ def test_forward_and_backward_are_finite(name, dtype):
     assert jax.tree.map(jnp.shape, gradients) == jax.tree.map(jnp.shape, variables["params"])
     for leaf in jax.tree.leaves((gradients, logits, features, updates)):
         assert jnp.all(jnp.isfinite(leaf))
-    # No layer is left out; bfloat16 rounds what little passes a norm over three examples to zero.
+    # Every layer has a gradient; bfloat16 rounds those before a norm over three examples to zero.
     assert dtype == jnp.bfloat16 or all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradients))
 
 
@@ -199,11 +201,11 @@ def test_eager_equals_jit():
     assert_close(jax.jit(model.apply)(variables, x)[0], model.apply(variables, x)[0], 1e-5)
 
 
-# --- Beside PyTorch ------------------------------------------------------------------------------
+# --- Comparison with PyTorch ---------------------------------------------------------------------
 
 
 class Torch:
-    """Layers of PyTorch with our weights, on `[batch, channels, frames, bins]`."""
+    """PyTorch's layers with given weights, on `[batch, channels, frames, bins]`."""
 
     def __init__(self, params, stats=None):
         self.torch = pytest.importorskip("torch")
@@ -225,7 +227,7 @@ class Torch:
 
     def norm(self, x, name, train):
         p, s = self.params[name], self.stats[name]
-        # PyTorch's momentum is the share of the new value; the statistics are updated in place.
+        # PyTorch's momentum is the weight of the new value; the statistics are updated in place.
         mean, var = self.tensor(s["mean"]), self.tensor(s["var"])
         y = self.layers.batch_norm(
             x, mean, var, self.tensor(p["scale"]), self.tensor(p["bias"]), train, 0.1, 1e-5
@@ -296,7 +298,7 @@ def test_resnet_equals_pytorch(train):
 @pytest.mark.parametrize(
     "name", ["resnet34_stats", "quat_resnet34_stats", "resnet50", "quat_resnet50"]
 )
-def test_a_padded_utterance_has_the_logits_it_has_alone(name, blocks):
+def test_a_padded_utterance_has_the_logits_it_has_without_padding(name, blocks):
     lengths = (93, 64, 33, 17, 1)
     channels = 4 if name.startswith("quat_") else 1
     options = {} if channels == 1 else {"embedding": False}
@@ -304,19 +306,19 @@ def test_a_padded_utterance_has_the_logits_it_has_alone(name, blocks):
     utterances = [normal(i, n, 24, channels) for i, n in enumerate(lengths)]
     variables = random_variables(model, (1, 32, 24, channels))
     apply = jax.jit(model.apply)
-    # What lies past the end may be anything: here no number, and numbers that are too large.
+    # Padded frames may have any value: here NaN, and values that are too large.
     batch = np.full((len(lengths), 97, 24, channels), np.nan, np.float32)
     batch[1] = 1e30
     mask = np.arange(97) < np.array(lengths)[:, None]
     for row, utterance in zip(batch, utterances, strict=True):
         row[: len(utterance)] = utterance
     logits, _ = apply(variables, jnp.asarray(batch), mask=jnp.asarray(mask))
-    alone = [apply(variables, jnp.asarray(u)[None])[0][0] for u in utterances]
-    assert_close(logits, np.stack(alone))
+    expected = [apply(variables, jnp.asarray(u)[None])[0][0] for u in utterances]
+    assert_close(logits, np.stack(expected))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_entries_that_fill_a_batch_take_no_part_in_training(name):
+def test_entries_that_fill_a_batch_do_not_change_training(name):
     options, x_shape = SMALL[name]
     model = models.create(name, 3, **options)
     variables = random_variables(model, (1, *x_shape))
@@ -326,19 +328,18 @@ def test_entries_that_fill_a_batch_take_no_part_in_training(name):
     train = jax.jit(
         lambda v, x, mask: model.apply(v, x, train=True, mask=mask, mutable=["batch_stats"])
     )
-    (expected, _), alone = train(variables, jnp.asarray(x), jnp.asarray(mask[:3]))
-    (logits, _), together = train(variables, jnp.asarray(filled), jnp.asarray(mask))
+    (expected, _), expected_updates = train(variables, jnp.asarray(x), jnp.asarray(mask[:3]))
+    (logits, _), updates = train(variables, jnp.asarray(filled), jnp.asarray(mask))
     assert_close(logits[:3], expected)
-    assert jax.tree.structure(together) == jax.tree.structure(alone)
-    for found, wanted in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
-        assert_close(found, wanted)
+    assert jax.tree.structure(updates) == jax.tree.structure(expected_updates)
+    jax.tree.map(assert_close, updates, expected_updates)
 
 
 # --- Errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", [lambda n: models.create(n, 4), models.front_end])
-def test_an_unknown_model_is_answered_with_the_nearest(function):
+def test_the_nearest_name_is_suggested_for_an_unknown_model(function):
     message = (
         f"unknown model 'vgg_16': did you mean 'vgg16'. {len(models.names())} are known.*vgg13"
     )
@@ -346,20 +347,20 @@ def test_an_unknown_model_is_answered_with_the_nearest(function):
         function("vgg_16")
 
 
-def test_an_unknown_option_is_answered_with_the_nearest():
+def test_the_nearest_name_is_suggested_for_an_unknown_option():
     message = "unknown option of vgg16 'dropout': did you mean 'dropout_rate'.*hidden"
     with pytest.raises(InputError, match=message):
         models.create("vgg16", 4, dropout=0.1)
 
 
 @pytest.mark.parametrize("option", ["algebra", "parent"])
-def test_what_the_name_decides_is_not_an_option(option):
+def test_fields_that_the_name_decides_are_no_options(option):
     with pytest.raises(InputError, match=f"unknown option of quat_dscnn '{option}'"):
         models.create("quat_dscnn", 4, **{option: None})
 
 
 @pytest.mark.parametrize("num_classes", [1, 0, -3])
-def test_a_classifier_has_two_classes_at_least(num_classes):
+def test_a_classifier_has_at_least_two_classes(num_classes):
     with pytest.raises(InputError, match=f"num_classes: .*at least 2, found {num_classes}"):
         models.create("vgg16", num_classes)
 
@@ -383,7 +384,7 @@ def test_widths_are_multiples_of_the_components(name, options, x_shape, message)
 @pytest.mark.parametrize(
     "name", ["dscnn", "tiwari_cnn", "resnet18", "resnet34_stats", "quat_dscnn"]
 )
-def test_a_spectrogram_without_its_batch_is_refused(name):
+def test_a_spectrogram_without_batch_axis_is_refused(name):
     message = r"expected input \[batch, frames, bins, channels\], found shape \(64, 64, 1\)"
     with pytest.raises(InputError, match=message):
         variable_shapes(models.create(name, 4), (64, 64, 1))

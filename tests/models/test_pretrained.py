@@ -1,8 +1,6 @@
-"""Loading weights. Files of torchvision's form are made here, by its names, without PyTorch."""
+"""Loading of published weights, from files with torchvision's names, made without PyTorch."""
 
-import csv
 import pickle
-import shutil
 import sys
 
 import jax
@@ -11,7 +9,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from serjax import data, models, training
 from serjax.errors import InputError
 from serjax.models import pretrained
 from tests.helpers.networks import torch_state
@@ -36,7 +33,7 @@ def equal(tree, other):
     return jax.tree.map(np.array_equal, tree, other)
 
 
-def test_every_number_has_its_place(weights):
+def test_every_weight_is_assigned(weights):
     state = torch_state()
     model, variables = load(weights, input_channels=3)
     params, stats = variables["params"], variables["batch_stats"]
@@ -46,30 +43,30 @@ def test_every_number_has_its_place(weights):
     assert kernel[4, 6, 2, 7] == state["conv1.weight"][7, 2, 4, 6]
     kernel = params["head"]["kernel"]
     assert kernel[11, 2] == state["fc.weight"][2, 11]
-    for found, name in (
+    for values, name in (
         (params["stem_norm"]["scale"], "bn1.weight"),
         (params["stem_norm"]["bias"], "bn1.bias"),
         (stats["stage2_block1"]["norm_projection"]["mean"], "layer2.0.downsample.1.running_mean"),
         (stats["stage1_block1"]["norm2"]["var"], "layer1.0.bn2.running_var"),
         (params["head"]["bias"], "fc.bias"),
     ):
-        np.testing.assert_array_equal(found, state[name])
+        np.testing.assert_array_equal(values, state[name])
     assert model.num_classes == 5
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == sum(
         value.size for name, value in state.items() if not name.endswith("tracked")
     )
 
 
-def test_one_channel_is_answered_as_three_equal_ones(weights, key):
+def test_one_channel_gives_the_logits_of_three_equal_ones(weights, key):
     x = jax.random.normal(key, (2, 32, 48, 1))
-    image, of_image = load(weights, input_channels=3)
-    expected, _ = image.apply(of_image, jnp.tile(x, 3))
+    image_model, image_variables = load(weights, input_channels=3)
+    expected, _ = image_model.apply(image_variables, jnp.tile(x, 3))
     model, variables = load(weights)
     assert variables["params"]["stem_conv"]["kernel"].shape == (7, 7, 1, 8)
     np.testing.assert_allclose(model.apply(variables, x)[0], expected, rtol=1e-5)
 
 
-def test_the_head_starts_anew_for_other_classes(weights):
+def test_the_head_is_initialized_for_other_classes(weights):
     _, whole = load(weights, 5)
     model, variables = load(weights, 3)
     assert model.num_classes == 3
@@ -85,35 +82,36 @@ def test_the_head_starts_anew_for_other_classes(weights):
     assert not jnp.any(other["params"]["head"]["kernel"] == head["kernel"])
 
 
-def test_a_dense_layer_that_was_not_published_starts_anew(weights):
+def test_a_dense_layer_that_was_not_published_is_initialized(weights):
     _, whole = load(weights, input_channels=3)
     model, variables = load(weights, 3, input_channels=3, hidden=6, pooling="max")
     assert (model.hidden, model.pooling) == (6, "max")
-    added, head = variables["params"].pop("dense1"), variables["params"].pop("head")
+    dense, head = variables["params"].pop("dense1"), variables["params"].pop("head")
     whole["params"].pop("head")
     assert jax.tree.all(equal(variables, whole))
-    assert added["kernel"].shape == (16, 6)
-    assert jnp.any(added["kernel"])
+    assert dense["kernel"].shape == (16, 6)
+    assert jnp.any(dense["kernel"])
     assert head["kernel"].shape == (6, 3)
 
 
-def test_layers_start_anew_on_request(weights):
+def test_layers_are_initialized_on_request(weights):
     _, whole = load(weights)
     _, variables = load(weights, fresh=("head", "stage2_block1/norm.*", ".*/conv2"))
-    for collection, renewed in (
+    for collection, initialized in (
         ("params", {"head", "norm1", "norm2", "norm_projection", "conv2"}),
         ("batch_stats", {"norm1", "norm2", "norm_projection"}),
     ):
         for block, layers in equal(whole[collection], variables[collection]).items():
             for layer, same in layers.items() if "block" in block else [(block, layers)]:
-                chosen = layer in renewed and not (block == "stage1_block1" and "norm" in layer)
-                assert jax.tree.all(same) is not chosen, (block, layer)
+                is_new = layer in initialized
+                is_new &= not (block == "stage1_block1" and "norm" in layer)
+                assert jax.tree.all(same) is not is_new, (block, layer)
     norm = variables["batch_stats"]["stage2_block1"]["norm1"]
     assert np.all(norm["mean"] == 0)
     assert np.all(norm["var"] == 1)
 
 
-def test_weights_are_stored_as_asked(weights, tmp_path):
+def test_weights_have_the_requested_type(weights, tmp_path):
     half = {n: v.astype(np.float16) for n, v in torch_state().items() if v.ndim}
     save_file(half, tmp_path / "half.safetensors")
     _, variables = load(tmp_path / "half.safetensors")
@@ -125,12 +123,12 @@ def test_weights_are_stored_as_asked(weights, tmp_path):
     }
 
 
-# --- What is refused -----------------------------------------------------------------------------
+# --- Errors --------------------------------------------------------------------------------------
 
 
 def changed(state, drop=(), add=()):
-    kept = {name: value for name, value in state.items() if name not in drop}
-    return kept | {name: np.zeros(shape, "f") for name, shape in add}
+    remaining = {name: value for name, value in state.items() if name not in drop}
+    return remaining | {name: np.zeros(shape, "f") for name, shape in add}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +174,7 @@ def test_weights_that_do_not_match_are_listed(tmp_path, drop, add, message):
         ({"width": 3}, "unknown option of resnet18 'width'"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused(weights, arguments, message):
+def test_invalid_arguments_are_refused(weights, arguments, message):
     with pytest.raises(InputError, match=message):
         load(weights, **arguments)
 
@@ -208,7 +206,7 @@ def write(content):
         ("w.safetensors", write(b""), "not a safetensors file: "),
     ],
 )
-def test_files_that_hold_no_weights_are_refused(tmp_path, name, make, message):
+def test_files_without_weights_are_refused(tmp_path, name, make, message):
     path = tmp_path / name
     make(path)
     with pytest.raises(InputError, match=message) as refused:
@@ -218,7 +216,7 @@ def test_files_that_hold_no_weights_are_refused(tmp_path, name, make, message):
 
 
 class _Executed:
-    """Unpickled, it would end the test run."""
+    """Object that would end the test run when it is unpickled."""
 
     def __reduce__(self):
         return sys.exit, (3,)
@@ -235,7 +233,7 @@ class _Executed:
     ],
     ids=("other bytes", "empty", "code", "list", "numbers"),
 )
-def test_pytorch_files_that_hold_no_weights_are_refused(tmp_path, content, message):
+def test_pytorch_files_without_weights_are_refused(tmp_path, content, message):
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
     path = tmp_path / "w.pth"
     if isinstance(content, bytes):
@@ -268,83 +266,6 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path, package, suffix, extr
         load(path)
 
 
-# --- Runs of our own -----------------------------------------------------------------------------
-
-CORPUS = {"speakers": 5, "words": 2}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, standard_promotion):
-    """A finished run that recognizes five speakers."""
-    config = training.RunConfig(
-        model="dscnn",
-        model_options={"hidden": 16},
-        dataset_options=CORPUS,
-        target="speaker",
-        split="random",
-        epochs=1,
-    )
-    return training.run(config, out=tmp_path_factory.mktemp("run") / "speakers")
-
-
-def test_a_run_is_loaded_as_it_predicted(run):
-    model, variables = pretrained.load("dscnn", run)
-    corpus, waveforms = data.waveforms(data.load("synthetic", **CORPUS), 16000)
-    with (run / "predictions.csv").open() as file:
-        row = next(row for row in csv.DictReader(file) if row["split"] == "test")
-    waveform = waveforms[[u.path for u in corpus.utterances].index(row["path"])]
-    front_end = models.front_end("dscnn")
-    x, mask = front_end(jnp.asarray(waveform)[None], jnp.array([len(waveform)], jnp.int32))
-    logits, _ = model.apply(variables, x, mask=mask)
-    expected = [float(value) for name, value in row.items() if name.startswith("p_")]
-    assert len(expected) == 5
-    np.testing.assert_allclose(jax.nn.softmax(logits)[0], expected, atol=1e-3)
-
-
-def test_a_run_on_speakers_becomes_a_model_of_emotions(run):
-    # Padi et al. 2021, section 3.2: the dense layers are replaced.
-    _, whole = pretrained.load("dscnn", run)
-    model, variables = pretrained.load("dscnn", run, 4, fresh=["dense1"], dropout_rate=0.5)
-    assert (model.num_classes, model.hidden, model.dropout_rate) == (4, 16, 0.5)
-    for name, leaves in variables["params"].items():
-        same = name not in ("dense1", "head")
-        assert jax.tree.all(equal(leaves, whole["params"][name])) is same or name == "head"
-    assert variables["params"]["head"]["kernel"].shape == (16, 4)
-    assert jax.tree.all(equal(variables["batch_stats"], whole["batch_stats"]))
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("resnet34_stats", {}, "expected a run of resnet34_stats, found one of dscnn"),
-        ("quat_dscnn", {}, "expected a run of quat_dscnn, found one of dscnn"),
-        ("dscnn", {"hidden": 32}, "not a checkpoint of this model, or a damaged one: "),
-        ("dscnn", {"input_channels": 3}, "input_channels: expected 1, as in the run .*, found 3"),
-    ],
-)
-def test_a_run_of_another_model_is_refused(run, name, options, message):
-    with pytest.raises(InputError, match=message) as refused:
-        pretrained.load(name, run, **options)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_checkpoint_under_another_models_name_is_refused(run, tmp_path):
-    folder = shutil.copytree(run, tmp_path / "run")
-    config = (folder / "config.json").read_text()
-    config = config.replace('"model": "dscnn"', '"model": "vgg16"')
-    (folder / "config.json").write_text(config.replace('"hidden": 16', '"stages": [[4]]'))
-    with pytest.raises(
-        InputError, match="not a checkpoint of this model, or a damaged one: "
-    ) as refused:
-        pretrained.load("vgg16", folder)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"expected a finished run folder with config\.json"):
-        pretrained.load("dscnn", tmp_path)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "published", "size"),
@@ -365,7 +286,7 @@ def test_every_family_is_loaded_from_a_file(name, published, size, torchvision, 
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     model, variables = pretrained.load(name, tmp_path / "weights.pth", input_channels=3)
     x = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
-    found, _ = model.apply(variables, jnp.asarray(x))
+    logits, _ = model.apply(variables, jnp.asarray(x))
     with torch.no_grad():
         expected = network(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())

@@ -1,4 +1,4 @@
-"""ResNets beside torchvision's, whose weights go through a file and `serjax.pretrained.load`."""
+"""Comparison of ResNets with torchvision's, whose weights `serjax.pretrained.load` reads."""
 
 import functools
 import math
@@ -10,7 +10,7 @@ import pytest
 
 from serjax import models
 from serjax.models import pretrained
-from serjax.training import freeze
+from serjax.training.optimization import freeze
 
 # Flax's own batch norm promotes implicitly.
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -23,13 +23,13 @@ TORCHVISION = {
 }
 
 
-def slow_beside(*quick):
-    """All four names; those that are not quick are left out of the default suite."""
+def all_names(*quick):
+    """Returns all four names; those that are not quick are marked as slow."""
     return [n if n in quick else pytest.param(n, marks=pytest.mark.slow) for n in TORCHVISION]
 
 
 def create(torchvision, name, biases):
-    """torchvision's network with random weights and norms, which no exchange leaves the same."""
+    """Creates torchvision's network with random weights and norms, all different."""
     import torch
 
     torch.manual_seed(0)
@@ -45,7 +45,7 @@ def create(torchvision, name, biases):
 
 
 def settle(network, size):
-    """Takes the running statistics from a batch, so that norms normalize in evaluation too."""
+    """Sets the running statistics to those of a batch, so that evaluation normalizes too."""
     import torch
 
     for module in network.modules():
@@ -56,7 +56,7 @@ def settle(network, size):
 
 
 def converted(network, name, folder, **options):
-    """Our network with the weights of torchvision's, by way of both kinds of file."""
+    """Loads torchvision's weights through both kinds of file; returns model and variables."""
     import torch
     from safetensors.torch import save_file
 
@@ -69,14 +69,14 @@ def converted(network, name, folder, **options):
 
 
 def batch(seed, count, size):
-    """Images, and the weights with which a loss sums their logits."""
+    """Samples images, and the weights by which a loss sums their logits."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(count, size, size, 3)).astype(np.float32)
     return x, rng.normal(size=(count, 7)).astype(np.float32)
 
 
-def theirs(network, x, weights, dtype="float32"):
-    """PyTorch's logits, and the input's gradient; running statistics stay as they were."""
+def torch_results(network, x, weights, dtype="float32"):
+    """Returns PyTorch's logits and input gradient, without changing running statistics."""
     import torch
 
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
@@ -89,8 +89,8 @@ def theirs(network, x, weights, dtype="float32"):
     return logits.detach().numpy(), tensor.grad.numpy().transpose(0, 2, 3, 1)
 
 
-def ours(apply):
-    """Compiled: `(variables, x, weights) -> logits, gradients by x and parameters, statistics`."""
+def jax_results(apply):
+    """Compiles `(variables, x, weights) -> logits, gradients by x and parameters, statistics`."""
 
     def weighted(x, params, variables, weights):
         variables = {**variables, "params": params}
@@ -106,69 +106,69 @@ def ours(apply):
     return logits_and_gradients
 
 
-def error(found, expected):
-    """Largest difference, as a part of the largest value."""
-    assert found.shape == expected.shape
-    difference = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
+def relative_error(actual, expected):
+    """Returns the largest difference as a fraction of the largest value."""
+    assert actual.shape == expected.shape
+    difference = np.abs(np.asarray(actual, np.float64) - np.asarray(expected, np.float64))
     return difference.max() / np.abs(expected).max()
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
-def test_parameters_are_as_many_as_torchvisions(torchvision, name):
+def test_the_number_of_parameters_equals_torchvisions(torchvision, name):
     import torch
 
     with torch.device("meta"):
         network = getattr(torchvision.models, TORCHVISION[name])()
     x = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     variables = jax.eval_shape(models.create(name, 1000).init, jax.random.key(0), x)
-    found = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
-    assert found == sum(parameter.numel() for parameter in network.parameters())
+    parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+    assert parameters == sum(parameter.numel() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("name", slow_beside("resnet18", "resnet50"))
+@pytest.mark.parametrize("name", all_names("resnet18", "resnet50"))
 @pytest.mark.parametrize("train", [False, True])
-def test_the_function_is_torchvisions(torchvision, tmp_path, name, train):
-    """In float64, where rounding decides nothing: not which side of zero a ReLU is on."""
+def test_the_function_equals_torchvisions(torchvision, tmp_path, name, train):
+    """Compares in float64, where rounding does not change the sign of a ReLU's input."""
     network = create(torchvision, name, (-0.1, 0.1))
     with jax.enable_x64(True):
         types = {"dtype": jnp.float64, "param_dtype": jnp.float64}
         model, variables = converted(network, name, tmp_path, **types)
         x, weights = batch(1, 2, 64)
-        expected = theirs(network.double().train(train), x, weights, "float64")
-        apply = ours(functools.partial(model.apply, train=train))
+        expected = torch_results(network.double().train(train), x, weights, "float64")
+        apply = jax_results(functools.partial(model.apply, train=train))
         logits, gradient, _, _ = apply(variables, jnp.asarray(x, jnp.float64), weights)
         assert gradient.dtype == jnp.float64
     # Logits and running statistics are float32 in every type of arithmetic.
-    assert error(logits, expected[0]) < 1e-6
-    assert error(gradient, expected[1]) < 1e-6
+    assert relative_error(logits, expected[0]) < 1e-6
+    assert relative_error(gradient, expected[1]) < 1e-6
 
 
-@pytest.mark.parametrize("name", slow_beside("resnet18", "resnet50"))
+@pytest.mark.parametrize("name", all_names("resnet18", "resnet50"))
 @pytest.mark.parametrize("train", [False, True])
-def test_float32_keeps_four_digits(torchvision, tmp_path, name, train):
-    """Logits and input gradient in float32, PyTorch's and ours, within 1e-4.
+def test_float32_agrees_to_four_digits(torchvision, tmp_path, name, train):
+    """Compares logits and input gradient with PyTorch's in float32, within 1e-4.
 
-    A unit that rounding puts on the other side of zero changes the gradient by as much as the unit
-    passes on, in any two programs. So biases keep units from zero, and of three batches one may
-    and two must not be met by that; a wrong network would fail in all.
+    If rounding changes the sign of a unit, the gradient changes by the unit's contribution, in any
+    two programs. Therefore biases move units away from zero, and one of three batches may differ;
+    a wrong network would fail in all.
     """
     network = create(torchvision, name, (3, 4))
     settle(network, 96)
     model, variables = converted(network, name, tmp_path)
-    apply = ours(functools.partial(model.apply, train=train))
+    apply = jax_results(functools.partial(model.apply, train=train))
     network.train(train)
     gradient_errors = []
     for seed in range(3):
         x, weights = batch(seed, 2, 96)
-        expected = theirs(network, x, weights)
+        expected = torch_results(network, x, weights)
         logits, gradient, _, _ = apply(variables, jnp.asarray(x), weights)
-        assert error(logits, expected[0]) < 1e-4
-        gradient_errors.append(error(gradient, expected[1]))
+        assert relative_error(logits, expected[0]) < 1e-4
+        gradient_errors.append(relative_error(gradient, expected[1]))
     assert np.median(gradient_errors) < 1e-4
 
 
-def test_frozen_layers_are_torchvisions_in_evaluation_mode(torchvision, tmp_path):
-    """A training step on torchvision's network with `eval()` called on its first stages."""
+def test_frozen_layers_equal_torchvisions_in_evaluation_mode(torchvision, tmp_path):
+    """Compares a training step with torchvision's after `eval()` on its first stages."""
     network = create(torchvision, "resnet18", (-0.1, 0.1))
     frozen = {"stem_.*|stage[12]_.*": None}
     with jax.enable_x64(True):
@@ -178,19 +178,21 @@ def test_frozen_layers_are_torchvisions_in_evaluation_mode(torchvision, tmp_path
         for module in (network.bn1, network.layer1, network.layer2):
             module.eval()
         x, weights = batch(1, 2, 64)
-        expected = theirs(network, x, weights, "float64")
-        apply = ours(functools.partial(freeze.apply, model, frozen=frozen, step=0, train=True))
+        expected = torch_results(network, x, weights, "float64")
+        apply = jax_results(
+            functools.partial(freeze.apply, model, frozen=frozen, step=0, train=True)
+        )
         logits, gradient, by_params, stats = apply(variables, jnp.asarray(x, jnp.float64), weights)
-    assert error(logits, expected[0]) < 1e-6
-    assert error(gradient, expected[1]) < 1e-6
+    assert relative_error(logits, expected[0]) < 1e-6
+    assert relative_error(gradient, expected[1]) < 1e-6
     trained = by_params["stage3_block1"]["conv1"]["kernel"]
-    theirs_trained = network.layer3[0].conv1.weight.grad.numpy().transpose(2, 3, 1, 0)
-    assert error(trained, theirs_trained) < 1e-6
+    torch_gradient = network.layer3[0].conv1.weight.grad.numpy().transpose(2, 3, 1, 0)
+    assert relative_error(trained, torch_gradient) < 1e-6
     for name, before in variables["batch_stats"].items():
-        held = name.startswith(("stem_", "stage1_", "stage2_"))
+        is_frozen = name.startswith(("stem_", "stage1_", "stage2_"))
         for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(stats[name]), strict=True):
-            assert np.array_equal(old, new) == held
-        if held and name in by_params:
+            assert np.array_equal(old, new) == is_frozen
+        if is_frozen and name in by_params:
             assert not any(np.any(leaf) for leaf in jax.tree.leaves(by_params[name]))
 
 
@@ -198,7 +200,7 @@ def test_frozen_layers_are_torchvisions_in_evaluation_mode(torchvision, tmp_path
 
 
 def small_input(name, dtype):
-    """A network without embedding, and the channels that it then takes."""
+    """Creates a network without encoder; returns it and the channels of its input."""
     if name.startswith("quat_"):
         return models.create(name, 5, dtype=dtype, embedding=False), 4
     return models.create(name, 5, dtype=dtype), 1

@@ -1,4 +1,4 @@
-"""Recipes: each is what its paper says, and a small one runs, resumes and stands beside it."""
+"""Recipes: each matches its paper, and a small one runs, resumes and is compared with it."""
 
 import dataclasses
 import importlib
@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 import serjax.recipes
-from serjax import models, report, training
+from serjax import models, options, protocols, report, training
 from serjax.anti_transfer.sweep import Sweep
 from serjax.data import CorpusError
 from serjax.data.corpora import PUBLISHED
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import resolve
 from tests.helpers.commands import call
 from tests.helpers.networks import variable_shapes
 from tests.helpers.run_folders import run_folder
 from tests.helpers.trees import give_sound, iemocap, ravdess, touch
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
-
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def recipes(monkeypatch):
 
 
 NAMES = ("deepika2025", "guizzo2023", "kapoor", "padi2021", "tiwari")
-MEASURES = {"wa", "ua", "f1_macro", "f1_weighted", "mean_wa", "mean_ua"}
-MEASURES |= {"train_wa", "validation_wa", "train_loss", "validation_loss", "minutes", "megabytes"}
+METRICS = {"wa", "ua", "f1_macro", "f1_weighted", "mean_wa", "mean_ua"}
+METRICS |= {"train_wa", "validation_wa", "train_loss", "validation_loss", "minutes", "megabytes"}
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_every_row_is_a_configuration_of_a_corpus_that_the_recipe_names(recipes,
                 if tuned and row.config["model"] not in models.names():
                     continue
                 config = configured(recipe, row, there, small=small, tuned=tuned)
-                one = config.test_dataset is not None or row.anti_transfer is not None
-                dataclasses.replace(config, fold=None if one else "1/5").check()
-                assert (config.dataset == "synthetic") is (there is None)
+                is_single = config.data.test_dataset is not None or row.anti_transfer is not None
+                check_config(config.replace(fold=None if is_single else "1/5"))
+                assert (config.data.dataset == "synthetic") is (there is None)
                 changed = set(recipe.tuned.config) - (set(recipe.small) if small else set())
                 paper = configured(recipe, row, there, small=small)
                 assert (config != paper) is (tuned and bool(changed))
@@ -84,7 +84,7 @@ def test_tables_show_rows_that_exist_and_figures_that_can_be(recipes, name):
     for table in recipe.tables:
         if isinstance(table, report.Figures):
             for row, figures in table.published.items():
-                for figure in set(figures) - MEASURES:  # a class
+                for figure in set(figures) - METRICS:  # a class
                     assert any(figure in PUBLISHED[corpus].counts for corpus in rows[row].corpora)
                 values = [value for value in figures.values() if value is not None]
                 assert all(0 <= value <= 420 for value in values)
@@ -154,9 +154,10 @@ def test_settings_are_those_of_the_paper(recipes, configured, name):
     recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
     folders = dict.fromkeys(recipe.corpora, "X")
     for row in recipe.rows:
-        config = configured(recipe, row, folders).resolved()
-        for field, value in PUBLISHED_SETTINGS[name].items():
-            assert getattr(config, field) == value, (row.name, field)
+        config = resolve(configured(recipe, row, folders))
+        for option, value in PUBLISHED_SETTINGS[name].items():
+            path = options.options_of(training.RunConfig)[option].path
+            assert options.get(config, path) == value, (row.name, option)
 
 
 def test_the_rows_of_guizzo_are_those_of_table_1(recipes):
@@ -184,16 +185,16 @@ def test_kapoors_networks_end_as_in_the_paper(recipes, configured):
     }
     for row in recipe.rows:
         config = configured(recipe, row, {"iemocap": "X"})
-        size = config.image_size or (224, 224)
+        size = config.model.image_size or (224, 224)
         shapes = variable_shapes(
-            models.create(config.model, 3, **config.model_options), (1, *size, 3)
+            models.create(config.model.name, 3, **config.model.options), (1, *size, 3)
         )
         head = shapes["params"]["head"]["kernel"].shape
         assert head == (512, 3)
         assert shapes["params"]["dense1"]["kernel"].shape[1] == 512
 
 
-def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
+def test_a_recipe_runs_resumes_and_is_compared_with_the_paper(
     recipes, reproduce, monkeypatch, tmp_path
 ):
     deepika = importlib.import_module("serjax.recipes.deepika2025")
@@ -206,7 +207,7 @@ def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
     }
 
     monkeypatch.setattr(deepika, "RECIPE", dataclasses.replace(deepika.RECIPE, small=small))
-    arguments = ("deepika2025", "--embedded", "--scale", "small", "--only", "ravdess-clean")
+    arguments = ("deepika2025", "--bundled", "--scale", "small", "--only", "ravdess-clean")
     status, output, errors = reproduce(*arguments)
     assert status == 0, errors
     assert "fold-1, 1 of 3" in output
@@ -215,8 +216,10 @@ def test_a_recipe_runs_resumes_and_stands_beside_the_paper(
     for number in (1, 3, 5, 6):
         assert f"## Table {number}: " in table
     assert "## Table 4" not in table
-    assert "At the small scale, which shows that it runs: 1 of 8 rows, at most 3 folds" in table
-    assert "embedded corpus" in table
+    assert (
+        "At the small scale, which only shows that it runs: 1 of 8 rows, at most 3 folds" in table
+    )
+    assert "bundled corpus" in table
     assert "- " + deepika.RECIPE.deviations[0] in table
 
     status, _, errors = reproduce(*arguments)
@@ -236,11 +239,11 @@ def check_tables(recipe, table, ran):
 
 @pytest.fixture
 def untrained(recipes, monkeypatch):
-    """Series that are written as if they had been trained; what they were asked for."""
-    asked = {}
+    """Cross-validations whose results are written without training, by row."""
+    requested = {}
 
-    def series(config, *, out, members, **options):
-        asked[out.name] = (config, members, options.get("folds"))
+    def write_results(config, *, out, members, **options):
+        requested[out.name] = (config, members, options.get("folds"))
         run_folder(out / "fold-1", 10, (1.0,))
         shutil.copy(out / "fold-1" / "metrics.json", out)
         measures = {"wa": 0.5, "ua": 0.5, "f1_macro": 0.5, "f1_weighted": 0.5}
@@ -248,19 +251,20 @@ def untrained(recipes, monkeypatch):
         report.write_json(out / "summary.json", {**summary, "pooled": {}, "interval": {}})
         return out
 
-    monkeypatch.setattr(training, "cross_validate", series)
-    monkeypatch.setattr(training, "cross_corpus", series)
-    return asked
+    monkeypatch.setattr(protocols, "cross_validate", write_results)
+    monkeypatch.setattr(protocols, "cross_corpus", write_results)
+    return requested
 
 
-def test_tuned_rows_are_ensembles_beside_the_papers(reproduce, untrained, tmp_path):
+def test_tuned_rows_are_ensembles_next_to_the_papers(reproduce, untrained, tmp_path):
     rows = ("--only", "resnet34", "--only", "knn")
-    status, _, errors = reproduce("tiwari", "--embedded", "--tuned", *rows)
+    status, _, errors = reproduce("tiwari", "--bundled", "--tuned", *rows)
     assert status == 0, errors
     assert set(untrained) == {"knn", "resnet34", "resnet34-tuned"}  # KNN has nothing to be tuned
     (paper, one, _), (tuned, five, folds) = untrained["resnet34"], untrained["resnet34-tuned"]
     assert (one, five, folds) == (1, 5, 5)
-    assert (paper.epochs, tuned.epochs, tuned.colormap) == (3, 60, paper.colormap)
+    assert (paper.optimizer.epochs, tuned.optimizer.epochs) == (3, 60)
+    assert tuned.model.colormap == paper.model.colormap
     table = (tmp_path / "runs" / "tiwari" / "table.md").read_text()
     assert "| ResNet-34 on TESS and RAVDESS | 83.1 | 100.0 " in table
     assert "| ResNet-34 on TESS and RAVDESS, tuned |  | 100.0 " in table
@@ -270,7 +274,7 @@ def test_tuned_rows_are_ensembles_beside_the_papers(reproduce, untrained, tmp_pa
 
 
 def test_all_rows_of_a_paper_make_all_its_tables(reproduce, recipes, untrained, tmp_path):
-    status, _, errors = reproduce("deepika2025", "--embedded")
+    status, _, errors = reproduce("deepika2025", "--bundled")
     assert status == 0, errors
     recipe = importlib.import_module("serjax.recipes.deepika2025").RECIPE
     assert set(untrained) == {row.name for row in recipe.rows}
@@ -281,15 +285,15 @@ def test_all_rows_of_a_paper_make_all_its_tables(reproduce, recipes, untrained, 
     assert "| 38 | 1.0 | 201 | 2.0 |" in table
 
 
-def test_rows_of_a_sweep_stand_beside_the_paper(reproduce, recipes, monkeypatch, tmp_path):
+def test_rows_of_a_sweep_are_compared_with_the_paper(reproduce, recipes, monkeypatch, tmp_path):
     def swept(self, folder, console, command):
         (method,), (layer,) = self.methods, self.layers
-        place = folder / f"{self.base.model}-{self.base.split}-{method}-{layer}"
+        place = folder / f"{self.base.model.name}-{self.base.data.split}-{method}-{layer}"
         run_folder(place, 10, (1.0,))
         return [{"folder": place}]
 
     monkeypatch.setattr(Sweep, "run", swept)
-    status, _, errors = reproduce("guizzo2023", "--embedded", "--tuned")
+    status, _, errors = reproduce("guizzo2023", "--bundled", "--tuned")
     assert status == 0, errors
     recipe = importlib.import_module("serjax.recipes.guizzo2023").RECIPE
     table = (tmp_path / "runs" / "guizzo2023" / "table.md").read_text()
@@ -306,36 +310,36 @@ def test_padis_parts_are_with_and_without(recipes, configured):
     rows = {row.name: row for row in recipe.rows if "-" in row.name}
     assert len(rows) == 3 * 2**3  # Figure 4
     folders = {"iemocap": "X"}
-    all_parts = configured(recipe, rows["exp2-tl-aug-sp"], folders, initial={"resnet34_stats": "R"})
-    assert all_parts.labels == "iemocap_exp2"
-    assert all_parts.initial == "R"
-    assert all_parts.augmentation == "conservative"
-    assert all_parts.model_options == {"pooling": "statistics"}
-    none = configured(recipe, rows["exp2-plain"], folders, initial={"resnet34_mean": "R"})
-    assert none.initial is None
-    assert none.augmentation == "none"
-    assert none.model_options == {"pooling": "mean"}
+    all_parts = configured(recipe, rows["exp2-tl-aug-sp"], folders, init={"resnet34_stats": "R"})
+    assert all_parts.data.labels == "iemocap_exp2"
+    assert all_parts.model.init == "R"
+    assert all_parts.augmentation.preset == "conservative"
+    assert all_parts.model.options == {"pooling": "statistics"}
+    none = configured(recipe, rows["exp2-plain"], folders, init={"resnet34_mean": "R"})
+    assert none.model.init is None
+    assert none.augmentation.preset == "none"
+    assert none.model.options == {"pooling": "mean"}
     # Weights fit only where they were pooled alike.
-    other = configured(recipe, rows["exp2-tl"], folders, initial={"resnet34_stats": "R"})
-    assert other.initial is None
+    other = configured(recipe, rows["exp2-tl"], folders, init={"resnet34_stats": "R"})
+    assert other.model.init is None
 
 
-def test_what_is_transferred_hears_other_voices(recipes, configured):
+def test_pretrainings_use_other_voices(recipes, configured):
     recipe = importlib.import_module("serjax.recipes.padi2021").RECIPE
     pretrainings = importlib.import_module("serjax.recipes.plan").pretrainings
     folders = {"iemocap": "X", "voxceleb": "V"}
     made = pretrainings(recipe, recipe.rows, folders, {}, 0, False)
     assert set(made) == {"resnet34_stats", "resnet34_mean"}
     for config in made.values():
-        config.check()
-        assert (config.target, config.data_dir) == ("speaker", "V")
-    given = pretrainings(recipe, recipe.rows, folders, {"resnet34_stats": "R"}, 0, False)
-    assert set(given) == {"resnet34_mean"}
+        check_config(config)
+        assert (config.data.target, config.data.data_dir) == ("speaker", "V")
+    remaining = pretrainings(recipe, recipe.rows, folders, {"resnet34_stats": "R"}, 0, False)
+    assert set(remaining) == {"resnet34_mean"}
     assert pretrainings(recipe, recipe.rows, {"iemocap": "X"}, {}, 0, False) == {}
-    embedded = pretrainings(recipe, recipe.rows, None, {}, 0, True)
-    assert {c.dataset_options["seed"] for c in embedded.values()} == {1}
+    bundled = pretrainings(recipe, recipe.rows, None, {}, 0, True)
+    assert {c.data.dataset_options["seed"] for c in bundled.values()} == {1}
     tested = [configured(recipe, row, None, small=True) for row in recipe.rows]
-    assert all("seed" not in config.dataset_options for config in tested)
+    assert all("seed" not in config.data.dataset_options for config in tested)
 
 
 def test_rows_with_transfer_need_something_to_transfer(reproduce, tmp_path):
@@ -354,14 +358,14 @@ def test_rows_with_transfer_need_something_to_transfer(reproduce, tmp_path):
     ("arguments", "messages"),
     [
         (("padi2020",), ["unknown recipe 'padi2020': did you mean 'padi2021'"]),
-        (("padi2021",), ["nothing to run", "--embedded"]),
+        (("padi2021",), ["nothing to run", "--bundled"]),
         (("padi2021", "--only", "exp4"), ["unknown row 'exp4'", "exp1"]),
         (("padi2021", "--data-dir", "x"), ["expected CORPUS=DIR, found 'x'"]),
         (("padi2021", "--data-dir", "ravdess=x"), ["unknown corpus of this recipe 'ravdess'"]),
-        (("padi2021", "--embedded", "--scale", "tiny"), ["unknown scale 'tiny'"]),
-        (("padi2021", "--embedded", "--init", "x"), ["expected MODEL=RUN|FILE, found 'x'"]),
+        (("padi2021", "--bundled", "--scale", "tiny"), ["unknown scale 'tiny'"]),
+        (("padi2021", "--bundled", "--init", "x"), ["expected MODEL=RUN|FILE, found 'x'"]),
         (
-            ("kapoor", "--embedded", "--init", "resnet51=x"),
+            ("kapoor", "--bundled", "--init", "resnet51=x"),
             ["unknown model of this recipe 'resnet51': did you mean 'resnet50'"],
         ),
         (
@@ -370,7 +374,7 @@ def test_rows_with_transfer_need_something_to_transfer(reproduce, tmp_path):
         ),
     ],
 )
-def test_mistakes_are_told_in_a_line(reproduce, arguments, messages):
+def test_mistakes_are_reported_in_a_line(reproduce, arguments, messages):
     status, _, errors = reproduce(*arguments)
     assert status == 2
     assert "Traceback" not in errors
@@ -378,14 +382,14 @@ def test_mistakes_are_told_in_a_line(reproduce, arguments, messages):
         assert message in errors
 
 
-def test_a_missing_corpus_is_told_with_where_to_get_it(reproduce):
+def test_a_missing_corpus_is_reported_with_its_source(reproduce):
     status, output, _ = reproduce("padi2021")
     assert status == 2
     assert "left out exp1: no iemocap" in output
     assert "iemocap: --data-dir iemocap=DIR: the folder with Session1" in output
 
 
-def test_a_partial_corpus_is_told_before_training(reproduce, tmp_path):
+def test_a_partial_corpus_is_reported_before_training(reproduce, tmp_path):
     # Of RAVDESS's 24 actors two, with files that are read only after the table.
     actors = ("01", "02")
     names = (f"Actor_{a}/03-01-{e:02}-01-01-01-{a}.wav" for a in actors for e in range(1, 9))
@@ -399,8 +403,8 @@ def test_a_partial_corpus_is_told_before_training(reproduce, tmp_path):
     assert "Traceback" not in errors
 
 
-# A part of each corpus, and what is told of it.
-SPLIT_NAMES = {
+# A part of each corpus, and the report on it.
+PARTIAL = {
     "cremad": (("AudioWAV/1091_WSI_ANG_XX.wav",), "utterances 1 of 7,442; speakers 1 of 91"),
     "ravdess": (("Actor_01/03-01-05-01-01-01-01.wav",), "utterances 1 of 1,440; speakers 1 of 24"),
     "savee": (("AudioData/DC/a01.wav",), "utterances 1 of 480; speakers 1 of 4"),
@@ -412,25 +416,25 @@ SPLIT_NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipes_corpora_are_checked(recipes, tmp_path, name):
     recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
-    lacking = importlib.import_module("serjax.recipes.plan").lacking
+    deviating = importlib.import_module("serjax.recipes.plan").deviating_corpora
     wrong = touch(tmp_path / "wrong", "photo.jpg", "notes.txt")
     for corpus in recipe.corpora:
         with pytest.raises(CorpusError, match=r"wrong"):
-            lacking({corpus: str(wrong)})
+            deviating({corpus: str(wrong)})
         if corpus == "iemocap":
             part = iemocap(tmp_path / corpus, {1: {"ang": 5, "sad": 5}, 2: {"neu": 5}})
             told = "utterances 15 of 10,039; speakers 4 of 10"
-        elif corpus in SPLIT_NAMES:
-            files, told = SPLIT_NAMES[corpus]
+        elif corpus in PARTIAL:
+            files, told = PARTIAL[corpus]
             part = touch(tmp_path / corpus, *files)
         else:  # its owners publish no counts of words
             assert corpus == "librispeech_words"
             continue
-        (line,) = lacking({corpus: str(part)})
+        (line,) = deviating({corpus: str(part)})
         assert line.startswith(f"{corpus} is not as published: {told}")
 
 
-def test_what_no_row_can_be_divided_into_is_told_first(reproduce, tmp_path):
+def test_impossible_splits_are_reported_first(reproduce, tmp_path):
     # Two of five sessions: folds at random could be made, leaving a session out cannot.
     labels = dict.fromkeys(("ang", "hap", "exc", "neu", "sad"), 6)
     root = give_sound(iemocap(tmp_path / "part", {1: labels, 2: labels}))
@@ -446,13 +450,13 @@ def test_what_no_row_can_be_divided_into_is_told_first(reproduce, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_from_its_command_on_the_embedded_corpus(recipes, reproduce, tmp_path, name):
+def test_from_its_command_on_the_bundled_corpus(recipes, reproduce, tmp_path, name):
     recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
-    status, _, errors = reproduce(name, "--embedded", "--scale", "small")
+    status, _, errors = reproduce(name, "--bundled", "--scale", "small")
     assert status == 0, errors
     table = (tmp_path / "runs" / name / "table.md").read_text()
     check_tables(recipe, table, recipe.small_rows)
-    assert "embedded corpus" in table
+    assert "bundled corpus" in table
 
 
 @pytest.mark.slow

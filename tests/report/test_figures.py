@@ -1,4 +1,4 @@
-"""The figures of a run."""
+"""Figures of a run: curves, confusion matrix, spectrograms."""
 
 import io
 import subprocess
@@ -11,8 +11,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from serjax import report
+from serjax.report.plots.confusion import _percent
 from serjax.report.plots.drawing import png
-from serjax.report.plots.figures import _percent
 from tests.helpers.run_folders import history, pixels
 
 LONG = [
@@ -42,15 +42,29 @@ def test_curves_of_any_length(tmp_path, epochs, dark):
         assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
-def test_curves_leave_out_what_was_not_measured():
+def test_curves_leave_out_values_that_were_not_measured():
     rows = [row | {"validation_loss": np.nan} for row in history(12)]
     assert pixels(png(report.plot_curves(rows, best_epoch=3)))
     rows = [dict.fromkeys(row, np.nan) | {"epoch": row["epoch"]} for row in rows]
     assert pixels(png(report.plot_curves(rows)))
 
 
+@pytest.mark.parametrize("names", [(), ("anti_transfer",), ("anti_transfer", "triplet")])
+def test_curves_show_auxiliary_losses_under_their_names(names):
+    rows = history(12, names)
+    figure = report.plot_curves(rows, best_epoch=3)
+    assert pixels(png(figure))
+    panels = figure.axes[2:]
+    assert len(panels) == bool(names)
+    lines = [line for axes in panels for line in axes.get_lines() if line.get_label() in names]
+    assert [line.get_label() for line in lines] == list(names)
+    for line in lines:
+        expected = [row[f"train_{line.get_label()}"] for row in rows]
+        np.testing.assert_allclose(line.get_ydata(), expected)
+
+
 def overlaps(corners, others):
-    """Whether two convex quadrilaterals overlap: no side of either separates them."""
+    """Returns True if two convex quadrilaterals overlap: no side of either separates them."""
     for shape in (corners, others):
         for start, end in zip(shape, np.roll(shape, -1, axis=0), strict=True):
             normal = np.array([start[1] - end[1], end[0] - start[0]])
@@ -61,7 +75,7 @@ def overlaps(corners, others):
 
 
 def corners(text, renderer):
-    """Corners of a text as it is drawn, turned about its anchor."""
+    """Returns the corners of a plotted text, rotated about its anchor."""
     angle = np.deg2rad(text.get_rotation())
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     anchor = text.get_transform().transform(text.get_position())
@@ -74,7 +88,7 @@ def corners(text, renderer):
 
 @pytest.mark.parametrize("classes", [["no", "anger"], LONG[:7], LONG])
 @pytest.mark.parametrize("count", [3, 48_000])
-def test_confusion_texts_neither_overlap_nor_leave_the_picture(classes, count):
+def test_confusion_texts_neither_overlap_nor_leave_the_figure(classes, count):
     size = len(classes)
     figure = report.plot_confusion(np.full((size, size), count), classes)
     figure.draw_without_rendering()
@@ -84,12 +98,12 @@ def test_confusion_texts_neither_overlap_nor_leave_the_picture(classes, count):
     texts += [axes.xaxis.label, axes.yaxis.label, axes.title, axes._left_title]
     texts = [text for text in texts if text.get_text()]
     assert {text.get_text() for text in texts} >= {*classes, f"{count * size}", "true", "predicted"}
-    drawn = [corners(text, renderer) for text in texts]
-    for i, one in enumerate(drawn):
-        for other, two in zip(texts[:i], drawn[:i], strict=True):
+    quadrilaterals = [corners(text, renderer) for text in texts]
+    for i, one in enumerate(quadrilaterals):
+        for other, two in zip(texts[:i], quadrilaterals[:i], strict=True):
             assert not overlaps(one, two), (texts[i].get_text(), other.get_text())
     whole = figure.get_tightbbox(renderer)
-    for each in drawn:
+    for each in quadrilaterals:
         inches = each / figure.dpi
         assert (inches >= np.array(whole.min) - 0.05).all()
         assert (inches <= np.array(whole.max) + 0.05).all()
@@ -99,9 +113,9 @@ def test_confusion_texts_neither_overlap_nor_leave_the_picture(classes, count):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_numbers_stand_out_from_their_cells(dark):
-    shares = np.arange(11) * 10
-    counts = np.diag(shares) + np.diag(100 - shares[:-1], 1)
+def test_numbers_contrast_with_their_cells(dark):
+    percentages = np.arange(11) * 10
+    counts = np.diag(percentages) + np.diag(100 - percentages[:-1], 1)
     figure = report.plot_confusion(counts, [f"c{i}" for i in range(11)], dark=dark)
     (axes,) = figure.axes
     image = axes.images[0]
@@ -114,7 +128,7 @@ def test_numbers_stand_out_from_their_cells(dark):
     checked = 0
     for text in axes.texts:
         if text.get_ha() == "center":
-            column, row = (round(place) for place in text.get_position())
+            column, row = (round(coordinate) for coordinate in text.get_position())
             cell = luminance(image.cmap(image.norm(image.get_array()[row, column])))
             ink = luminance(to_rgb(text.get_color()))
             # WCAG 2.2 asks for 3 of large text and 4.5 of small; 4.2 is the best on a mid tone.
@@ -138,8 +152,8 @@ def test_confusion_percentages(normalize, expected):
     assert centered[1::2] == ["3", "1", "1"]
 
 
-def test_percentages_say_all_or_none_only_where_it_is():
-    assert [_percent(share) for share in (0, 0.001, 0.5, 0.999, 1)] == [
+def test_percentages_say_0_or_100_only_if_exact():
+    assert [_percent(fraction) for fraction in (0, 0.001, 0.5, 0.999, 1)] == [
         "0",
         "<1",
         "50",
@@ -186,7 +200,7 @@ def test_spectrogram_time_runs_right_and_frequency_up():
     assert rows.max() < 0.4 * image.shape[0]
 
 
-def test_importing_is_cheap_and_drawing_leaves_global_state_alone():
+def test_importing_is_cheap_and_plotting_keeps_global_state():
     code = """
 import sys
 import serjax.metrics

@@ -1,4 +1,4 @@
-"""The page of a run folder."""
+"""Report page of a run folder."""
 
 import base64
 import dataclasses
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serjax import report
-from tests.helpers.run_folders import history, pixels, predictions, write_run
+from tests.helpers.run_folders import config, history, pixels, predictions, write_run
 
 HOSTILE = "<b>&\"'"
 
@@ -46,11 +46,12 @@ def read_page(path):
     return page
 
 
-def test_page_contains_what_it_must(tmp_path):
+def test_page_contains_all_results(tmp_path):
     run = write_run(
         tmp_path,
         seed=7,
-        features={"bins": 128},
+        resolved_front_end={"bins": 128},
+        auxiliary_losses=["anti_transfer"],
         device="NVIDIA H200",
         command=["python", "train.py", "--data-dir", "a b"],
         notes=["skipped x.wav: empty"],
@@ -70,13 +71,16 @@ def test_page_contains_what_it_must(tmp_path):
         "48 test utterances of 4 speakers",
         "chance, the grey mark: UA 33.3 % (3 classes)",
         "95 % bootstrap intervals over utterances",
-        "features.bins 128",
+        "resolved_front_end.bins 128",
+        "data.split speaker",
+        "seed 7",
+        "Auxiliary loss anti_transfer: 0.333 at the first epoch, 0.334 at the last.",
         "NVIDIA H200",
         "python train.py --data-dir 'a b'",
         "skipped x.wav: empty",
         "1 min 30 s 90.0",
         "other 6.0 s 6.0",
-        "The weights of epoch 2 were kept.",
+        "The best checkpoint is that of epoch 2.",
     ):
         assert expected in text
     for name in ("curves.png", "confusion.png", "confusion.pdf"):
@@ -84,7 +88,7 @@ def test_page_contains_what_it_must(tmp_path):
     assert "nan" not in text.lower().split()
 
 
-def test_page_asks_for_nothing_and_runs_nothing(run):
+def test_page_loads_nothing_and_runs_nothing(run):
     page = report.write_page(run).read_text()
     assert "http:" not in page
     assert "https:" not in page
@@ -111,8 +115,7 @@ def test_page_escapes_everything(tmp_path):
         notes=[HOSTILE],
         **{HOSTILE: {HOSTILE: [HOSTILE]}},
     )
-    answers = report.read_predictions(run / "predictions.csv")
-    hard = report.hardest_utterances(answers, 1)[0]
+    (hard,) = report.hardest_utterances(report.read_predictions(run / "predictions.csv"), 1)
     hard = dataclasses.replace(
         hard,
         path=HOSTILE,
@@ -124,23 +127,24 @@ def test_page_escapes_everything(tmp_path):
     )
     page = read_page(report.write_page(run, hardest=[hard]))
     assert "script" not in page.tags
-    assert page.tags.count("b") == 2  # those of "<b>true</b> taken for <b>predicted</b>"
+    assert page.tags.count("b") == 2  # those of "<b>true</b> predicted as <b>predicted</b>"
     assert page.texts.count(HOSTILE) >= 6
     assert ("alt", f"Spectrogram of {HOSTILE}") in page.attributes
 
 
 def test_hardest_utterances_are_the_wrong_ones_by_loss():
-    answers = predictions(["a", "b", "c", "d", "e", "f", "g"])
-    hard = report.hardest_utterances(answers, 5)
+    run_predictions = predictions(["a", "b", "c", "d", "e", "f", "g"])
+    hard = report.hardest_utterances(run_predictions, 5)
     assert len(hard) == 5
-    given = [each.probabilities[each.true] for each in hard]
-    assert given == sorted(given)
+    of_true = [each.probabilities[each.true] for each in hard]
+    assert of_true == sorted(of_true)
     wrong = [
-        answers.probabilities[i, answers.true[i]]
-        for i in range(len(answers))
-        if answers.splits[i] == "test" and answers.true[i] != answers.predicted[i]
+        run_predictions.probabilities[i, run_predictions.true[i]]
+        for i in range(len(run_predictions))
+        if run_predictions.splits[i] == "test"
+        and run_predictions.true[i] != run_predictions.predicted[i]
     ]
-    assert given[0] == pytest.approx(min(wrong))
+    assert of_true[0] == pytest.approx(min(wrong))
     assert all(each.true != each.predicted for each in hard)
 
 
@@ -159,22 +163,42 @@ def test_page_shows_the_true_class_even_when_it_is_least_probable(tmp_path):
 
 def test_page_of_one_epoch_one_speaker_and_no_mistakes(tmp_path):
     names = ["joy", "fear", "never"]
-    answers = report.Predictions(
+    correct = report.Predictions(
         names, ["a", "b"], ["s", "s"], [0, 1], [0, 1], [[1.0, 0, 0], [0, 1.0, 0]]
     )
-    report.write_json(tmp_path / "config.json", {"model": "m", "dataset": "d", "split": "random"})
+    report.write_json(tmp_path / "config.json", config("m", "d", "random"))
     report.write_history(tmp_path / "history.csv", history(1))
-    report.write_predictions(tmp_path / "predictions.csv", answers)
-    report.write_json(tmp_path / "metrics.json", report.measure(answers))
+    report.write_predictions(tmp_path / "predictions.csv", correct)
+    report.write_json(tmp_path / "metrics.json", report.measure(correct))
     page = read_page(report.write_page(tmp_path))
     text = " ".join(page.texts)
-    assert "No test utterance was mistaken." in text
+    assert "All predictions for the test set are correct." in text
     assert "UA 50.0 % (2 classes)" in text
     # The class without utterances has no recall, which is not a recall of 0.
     assert "never 0.0 – 0.0 0" in text
     for absent in ("Speakers", "To reproduce", "Time", "Notes"):
         assert absent not in page.texts
     assert "nan" not in text.lower().split()
+
+
+def test_page_names_fold_test_corpus_and_groups_in_lists(tmp_path):
+    data = {"dataset": "emodb", "split": "random", "fold": "2/5", "test_dataset": "ravdess"}
+    terms = [{"name": "anti_transfer", "weight": 0.5, "options": {"layer": 3}}]
+    run = write_run(tmp_path, data=data, auxiliary_losses=["anti_transfer"])
+    written = report.read_config(run / "config.json")
+    report.write_json(run / "config.json", written | {"auxiliary_losses": terms})
+    text = " ".join(read_page(report.write_page(run)).texts)
+    assert "rhemo on emodb, tested on ravdess" in text
+    assert "fold 2/5" in text
+    assert "auxiliary_losses.1.name anti_transfer" in text
+    assert "auxiliary_losses.1.options.layer 3" in text
+
+
+def test_page_of_a_set_of_runs_names_its_protocol(tmp_path):
+    run = write_run(tmp_path, protocol="speaker-folds", runs=["fold-1", "fold-2"])
+    page = read_page(report.write_page(run))
+    assert "speaker-folds" in page.texts
+    assert "speaker split" not in page.texts
 
 
 def test_page_is_rebuilt_the_same(run, tmp_path_factory):

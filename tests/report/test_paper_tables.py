@@ -1,29 +1,24 @@
-"""Papers' tables: what a run left in its folder stands beside the published figures."""
+"""Tables of papers: the results in a run folder next to the published values."""
 
-import json
-
-import numpy as np
 import pytest
 
 from serjax import report
-from serjax.errors import InputError
-from tests.helpers.run_folders import run_folder
+from tests.helpers.run_folders import config, run_folder
 
 
 @pytest.fixture(scope="module")
-def series(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("series") / "row"
+def run_set(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run_set") / "row"
     run_folder(folder / "fold-1", 10, (2.0, 1.0))
     run_folder(folder / "fold-2", 5, (4.0, 2.0, 3.0))
-    config = {"model": "dscnn", "dataset": "x", "split": "random-folds"}
-    report.write_json(folder / "config.json", config)
+    report.write_json(folder / "config.json", config("dscnn", "x", "random"))
     report.write_run_set(folder, ["fold-1", "fold-2"], resamples=50)
     return folder
 
 
 @pytest.fixture(scope="module")
-def outcome(series):
-    return report.read_outcome(series, "a row")
+def outcome(run_set):
+    return report.read_outcome(run_set, "a row")
 
 
 def lines_of(table, outcomes, folder=None):
@@ -31,7 +26,7 @@ def lines_of(table, outcomes, folder=None):
 
 
 def test_figures_of_every_kind(outcome):
-    # Fold 1 is right in 10 of 10, fold 2 in the five of anger: 75 %, mean 75 and deviation 35.4.
+    # Fold 1 has 10 of 10 correct, fold 2 the five of anger: 75 %, mean 75 and deviation 35.4.
     published = {
         "mean_wa": 66.02,
         "train_wa": 84,
@@ -44,8 +39,8 @@ def test_figures_of_every_kind(outcome):
     title, _, header, _, line = lines_of(table, {"row": [outcome]})
     assert title == "## Table 9"
     cells = dict(zip(header.split(" | "), line.split(" | "), strict=True))
-    assert cells["WA, mean of the folds % here"] == "75.0 ± 35.4"
-    assert cells["WA, mean of the folds % paper"] == "66.02"
+    assert cells["WA, mean over the folds % here"] == "75.0 ± 35.4"
+    assert cells["WA, mean over the folds % paper"] == "66.02"
     assert cells["training WA % here"] == "25"  # epochs 2 and 3 of the folds: 20 and 30 %
     assert cells["training loss here"] == "1.5"  # 1 and 2
     assert cells["training, minutes here"] == "1.0"
@@ -53,15 +48,15 @@ def test_figures_of_every_kind(outcome):
     assert cells["recall of sadness % here |"] == "50.0 |"
 
 
-def test_what_the_paper_does_not_say_and_what_others_reached(outcome):
+def test_values_missing_from_the_text_and_values_of_other_systems(outcome):
     table = report.Figures("T", {"row": {"wa": None}}, {"BLSTM": {"wa": 59.33}})
     *_, others, line = lines_of(table, {"row": [outcome]})
     assert others == "| BLSTM | 59.33 |  |"
     assert line.startswith("| a row | not in the text | 75.0 (")
 
 
-def test_tuned_rows_are_apart(series, outcome):
-    tuned = report.read_outcome(series, "a row, tuned", published=False)
+def test_tuned_rows_have_no_published_values(run_set, outcome):
+    tuned = report.read_outcome(run_set, "a row, tuned", published=False)
     table = report.Figures("T", {"row": {"wa": 70}})
     *_, paper, ours = lines_of(table, {"row": [outcome, tuned]})
     assert paper.startswith("| a row | 70 | 75.0")
@@ -71,7 +66,7 @@ def test_tuned_rows_are_apart(series, outcome):
 def test_classes(outcome):
     published = {"anger": (97, 88, 90), "weighted mean": (79, 76, 77)}
     lines = lines_of(report.PerClass("T", {"row": published}), {"row": [outcome]})
-    # Of anger all 10 are right, of sadness 5; 15 are called anger.
+    # All 10 of anger are correct, and 5 of sadness; 15 are predicted as anger.
     assert "| a row | anger | 97 | 66.7 | 88 | 100.0 | 90 | 80.0 |" in lines
     assert "| a row | sadness |  | 100.0 |  | 50.0 |  | 66.7 |" in lines
     assert "| a row | weighted mean | 79 | 83.3 | 76 | 75.0 | 77 | 73.3 |" in lines
@@ -82,8 +77,8 @@ def test_confusion_in_per_cent_of_the_true_class(outcome):
     lines = lines_of(table, {"row": [outcome]})
     assert "| sadness | 50.0 | 50.0 |" in lines
     assert "| sad | 9.3 | 90.5 |" in lines
-    silent = lines_of(report.Confusion("T", "row"), {"row": [outcome]})
-    assert silent[-1] == "The paper's figures are not in the text."
+    unpublished = lines_of(report.Confusion("T", "row"), {"row": [outcome]})
+    assert unpublished[-1] == "The paper's figures are not in the text."
 
 
 def test_epochs_are_means_of_the_runs_that_reached_them(outcome, tmp_path):
@@ -99,7 +94,7 @@ def test_epochs_are_means_of_the_runs_that_reached_them(outcome, tmp_path):
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_single_run_has_no_folds(tmp_path):
+def test_single_run_has_no_folds(tmp_path):
     run_folder(tmp_path / "run", 10, (1.0,))
     outcome = report.read_outcome(tmp_path / "run", "a run")
     table = report.Figures("T", {"row": {"wa": 60.44, "mean_wa": None, "megabytes": None}})
@@ -109,40 +104,6 @@ def test_a_single_run_has_no_folds(tmp_path):
     )
 
 
-def test_tables_of_rows_that_did_not_run_are_left_out():
+def test_tables_without_results_are_left_out():
     for table in (report.Figures("T", {"row": {"wa": 1}}), report.Confusion("T", "row")):
         assert report.paper_markdown(table, {}, ".") == ""
-
-
-class TestEnsemble:
-    def test_answers_by_the_mean_of_the_probabilities(self, tmp_path):
-        run_folder(tmp_path / "member-1", 10, (1.0,))
-        run_folder(tmp_path / "member-2", 5, (1.0,))
-        path = tmp_path / "member-2" / "predictions.csv"
-        path.write_text(path.read_text().replace("0.6", "0.9").replace("0.4", "0.1"))
-        report.write_ensemble(tmp_path, ["member-1", "member-2"])
-        joined = report.read_predictions(tmp_path / "predictions.csv")
-        # The second is surer: (0.6 + 0.1) / 2 for the right class of sadness.
-        np.testing.assert_allclose(joined.probabilities[7], [0.65, 0.35])
-        assert joined.predicted.tolist() == [0] * 10
-        metrics = report.read_metrics(tmp_path / "metrics.json")
-        assert metrics["test"]["wa"]["value"] == 0.5
-        assert metrics["members"] == ["member-1", "member-2"]
-        assert json.loads((tmp_path / "timing.json").read_text()) == {"total": 200.0}
-
-    def test_costs_are_those_of_a_member(self, tmp_path):
-        folder = tmp_path / "row"
-        for number in (1, 2):
-            run_folder(folder / "fold-1" / f"member-{number}", 10, (1.0,))
-        report.write_ensemble(folder / "fold-1", ["member-1", "member-2"])
-        config = {"model": "dscnn", "dataset": "x", "split": "random-folds"}
-        report.write_json(folder / "config.json", config)
-        report.write_run_set(folder, ["fold-1"], resamples=50)
-        outcome = report.read_outcome(folder, "a row")
-        assert (outcome.parameters, outcome.seconds, len(outcome.histories)) == (500_000, 60.0, 2)
-
-    def test_members_of_other_utterances(self, tmp_path):
-        run_folder(tmp_path / "a", 10, (1.0,))
-        run_folder(tmp_path / "b", 10, (1.0,), classes=["anger", "fear"])
-        with pytest.raises(InputError, match="b: expected the utterances of a, found others"):
-            report.write_ensemble(tmp_path, ["a", "b"])

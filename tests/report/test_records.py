@@ -1,7 +1,6 @@
-"""The files of a run folder, and what is measured of its predictions."""
+"""Files of a run folder: written exactly, read with errors that name them."""
 
 import dataclasses
-import io
 import json
 import re
 
@@ -9,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from serjax import files, report
-from tests.helpers.run_folders import history, predictions, write_run
+from tests.helpers.run_folders import history, write_run
 
 # File names as the operating system gives them: any characters but NUL, and bytes that are not
 # UTF-8 as surrogate escapes (PEP 383).
@@ -27,7 +25,7 @@ def run(tmp_path):
     return write_run(tmp_path)
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "metrics.json"
     files.write_text_atomic(path, "old\r\n")
 
@@ -41,7 +39,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_written_file_has_the_mode_of_any_new_file(tmp_path):
+def test_written_file_has_the_mode_of_any_new_file(tmp_path):
     (tmp_path / "plain").touch()
     files.write_bytes_atomic(tmp_path / "atomic", b"")
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -54,6 +52,22 @@ def test_history_round_trip_is_exact(tmp_path_factory, numbers, name):
     rows[0]["epoch"] = 3
     report.write_history(path, rows)
     assert report.read_history(path) == rows
+
+
+def test_auxiliary_losses_follow_in_the_order_of_the_first_row(tmp_path):
+    rows = history(2, ["anti_transfer", "triplet"])
+    rows[1] = dict(reversed(rows[1].items())) | {"train_triplet": 0.5}
+    path = tmp_path / "history.csv"
+    report.write_history(path, rows)
+    header = path.read_text().splitlines()[0].replace('"', "")
+    expected = (*report.HISTORY_COLUMNS, "train_anti_transfer", "train_triplet")
+    assert header == ",".join(expected)
+    losses = report.auxiliary_losses(report.read_history(path))
+    assert losses == {
+        "anti_transfer": [row["train_anti_transfer"] for row in rows],
+        "triplet": [rows[0]["train_triplet"], 0.5],
+    }
+    assert report.auxiliary_losses(history(2)) == {}
 
 
 def test_history_takes_numpy_and_jax_scalars_and_nan(tmp_path):
@@ -108,13 +122,13 @@ def test_json_takes_arrays_and_paths_but_not_nan(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["config.json", "predictions.csv", "metrics.json"])
-def test_a_missing_file_is_named(run, name):
+def test_missing_file_is_named(run, name):
     (run / name).unlink()
     with pytest.raises(ValueError, match=rf"{re.escape(name)}: expected a file.*No such file"):
         report.write_page(run)
 
 
-def test_a_run_without_history_has_no_curves(run):
+def test_run_without_history_has_no_curves(run):
     (run / "history.csv").unlink()
     page = report.write_page(run).read_text("utf-8")
     assert "<h2>Training</h2>" not in page
@@ -122,7 +136,7 @@ def test_a_run_without_history_has_no_curves(run):
     assert not (run / "curves.png").exists()
 
 
-def test_a_summary_of_several_runs_is_named(run):
+def test_malformed_summary_is_named(run):
     (run / "summary.json").write_text('{"runs": []}')
     with pytest.raises(ValueError, match=r"summary\.json: expected mean"):
         report.write_page(run)
@@ -133,10 +147,22 @@ def test_a_summary_of_several_runs_is_named(run):
     [
         ("config.json", "{", "config.json: expected JSON"),
         ("config.json", "[]", "config.json: expected a JSON object, found list"),
-        ("config.json", '{"model": "a", "split": "b"}', "expected dataset, found none"),
+        ("config.json", '{"data": {}}', "expected model, found none"),
+        ("config.json", '{"model": {}}', "expected data, found none"),
+        ("config.json", '{"model": "a", "data": {}}', r"expected model\.name, found none"),
         (
             "config.json",
-            '{"model": "a", "dataset": "b", "split": "c", "notes": "d"}',
+            '{"model": {"name": "a"}, "data": {"split": "b"}}',
+            r"expected data\.dataset, found none",
+        ),
+        (
+            "config.json",
+            '{"model": {"name": "a"}, "data": {"dataset": "b"}}',
+            r"expected data\.split, found none",
+        ),
+        (
+            "config.json",
+            '{"model": {"name": "a"}, "data": {"dataset": "b", "split": "c"}, "notes": "d"}',
             "expected a list of strings in notes, found 'd'",
         ),
         ("history.csv", "epoch,seconds\n1,2\n", "found no train_loss, train_wa"),
@@ -152,8 +178,8 @@ def test_a_summary_of_several_runs_is_named(run):
             "line 2: expected 9 columns, found 2",
         ),
         ("history.csv", ",".join((*report.HISTORY_COLUMNS, "epoch")), "different names"),
-        ("predictions.csv", "path,true\n", "found no part, speaker, predicted"),
-        ("predictions.csv", "part,path,speaker,true,predicted\n", "found part, path"),
+        ("predictions.csv", "path,true\n", "found no split, speaker, predicted"),
+        ("predictions.csv", "split,path,speaker,true,predicted\n", "found split, path"),
         (
             "predictions.csv",
             "path,split,speaker,true,predicted,p_a\nx,test,s,a,b,1\n",
@@ -173,7 +199,7 @@ def test_a_summary_of_several_runs_is_named(run):
         ("metrics.json", "{}", "metrics.json: expected test, found none"),
     ],
 )
-def test_a_malformed_file_says_what_was_expected(run, name, content, message):
+def test_malformed_file_is_named_with_the_expected_content(run, name, content, message):
     (run / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         report.write_page(run)
@@ -192,7 +218,7 @@ def test_a_malformed_file_says_what_was_expected(run, name, content, message):
         (lambda m: m["confusion"].pop(), r"confusion matrix of 3 classes, found shape \(2, 3\)"),
     ],
 )
-def test_malformed_metrics_say_what_was_expected(run, change, message):
+def test_malformed_metrics_are_named_with_the_expected_content(run, change, message):
     metrics = json.loads((run / "metrics.json").read_text())
     change(metrics)
     report.write_json(run / "metrics.json", metrics)
@@ -211,54 +237,3 @@ def test_wrong_rows_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="class names must differ"):
         report.Predictions(classes=["x", "x"], probabilities=[[1, 0]], **arguments)
     assert not list(tmp_path.iterdir())
-
-
-# Metrics of the predictions
-
-
-def test_measure_counts_each_part():
-    answers = predictions(["a", "b", "c"])
-    measured = report.measure(answers, resamples=50)
-    test = [i for i, part in enumerate(answers.splits) if part == "test"]
-    right = answers.true[test] == answers.predicted[test]
-    assert measured["test"]["wa"]["value"] == pytest.approx(right.mean())
-    assert measured["test"]["utterances"] == len(test) == np.sum(measured["confusion"])
-    assert (measured["test"]["speakers"], measured["validation"]["speakers"]) == (4, 2)
-    of_true = answers.probabilities[test, answers.true[test]]
-    assert measured["test"]["loss"] == pytest.approx(-np.log(of_true).mean(), rel=1e-5)
-    for i, name in enumerate("abc"):
-        row = measured["per_class"][name]
-        assert row["support"] == (answers.true[test] == i).sum()
-        assert row["recall"] == pytest.approx(right[answers.true[test] == i].mean())
-    wide = report.measure(answers, over="speakers", resamples=50)
-    assert wide["interval"]["over"] == "speakers"
-    assert wide["test"]["wa"]["low"] != measured["test"]["wa"]["low"]
-
-
-def test_measure_of_a_probability_of_zero_is_finite():
-    answers = report.Predictions(["a", "b"], ["x"], ["s"], [0], [1], [[0.0, 1.0]])
-    assert report.measure(answers)["test"]["loss"] == pytest.approx(87.3, abs=0.1)
-
-
-def test_measure_checks_its_arguments():
-    answers = predictions(["a", "b"])
-    with pytest.raises(ValueError, match="got 'rooms'"):
-        report.measure(answers, over="rooms")
-    with pytest.raises(ValueError, match=r"found parts \{'validation'\}"):
-        report.measure(answers.of_split("validation"))
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_summary_shows_every_class_and_interval(terminal):
-    measured = report.measure(predictions(["[red]angry", "calm"]), resamples=50)
-    out = io.StringIO()
-    report.print_summary(Console(file=out, force_terminal=terminal, width=80), measured)
-    text = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
-    assert "[red]angry" in text
-    assert "…" not in text
-    for part in ("test", "validation"):
-        for interval in (measured[part][key] for key in ("wa", "ua", "f1_macro")):
-            assert f"{100 * interval['low']:.1f} – {100 * interval['high']:.1f}" in text
-    if not terminal:
-        assert text.replace("–", "-").isascii()
-        assert "\x1b" not in out.getvalue()

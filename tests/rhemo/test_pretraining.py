@@ -1,4 +1,4 @@
-"""RH-emo's pretraining: targets, both stages, what they leave behind, and what starts from it."""
+"""Tests of RH-emo's pretraining: targets, both stages, their run folder, and networks from it."""
 
 import contextlib
 import dataclasses
@@ -21,18 +21,22 @@ from serjax.data.storage import builder
 from serjax.errors import InputError
 from serjax.models import pretrained
 from serjax.rhemo import objective, pretraining
-from serjax.rhemo.config import Stage
-from serjax.training.checkpoint import Checkpoints
-from serjax.training.config import abstract_variables, build_model
-from serjax.training.objective import Batch
-from serjax.training.run import initial_state
-from serjax.training.state import draw
+from serjax.rhemo.config import StageSettings
+from serjax.training import stage as training_stage
+from serjax.training.build import abstract_variables, build_model
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import resolve
+from serjax.training.objective.task_loss import Batch
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.trained_run import load_run
+from serjax.training.single_run import initial_variables
+from serjax.training.state import compile_initialization
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 SMALL = {"epochs": 2, "batch_size": 12}
 CONFIG = rhemo.RHEmoConfig(
-    training.RunConfig(
+    training.RunConfig.make(
         model="rhemo",
         dataset_options={"speakers": 5, "words": 2, "takes": 1},
         model_options={"hidden": 4},
@@ -45,7 +49,7 @@ HEADS = ("discrete", "valence", "arousal", "dominance")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, standard_promotion):
-    """A small pretraining that nothing stopped."""
+    """A small pretraining without interruption."""
     return rhemo.pretrain(CONFIG, out=tmp_path_factory.mktemp("rhemo") / "run")
 
 
@@ -105,7 +109,7 @@ def test_a_corpus_own_dimensions_are_scaled_by_the_training_part():
         ),
     ],
 )
-def test_dimensions_that_cannot_be(utterances, message):
+def test_bad_dimensions(utterances, message):
     with pytest.raises(InputError, match=message):
         dimensions.targets(utterances, np.arange(len(utterances)))
 
@@ -121,7 +125,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def drawn(mapped):
+def random_outputs(mapped):
     rng = np.random.default_rng(0)
     logits, x = rng.normal(size=(3, 4)), rng.uniform(size=(3, 8, 2, 1))
     features = {"reconstruction_logits": rng.normal(size=x.shape)}
@@ -140,62 +144,70 @@ def emotion_losses(logits, features, targets, labels):
     return 0.01 * losses
 
 
+def batch_of(x, labels, utterance, step=0):
+    """A batch of examples without padding."""
+    labels, utterance, step = map(jnp.asarray, (labels, utterance, step))
+    ones = jnp.ones(len(x))
+    mask = jnp.ones(x.shape[:2], bool)
+    return Batch(jnp.asarray(x, jnp.float32), mask, labels, ones, utterance, utterance, step)
+
+
 def float32(tree):
     return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), tree)
 
 
 @pytest.mark.parametrize("mapped", [True, False])
-@pytest.mark.parametrize(("step", "share"), [(0, 0.25), (2, 0.75), (3, 1.0), (40, 1.0)])
-def test_objectives_are_the_papers(mapped, step, share):
-    logits, x, features, targets, labels, utterance = drawn(mapped)
-    batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, step)))
+@pytest.mark.parametrize(("step", "fraction"), [(0, 0.25), (2, 0.75), (3, 1.0), (40, 1.0)])
+def test_losses_are_those_of_the_paper(mapped, step, fraction):
+    logits, x, features, targets, labels, utterance = random_outputs(mapped)
+    batch = batch_of(x, labels, utterance, step)
     first = binary(sigmoid(features["reconstruction_logits"]), x).mean((1, 2, 3))
-    found = jax.jit(objective.reconstruction)(float32(logits), float32(features), batch)
+    found = jax.jit(objective.reconstruction_loss)(float32(logits), float32(features), batch)
     np.testing.assert_allclose(found, first, rtol=1e-5)
-    second = objective.with_emotions(targets.astype(np.float32), warmup_steps=4)
+    second = objective.emotions_loss(targets.astype(np.float32), warmup_steps=4)
     found = jax.jit(second)(float32(logits), float32(features), batch)
     emotions = emotion_losses(logits, features, targets[utterance], labels)
-    np.testing.assert_allclose(found, first + share * emotions, rtol=1e-5)
+    np.testing.assert_allclose(found, first + fraction * emotions, rtol=1e-5)
 
 
 def test_without_warm_up_the_whole_loss_counts_from_the_first_step():
-    logits, x, features, targets, labels, utterance = drawn(True)
-    batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, 0)))
-    found = objective.with_emotions(targets.astype(np.float32))(
+    logits, x, features, targets, labels, utterance = random_outputs(True)
+    batch = batch_of(x, labels, utterance)
+    found = objective.emotions_loss(targets.astype(np.float32))(
         float32(logits), float32(features), batch
     )
-    first = objective.reconstruction(float32(logits), float32(features), batch)
+    first = objective.reconstruction_loss(float32(logits), float32(features), batch)
     expected = emotion_losses(logits, features, targets[utterance], labels)
     np.testing.assert_allclose(found - first, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mapped", [True, False])
 def test_validation_measures_what_training_minimizes(mapped):
-    logits, x, features, targets, labels, utterance = drawn(mapped)
-    batch = Batch(jnp.asarray(x, jnp.float32), *map(jnp.asarray, (labels, utterance, 0)))
+    logits, x, features, targets, labels, utterance = random_outputs(mapped)
+    batch = batch_of(x, labels, utterance)
     targets = targets.astype(np.float32)
-    found = np.asarray(objective.outputs(float32(logits), float32(features), batch.x), np.float64)
+    found = np.asarray(objective.predict(float32(logits), float32(features), batch.x), np.float64)
     assert found.shape == (3, 4 + targets.shape[1] + 1)
     for emotions, stage in (
-        (False, objective.reconstruction),
-        (True, objective.with_emotions(targets)),
+        (False, objective.reconstruction_loss),
+        (True, objective.emotions_loss(targets)),
     ):
         expected = stage(float32(logits), float32(features), batch).mean()
-        scores = objective.scores(found, labels, targets[utterance], emotions=emotions)
+        scores = objective.scores(found, labels, targets[utterance], with_emotions=emotions)
         assert scores["loss"] == pytest.approx(float(expected), rel=1e-4)
         assert scores["wa"] == pytest.approx(np.mean(logits.argmax(-1) == labels))
     # Probabilities that float32 rounds to 0 or 1 give a large loss, not an infinite one.
     certain = np.array([[0.0, 1.0, *[1.0] * 3, 0.5]])
     zeros = np.zeros((1, 3), np.float32)
-    assert np.isfinite(objective.scores(certain, np.array([0]), zeros, emotions=True)["loss"])
+    assert np.isfinite(objective.scores(certain, np.array([0]), zeros, with_emotions=True)["loss"])
 
 
 def test_weight_decay_is_added_to_the_gradient():
     """As PyTorch's Adam has it, not AdamW's."""
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
     weights = np.linspace(-2, 2, 5, dtype=np.float32)
-    stage = Stage(1, 1, 0.01, 1, weight_decay=0.3)
-    optimizer = pretraining._optimizer(stage, emotions=True)
+    settings = StageSettings(1, 1, 0.01, 1, weight_decay=0.3)
+    optimizer = pretraining.make_optimizer(settings)
     ours = {"w": jnp.asarray(weights)}
     moments = optimizer.init(ours)
     theirs = torch.tensor(weights, requires_grad=True)
@@ -211,7 +223,7 @@ def test_weight_decay_is_added_to_the_gradient():
 # --- Runs ----------------------------------------------------------------------------------------
 
 
-def test_a_pretraining_leaves_an_ordinary_run_folder(finished):
+def test_a_pretraining_writes_a_run_folder(finished):
     names = {path.name for path in finished.iterdir()}
     assert names >= {
         *("config.json", "history.csv", "metrics.json", "predictions.csv", "timing.json"),
@@ -220,7 +232,7 @@ def test_a_pretraining_leaves_an_ordinary_run_folder(finished):
     }
     history = report.read_history(finished / "history.csv")
     assert [(row["epoch"], row["stage"]) for row in history] == [(1, 1), (2, 1), (3, 2), (4, 2)]
-    # The first stage is about the reconstruction alone.
+    # The first stage minimizes only the loss of the reconstruction.
     assert all(row["validation_loss"] == row["validation_reconstruction"] for row in history[:2])
     assert all(row["validation_loss"] > row["validation_reconstruction"] for row in history[2:])
     assert history[1]["validation_loss"] < history[0]["validation_loss"]
@@ -232,14 +244,14 @@ def test_a_pretraining_leaves_an_ordinary_run_folder(finished):
     )
     described = json.loads((finished / "config.json").read_text())
     assert described["emotions"]["warmup_epochs"] == 1
-    assert "learning_rate" not in described
+    assert described["optimizer"]["learning_rate"] is None
     page = (finished / "report.html").read_text()
     assert "Reconstructions" in page
     assert "Embedding" in page
 
 
 def best_of_stages(folder):
-    run = training.finished.load_run(folder)
+    run = load_run(folder)
     steps = [int(p.name) for p in (folder / "checkpoints/reconstruction/best").glob("[0-9]*")]
     first = Checkpoints(folder / "checkpoints/reconstruction").restore_best(
         run.variables, max(steps)
@@ -252,11 +264,11 @@ def differs(a, b):
     return any(not np.array_equal(x, y) for x, y in leaves)
 
 
-def test_the_first_stage_trains_the_autoencoder_alone(finished):
-    run = training.finished.load_run(finished)
+def test_the_first_stage_trains_only_the_autoencoder(finished):
+    run = load_run(finished)
     key = jax.random.split(jax.random.key(0), 3)[0]
     x = jnp.zeros((1, 512, 128, 1), jnp.float32)
-    initial = draw(lambda key: run.model.init(key, x)["params"], key)
+    initial = compile_initialization(lambda key: run.model.init(key, x)["params"], key)
     first, second = best_of_stages(finished)
     for name in HEADS:
         jax.tree.map(
@@ -271,7 +283,7 @@ def test_the_first_stage_trains_the_autoencoder_alone(finished):
 
 
 class StopAfter:
-    """Asks to stop after so many batches."""
+    """Requests a stop after a number of batches."""
 
     def __init__(self, batches):
         self.left = batches
@@ -286,16 +298,16 @@ class StopAfter:
         yield self
 
 
-def test_both_stages_resume_to_the_same_numbers(finished, tmp_path, monkeypatch):
+def test_both_stages_resume_to_the_same_results(finished, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     with monkeypatch.context() as patched:
-        patched.setattr(rhemo, "StopRequest", lambda: StopAfter(1))
+        patched.setattr(training_stage, "StopRequest", lambda: StopAfter(1))
         for resume in (False, True):
             with pytest.raises(training.InterruptedRunError):
                 rhemo.pretrain(CONFIG, out=folder, resume=resume)
         assert not (folder / "checkpoints/last").exists()
         # Two batches are left of the first stage's four.
-        patched.setattr(rhemo, "StopRequest", lambda: StopAfter(3))
+        patched.setattr(training_stage, "StopRequest", lambda: StopAfter(3))
         with pytest.raises(training.InterruptedRunError):
             rhemo.pretrain(CONFIG, out=folder, resume=True)
         assert (folder / "checkpoints/last").exists()
@@ -311,23 +323,23 @@ def test_another_stage_is_another_run(finished):
 
 
 def test_without_dimensions_their_classifiers_are_left_out():
-    model = build_model(dataclasses.replace(CONFIG, dimensions="none").resolved(), 4)
+    model = build_model(dataclasses.replace(CONFIG, dimensions="none").run_config(), 4)
     params = abstract_variables(model, models.front_end("rhemo"))["params"]
     assert set(params) == {"embedding", "decoder", "discrete"}
-    whole = abstract_variables(build_model(CONFIG.resolved(), 4), models.front_end("rhemo"))
+    whole = abstract_variables(build_model(CONFIG.run_config(), 4), models.front_end("rhemo"))
     assert set(whole["params"]) == {"embedding", "decoder", *HEADS}
 
 
-def test_defaults_are_the_papers_but_on_the_embedded_corpus():
-    published = rhemo.RHEmoConfig(training.RunConfig(model="rhemo", dataset="emodb"))
+def test_defaults_are_the_papers_except_on_the_bundled_corpus():
+    published = rhemo.RHEmoConfig(training.RunConfig.make(model="rhemo", dataset="emodb"))
     first, second = published.stages()
     assert (first.learning_rate, first.batch_size, first.patience) == (1e-3, 50, 100)
     assert (second.learning_rate, second.batch_size, second.patience) == (1e-6, 20, 30)
     assert (first.weight_decay, second.weight_decay) == (0, 1e-5)
-    assert "hidden" not in published.resolved().model_options
+    assert "hidden" not in published.run_config().model.options
     embedded = rhemo.RHEmoConfig()
     assert sum(stage.epochs for stage in embedded.stages()) <= 20
-    assert embedded.resolved().model_options["hidden"] == 64
+    assert embedded.run_config().model.options["hidden"] == 64
 
 
 @pytest.mark.parametrize(
@@ -338,12 +350,18 @@ def test_defaults_are_the_papers_but_on_the_embedded_corpus():
         ({"emotions": {"epochs": 0}}, "emotions, epochs: expected at least 1, found 0"),
         ({"emotions": {"warmup_epochs": -1}}, "warmup_epochs: expected at least 0, found -1"),
         ({"reconstruction": {"learning_rate": 0}}, "learning_rate: expected more than 0, found 0"),
-        ({"run": training.RunConfig(model="vgg16")}, "expected rhemo.*found vgg16"),
-        ({"run": training.RunConfig(model="rhemo", epochs=3)}, "epochs: .* stages .*found 3"),
-        ({"run": training.RunConfig(model="rhemo", initial="a")}, "initial: .* stages .*found 'a'"),
+        ({"run": training.RunConfig.make(model="vgg16")}, "expected rhemo.*found vgg16"),
+        (
+            {"run": training.RunConfig.make(model="rhemo", epochs=3)},
+            "optimizer.epochs: .* stages .*found 3",
+        ),
+        (
+            {"run": training.RunConfig.make(model="rhemo", init="a")},
+            "model.init: .* stages .*found 'a'",
+        ),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path, change, message):
+def test_bad_configurations_are_refused(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         rhemo.pretrain(dataclasses.replace(CONFIG, **change), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -352,11 +370,11 @@ def test_what_cannot_be_is_refused(tmp_path, change, message):
 # --- What starts from it -------------------------------------------------------------------------
 
 
-def test_a_quaternion_network_takes_the_encoder_and_no_more(finished, key):
+def test_a_quaternion_network_takes_only_the_encoder(finished, key):
     model, variables = pretrained.load("quat_dscnn", finished, 3, key=key)
-    own = training.finished.load_run(finished).variables
+    own = load_run(finished).variables
     x = jnp.zeros((1, 512, 128, 1), jnp.float32)
-    fresh = draw(lambda key: model.init(key, x), key)
+    fresh = compile_initialization(lambda key: model.init(key, x), key)
     for name in ("params", "batch_stats"):
         jax.tree.map(
             np.testing.assert_array_equal, variables[name]["embedding"], own[name]["embedding"]
@@ -367,13 +385,13 @@ def test_a_quaternion_network_takes_the_encoder_and_no_more(finished, key):
             fresh[name]["classifier"],
         )
     assert variables["params"]["classifier"]["head"]["bias"].shape == (3,)
-    # The file beside it holds the same.
+    # The file next to the checkpoints holds the same.
     with np.load(finished / "encoder.npz") as file:
         kernel = own["params"]["embedding"]["conv1"]["kernel"]
         np.testing.assert_array_equal(file["params/conv1/kernel"], kernel)
 
 
-def test_only_networks_behind_the_encoder_take_it(finished, tmp_path):
+def test_other_networks_cannot_take_the_encoder(finished, tmp_path):
     with pytest.raises(InputError, match="expected a run of vgg16, found one of rhemo"):
         pretrained.load("vgg16", finished)
     other = tmp_path / "quaternion"
@@ -381,7 +399,9 @@ def test_only_networks_behind_the_encoder_take_it(finished, tmp_path):
     for name in ("config.json", "metrics.json"):
         shutil.copy(finished / name, other)
     described = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**described, "model": "quat_rhemo"}))
+    (other / "config.json").write_text(
+        json.dumps({**described, "model": {**described["model"], "name": "quat_rhemo"}})
+    )
     with pytest.raises(InputError, match="expected a run of quat_dscnn, found one of quat_rhemo"):
         pretrained.load("quat_dscnn", other)
     with pytest.raises(InputError, match="input_channels: expected 1"):
@@ -406,14 +426,15 @@ def test_the_shipped_encoder_is_of_the_networks_shapes():
     ("asked", "shipped"), [(None, True), ("pretrained", True), ("random", False)]
 )
 def test_runs_start_from_the_shipped_encoder(asked, shipped):
-    config = training.RunConfig(model="quat_dscnn", embedding=asked).resolved()
+    config = training.RunConfig.make(model="quat_dscnn", embedding=asked)
+    config = resolve(config)
     model = build_model(config, 4)
-    front_end = models.front_end(config.model)
-    task = SimpleNamespace(classes=list("abcd"))
-    state = initial_state(config, model, optax.adam(1e-3), jax.random.key(1), front_end, task, None)
-    assert differs(state.params["embedding"], pretrained.encoder()["params"]) != shipped
-    assert differs(state.batch_stats["embedding"], pretrained.encoder()["batch_stats"]) != shipped
-    assert shapes(state.params) == shapes(abstract_variables(model, front_end)["params"])
+    front_end = models.front_end(config.model.name)
+    variables = initial_variables(config, model, jax.random.key(1), front_end, 4)
+    encoder = pretrained.encoder()
+    for name in ("params", "batch_stats"):
+        assert differs(variables[name]["embedding"], encoder[name]) != shipped
+    assert shapes(variables["params"]) == shapes(abstract_variables(model, front_end)["params"])
 
 
 TWO = {"corpora": {"tess": "TESS", "emodb": "EMODB"}}
@@ -433,28 +454,28 @@ TWO = {"corpora": {"tess": "TESS", "emodb": "EMODB"}}
         ({"test_dataset": "joined", "test_dataset_options": TWO}, "random"),
     ],
 )
-def test_the_encoder_is_not_given_speakers_that_it_has_heard(settings, expected):
-    config = training.RunConfig(**{"model": "quat_dscnn", **settings})
-    assert config.resolved().embedding == expected
-    # A student starts from its teacher's, so that must not have heard them either.
-    assert source_task_config("speaker", config).embedding == expected
+def test_the_pretrained_encoder_is_no_default_on_its_own_corpus(settings, expected):
+    config = training.RunConfig.make(**{"model": "quat_dscnn", **settings})
+    assert resolve(config).model.embedding == expected
+    # A student starts from the encoder of its source network, which must be the same.
+    assert source_task_config("speaker", config).model.embedding == expected
 
 
-def test_a_stored_corpus_is_known_by_what_it_was_written_from(tmp_path):
+def test_a_stored_corpus_is_recognized_by_its_source(tmp_path):
     rng = np.random.default_rng(0)
     utterances = tuple(Utterance(f"{n}.wav", "anger", "a", "b") for n in range(3))
     for name, expected in (("emodb", "random"), ("ravdess", "pretrained")):
         corpus = Corpus(name, utterances, lambda *_: rng.normal(size=800).astype(np.float32))
         builder.write(corpus, tmp_path / name, sample_rate=16_000)
-        config = training.RunConfig(
+        config = training.RunConfig.make(
             model="quat_dscnn", dataset="tfds", data_dir=str(tmp_path / name)
         )
-        assert config.resolved().embedding == expected
+        assert resolve(config).model.embedding == expected
 
 
 def test_an_unknown_start_is_refused():
     with pytest.raises(InputError, match="unknown embedding 'pretraind': did you mean 'pretrained"):
-        training.RunConfig(embedding="pretraind").check()
+        check_config(training.RunConfig.make(embedding="pretraind"))
 
 
 # --- Pictures ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Augmentation by named sets, and inside the compiled training step."""
+"""Tests of augmentation presets, and of augmentation inside the compiled training step."""
 
 import dataclasses
 import functools
@@ -15,7 +15,9 @@ from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends
 from serjax.training import create_state, make_train_step
-from serjax.training.config import abstract_variables, build_front_end, build_model
+from serjax.training.build import abstract_variables, build_model
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.step import make_evaluation_step
 
 FRONT_END = dataclasses.replace(
@@ -24,7 +26,7 @@ FRONT_END = dataclasses.replace(
 
 
 class Linear(nn.Module):
-    """Logits that tell inputs apart, compiled in no time."""
+    """A model of one product, which is compiled fast."""
 
     @nn.compact
     def __call__(self, x, *, train=False, mask=None):
@@ -40,7 +42,7 @@ def waveforms(count: int = 4, samples: int = 6_000) -> list[np.ndarray]:
 
 
 def trained_weight(augmentation: str, seed: int = 0, front_end=FRONT_END, steps: int = 1):
-    """The weight after some steps, and how many programs they took."""
+    """The weight after some steps, and the number of compiled programs."""
     size = front_end.segment_samples
     examples = jax.device_put(batches.pack(waveforms(), [0, 1, 2, 0], size, room=size))
     model, optimizer = Linear(), optax.sgd(0.1)
@@ -54,15 +56,15 @@ def trained_weight(augmentation: str, seed: int = 0, front_end=FRONT_END, steps:
     return np.asarray(state.params["weight"]), step._cache_size()
 
 
-# --- Sets ----------------------------------------------------------------------------------------
+# --- Presets -----------------------------------------------------------------------------------
 
 
-def test_sets_by_name():
+def test_presets_by_name():
     assert set(augment.PRESETS) == {*augment.POLICIES, "tiwari", "waveform"}
     assert augment.PRESETS["none"] == augment.Augmentation()
 
 
-def test_sets_are_joined_in_order():
+def test_presets_are_joined_in_order():
     tiwari, waveform = (augment.preset(name) for name in ("tiwari", "waveform"))
     masks = augment.PRESETS["aggressive"].spectrogram_transforms
     joined = augment.preset("waveform+aggressive")
@@ -76,7 +78,7 @@ def test_sets_are_joined_in_order():
     assert waveform.spectrogram_transforms == ()
 
 
-def test_a_policy_is_the_same_as_a_set(key):
+def test_a_policy_is_a_preset(key):
     x = np.random.default_rng(0).normal(size=(2, 50, 40)).astype(np.float32)
     mask = np.arange(50) < np.array([[50], [20]])
     result = augment.PRESETS["aggressive"].apply_to_spectrogram(key, x, mask)
@@ -85,7 +87,7 @@ def test_a_policy_is_the_same_as_a_set(key):
     assert (np.asarray(result) != x).any()
 
 
-def test_changes_are_made_in_order_with_keys_of_their_own(key):
+def test_transforms_are_applied_in_order_with_their_own_keys(key):
     seen = []
 
     def change(name, key, x, *rest, mask=None):
@@ -132,22 +134,22 @@ def test_images_are_augmented_before_they_are_coloured():
     assert np.isfinite(weight).all()
 
 
-def test_without_augmentation_training_hears_what_evaluation_hears():
-    """One step of gradient descent on what the front end gives, computed without the step."""
+def test_without_augmentation_the_input_is_that_of_evaluation():
+    """One step of gradient descent on the output of the front end, computed without the step."""
     size = FRONT_END.segment_samples
     x = np.zeros((4, size), np.float32)
     for row, waveform in zip(x, waveforms(), strict=True):
         row[:6_000] = np.clip(np.rint(waveform * 32768), -32768, 32767) / 32768
-    heard, _ = FRONT_END(jnp.asarray(x), jnp.full(4, 6_000, jnp.int32))
-    flat = heard.reshape(4, -1)[:3]
+    x, _ = FRONT_END(jnp.asarray(x), jnp.full(4, 6_000, jnp.int32))
+    flat = x.reshape(4, -1)[:3]
     state = create_state(Linear(), optax.sgd(0.1), jax.random.key(9), (1, *FRONT_END.input_shape))
     before = np.asarray(state.params["weight"], np.float64)
     flat = np.asarray(flat, np.float64)
     scores = np.exp(flat @ before)
     error = scores / scores.sum(axis=1, keepdims=True) - np.eye(3)
     expected = before - 0.1 * flat.T @ error / 3
-    found, _ = trained_weight("none")
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    weight, _ = trained_weight("none")
+    np.testing.assert_allclose(weight, expected, atol=1e-5)
 
     examples = batches.pack(waveforms(), [0, 1, 2, 0], size, room=size)
     probabilities = make_evaluation_step(Linear(), FRONT_END)(
@@ -164,31 +166,31 @@ def test_without_augmentation_training_hears_what_evaluation_hears():
 # --- Configuration -------------------------------------------------------------------------------
 
 
-def test_silence_is_kept_unless_told():
-    heard = [
-        training.RunConfig(model="dscnn", silence=told).resolved().silence
-        for told in (None, "keep", "remove")
+def test_silence_is_kept_by_default():
+    treatments = [
+        resolve(training.RunConfig.make(model="dscnn", silence=silence)).model.silence
+        for silence in (None, "keep", "remove")
     ]
-    assert heard == ["keep", "keep", "remove"]
+    assert treatments == ["keep", "keep", "remove"]
 
 
 def test_the_input_follows_the_configuration():
-    config = training.RunConfig(model="resnet50", colormap="jet", image_size=(224, 224))
-    assert build_front_end(config).input_shape == (224, 224, 3)
+    config = training.RunConfig.make(model="resnet50", colormap="jet", image_size=(224, 224))
+    assert front_end_of(config).input_shape == (224, 224, 3)
     model = build_model(config, 4)
-    like = abstract_variables(model, build_front_end(config))
+    like = abstract_variables(model, front_end_of(config))
     assert like["params"]["stem_conv"]["kernel"].shape == (7, 7, 3, 64)
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"augmentation": "tiwary"}, "unknown augmentation 'tiwary': did you mean 'tiwari'"),
-        ({"augmentation": "waveform+"}, "unknown augmentation '': known are none, conservative"),
-        ({"silence": "drop"}, "unknown treatment of silence 'drop'"),
+        ({"augment": "tiwary"}, "unknown augmentation 'tiwary': did you mean 'tiwari'"),
+        ({"augment": "waveform+"}, "unknown augmentation '': known are none, conservative"),
+        ({"silence": "drop"}, "unknown silence treatment 'drop'"),
         ({"model": "resnet34_stats", "image_size": (9, 9)}, "any number of frames"),
     ],
 )
 def test_bad_configuration(fields, message):
     with pytest.raises(InputError, match=message):
-        training.RunConfig(**fields).check()
+        check_config(training.RunConfig.make(**fields))

@@ -1,4 +1,4 @@
-"""Tests of how utterances are evaluated."""
+"""Tests of the evaluation of utterances."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,8 +8,8 @@ from serjax.training.evaluate import evaluation_batch
 
 @given(st.integers(1, 300))
 def test_evaluation_takes_whole_training_batches(batch_size):
-    found = evaluation_batch(batch_size)
-    assert found % batch_size == 0, "devices share out training batches evenly"
-    assert found <= 4 * batch_size
-    assert found <= max(32, batch_size)
-    assert found + batch_size > min(4 * batch_size, 32), "no more fit"
+    size = evaluation_batch(batch_size)
+    assert size % batch_size == 0, "devices share training batches evenly"
+    assert size <= 4 * batch_size
+    assert size <= max(32, batch_size)
+    assert size + batch_size > min(4 * batch_size, 32), "no more fit"

@@ -1,3 +1,5 @@
+"""Frozen layers: their parameters, statistics, gradients and moments."""
+
 import dataclasses
 
 import jax
@@ -10,7 +12,8 @@ from serjax import models
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends
-from serjax.training import Checkpoints, create_state, freeze, make_train_step
+from serjax.training import Checkpoints, create_state, make_train_step
+from serjax.training.optimization import freeze
 from tests.helpers.networks import random_variables
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -27,7 +30,7 @@ def examples():
 
 
 def setup(name, transformation, frozen, key):
-    """A small network, its step and its initial state."""
+    """Returns the step and the initial state of a small network."""
     model = models.create(name, 3, **OPTIONS)
     optimizer = freeze.optimizer(transformation, frozen)
     step = make_train_step(model, FRONT_END, optimizer, key, 3, frozen=frozen)
@@ -35,21 +38,21 @@ def setup(name, transformation, frozen, key):
 
 
 def states(step, state, steps):
-    """The state before the first and after every step, copied, as steps donate theirs."""
+    """Returns the state before the first and after every step, copied, as steps donate theirs."""
     data, indices = examples(), jnp.arange(6, dtype=jnp.int32)
-    found = [jax.tree.map(np.array, state)]
+    copies = [jax.tree.map(np.array, state)]
     for _ in range(steps):
         state, _ = step(state, data, indices)
-        found.append(jax.tree.map(np.array, state))
-    return found
+        copies.append(jax.tree.map(np.array, state))
+    return copies
 
 
 def layers(tree):
     return {freeze.leaf_path(k)[:-1] for k, _ in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def moved(before, after):
-    """Layers with a parameter or statistic that is not bit for bit the same."""
+def changed_layers(before, after):
+    """Returns the layers with a parameter or statistic that is not equal bit for bit."""
     return {
         freeze.leaf_path(keys)[:-1]
         for keys, old in jax.tree_util.tree_leaves_with_path(before)
@@ -71,34 +74,36 @@ def _leaf(tree, keys):
     ],
 )
 def test_frozen_layers_and_their_statistics_stay_bit_for_bit(name, frozen, backbone, key):
-    # Weight decay moves all that is not held, whatever its gradient.
+    # Weight decay changes all parameters that are not frozen, whatever their gradient.
     step, state = setup(name, optax.adamw(1e-2, weight_decay=0.1), frozen, key)
     first, *_, last = states(step, state, 3)
     for before, after in ((first.params, last.params), (first.batch_stats, last.batch_stats)):
-        held = {path for path in layers(before) if path[0] in backbone and path[-1] != "head"}
-        assert held
-        assert moved(before, after) == layers(before) - held
+        fixed = {path for path in layers(before) if path[0] in backbone and path[-1] != "head"}
+        assert fixed
+        assert changed_layers(before, after) == layers(before) - fixed
 
 
-def test_stages_are_set_free_at_their_steps(key):
+def test_stages_train_from_their_steps(key):
     frozen = {"head": 0, "stage2_.*": 2, ".*": None}
     rate = 1e-3
     step, state = setup("resnet18", optax.adam(rate), frozen, key)
-    found = states(step, state, 4)
-    stage = {path for path in layers(found[0].params) if path[0] == "stage2_block1"}
-    norms = {path for path in layers(found[0].batch_stats) if path[0] == "stage2_block1"}
-    for before, after, free in zip(found[:-1], found[1:], (False, False, True, True), strict=True):
-        assert moved(before.params, after.params) == {("head",)} | (stage if free else set())
-        assert moved(before.batch_stats, after.batch_stats) == (norms if free else set())
+    copies = states(step, state, 4)
+    stage = {path for path in layers(copies[0].params) if path[0] == "stage2_block1"}
+    norms = {path for path in layers(copies[0].batch_stats) if path[0] == "stage2_block1"}
+    trains = (False, False, True, True)
+    for before, after, is_trained in zip(copies[:-1], copies[1:], trains, strict=True):
+        params = changed_layers(before.params, after.params)
+        assert params == {("head",)} | (stage if is_trained else set())
+        stats = changed_layers(before.batch_stats, after.batch_stats)
+        assert stats == (norms if is_trained else set())
     assert step._cache_size() == 1
-    # Adam's first step, its moments corrected for their start at zero, is the rate (Kingma & Ba,
-    # 2015, section 2.1).
-    kernels = [s.params["stage2_block1"]["conv1"]["kernel"] for s in found[2:4]]
+    # After bias correction, Adam's first step is the rate (Kingma & Ba 2015, section 2.1).
+    kernels = [s.params["stage2_block1"]["conv1"]["kernel"] for s in copies[2:4]]
     assert np.abs(kernels[1] - kernels[0]).max() == pytest.approx(rate, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "quat_resnet18"])
-def test_an_all_frozen_network_trains_as_it_evaluates(name, key):
+def test_a_frozen_network_trains_as_it_evaluates(name, key):
     model = models.create(name, 3, **OPTIONS)
     x = jax.random.normal(key, (4, 64, 32, 1))
     variables = random_variables(model, x.shape)
@@ -115,9 +120,9 @@ def test_an_all_frozen_network_trains_as_it_evaluates(name, key):
         )
         return jnp.sum(jnp.square(logits)), (logits, updates["batch_stats"])
 
-    gradient, (logits, kept) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    gradient, (logits, stats) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
     np.testing.assert_allclose(logits, jax.jit(model.apply)(variables, x)[0], rtol=1e-5, atol=1e-6)
-    jax.tree.map(np.testing.assert_array_equal, kept, variables["batch_stats"])
+    jax.tree.map(np.testing.assert_array_equal, stats, variables["batch_stats"])
     assert not any(jnp.any(leaf) for leaf in jax.tree.leaves(gradient))
 
 
@@ -128,9 +133,9 @@ def test_a_frozen_backbone_has_no_backward_pass_and_no_moments(key):
         program = step.lower(state, examples(), jnp.arange(6, dtype=jnp.int32)).as_text()
         convolutions.append(program.count("stablehlo.convolution"))
         moments.append(sum(leaf.size for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim))
-    # Six, the stem's, two in each block and a projection; backward each has a gradient by its
-    # kernel, and all but the first one by its input; on a CPU the 3 x 3 one with strides of 2 is
-    # four there, one for each remainder.
+    # Six convolutions: that of the stem, two in each block and a projection. In the backward pass
+    # each has a gradient of its kernel, and all but the first one of its input. On a CPU that of
+    # the 3 x 3 kernel with strides of 2 is four convolutions, one for each remainder.
     remainders = 3 if jax.default_backend() == "cpu" else 0
     assert convolutions == [6 + 6 + 5 + remainders, 6]
     assert moments[1] == 2 * sum(leaf.size for leaf in jax.tree.leaves(state.params["head"]))
@@ -146,7 +151,7 @@ def test_the_state_of_a_staged_run_is_saved_and_restored(tmp_path, key):
 
 
 @pytest.mark.parametrize("counted", ["from the stage", "from the run"])
-def test_a_schedule_counts_from_where_it_is_chained(counted):
+def test_a_schedule_counts_from_the_stage_or_from_the_run(counted):
     rates = (1.0, 2.0, 4.0, 8.0)
     schedule = optax.scale_by_learning_rate(lambda count: jnp.array(rates)[count])
     if counted == "from the stage":
@@ -155,13 +160,13 @@ def test_a_schedule_counts_from_where_it_is_chained(counted):
         transformation = optax.chain(freeze.optimizer(optax.identity(), {"late": 2}), schedule)
     params = {name: {"kernel": jnp.ones(2)} for name in ("early", "late")}
     state = transformation.init(params)
-    found = {"early": [], "late": []}
+    rates_of = {"early": [], "late": []}
     for _ in rates:
         updates, state = transformation.update(params, state, params)
-        for name, values in found.items():
+        for name, values in rates_of.items():
             values.append(-float(updates[name]["kernel"][0]))
-    assert found["early"] == list(rates)
-    assert found["late"] == ([0, 0, 1, 2] if counted == "from the stage" else [0, 0, 4, 8])
+    assert rates_of["early"] == list(rates)
+    assert rates_of["late"] == ([0, 0, 1, 2] if counted == "from the stage" else [0, 0, 4, 8])
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,7 @@ def test_patterns_match_whole_modules(pattern, path, expected):
         ({"head": -1}, "'head': expected to train from step 0 on or later, found -1"),
     ],
 )
-def test_what_cannot_be_frozen_is_refused(frozen, message):
+def test_wrong_patterns_and_steps_are_refused(frozen, message):
     params = {name: {"kernel": jnp.ones(1)} for name in ("stem", "block", "head")}
     with pytest.raises(InputError, match=message) as refused:
         freeze.optimizer(optax.adam(1e-3), frozen).init(params)

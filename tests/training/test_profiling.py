@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from serjax.errors import InputError
-from serjax.training import profiling
+from serjax.training.trackers import profiling
 
 
 @jax.jit

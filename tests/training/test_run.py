@@ -1,4 +1,4 @@
-"""Runs that are stopped at any moment end with the numbers they would have had."""
+"""Tests of interrupted runs, which end with the results of an uninterrupted run."""
 
 import itertools
 import os
@@ -48,21 +48,21 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, cache):
-    """Results of a run that nothing stopped."""
+    """Results of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     finish(folder, cache)
     return results(folder)
 
 
 def wait_for(process, condition, seconds=120):
-    """Waits until something is so, or the process has ended."""
+    """Waits until a condition is true, or the process has ended."""
     end = time.monotonic() + seconds
     while not condition() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
 
 
 def saved(folder):
-    """Steps of the checkpoints that are whole; one that is being written has a longer name."""
+    """Steps of the complete checkpoints; an incomplete one has a longer name."""
     names = (path.name for path in (folder / "checkpoints" / "last").glob("*"))
     return [int(name) for name in names if name.isdigit()]
 
@@ -93,10 +93,10 @@ def test_kill_and_resume(whole, cache, tmp_path, moment):
 
 @pytest.mark.slow
 def test_fifty_kills_at_random_moments(cache, whole, tmp_path):
-    """Each run is killed and resumed until it ends; its end is that of the undisturbed one."""
+    """Killed and resumed until it ends, a run has the results of an uninterrupted one."""
     rng = np.random.default_rng(0)
     started = time.monotonic()
-    finish(tmp_path / "undisturbed", cache)
+    finish(tmp_path / "uninterrupted", cache)
     seconds = time.monotonic() - started
     kills = 0
     for number in itertools.count():
@@ -118,7 +118,7 @@ def test_fifty_kills_at_random_moments(cache, whole, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_saves_and_says_how_to_go_on(whole, cache, tmp_path, number):
+def test_a_signal_saves_and_explains_how_to_resume(whole, cache, tmp_path, number):
     folder = tmp_path / "run"
     process = start(folder, cache)
     wait_for(process, lambda: bool(saved(folder)))

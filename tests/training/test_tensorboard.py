@@ -9,7 +9,7 @@ import pytest
 from serjax import training
 from serjax.errors import InputError
 from serjax.training.loop import LoopState
-from serjax.training.tensorboard import EventWriter
+from serjax.training.trackers.tensorboard import EventWriter
 
 ROW = {
     "train_loss": 1.25,

@@ -2,13 +2,14 @@
 
 H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R. Verma, IEEE Trans. Affective
 Computing 5(4):377-390, 2014. Ninety-one actors speak twelve sentences in six emotions: 7,442
-recordings at 16 kHz. One of them, 1076_MTI_SAD_XX, is without sound.
+recordings at 16 kHz. One of them, 1076_MTI_SAD_XX, has no samples.
 """
 
 from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 # Levels are low, medium, high and unspecified, XX; one recording, 1040_ITH_SAD_X, has a single X.
 LAYOUT = files.Layout(
@@ -28,21 +29,28 @@ EMOTIONS = {
     "SAD": "sadness",
 }
 
-PUBLISHED = files.Published(
+
+@register(
+    "cremad",
     counts={**dict.fromkeys(EMOTIONS.values(), 1271), "neutral": 1087},
     speakers=91,
     total=7442,
 )
-
-
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads CREMA-D's table: intended emotion, speaker ("1001") and text, the sentence ("IEO").
+    """Reads the table of CREMA-D.
+
+    The emotion is the intended one, the speaker is such as "1001", the text is the code of the
+    sentence, such as "IEO".
 
     Args:
-        data_dir: The corpus's folder; recordings are found anywhere below it.
+        data_dir: Folder of the corpus; recordings may lie at any depth.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: Nothing is found there, or a name holds an unknown emotion code.
+        CorpusError: The folder holds no recording of the corpus, or a file name has an unknown
+            emotion code.
     """
     recordings = files.find(data_dir, LAYOUT)
     utterances = []

@@ -1,4 +1,4 @@
-"""Any table of recordings in a CSV file."""
+"""Tables of recordings in CSV files."""
 
 import csv
 import math
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import DIMENSIONS, Corpus, CorpusError, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 REQUIRED = ("path", "emotion")
 TEXTS = ("speaker", "text", "session")
@@ -13,25 +14,30 @@ NUMBERS = ("start", "end", *DIMENSIONS)
 
 _NAME = "csv"
 _WANTED = (
-    "expected a CSV file, or a folder with one, whose columns are path and emotion, and as known "
+    "expected a CSV file, or a folder with one, whose columns are path and emotion, and optionally "
     f"{', '.join((*TEXTS, *NUMBERS))}"
 )
 
 
+@register("csv")
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads a CSV file: commas, UTF-8, the names of the columns in the first line.
+    """Reads a CSV file in UTF-8 with commas and the names of the columns in the first line.
 
-    The columns path and emotion are required, speaker, text, session, start and end (seconds),
-    valence, activation and dominance are read where they exist; their empty cells are None.
-    Others are ignored, and noted. Emotions are made lower-case.
+    The columns path and emotion are required. The columns speaker, text, session, start and end
+    (seconds), valence, activation and dominance are optional; their empty cells are None. Other
+    columns are ignored and noted. Emotions are converted to lower case.
 
     Args:
-        data_dir: The file, or a folder with exactly one. Paths in it are relative to its folder.
+        data_dir: The file, or a folder with exactly one CSV file. Paths in the file are relative
+            to its folder.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: There is no such file, it lacks a required column, has one twice, or a line
-            is wrong: an empty path or emotion, a number that is none, a recording that does not
-            exist or that is listed twice, an end that is not after its start.
+        CorpusError: The file does not exist, a required column is missing, a column occurs twice,
+            or a line is wrong: an empty path or emotion, a cell that is not a number, a recording
+            that does not exist or is listed twice, an end before its start.
     """
     path = _table(files.existing(data_dir, _NAME, _WANTED))
     try:
@@ -65,7 +71,7 @@ def load(data_dir: str | Path | None = None) -> Corpus:
 
 
 def _table(path: Path) -> Path:
-    """Returns the CSV file that is given, or the only one of the given folder."""
+    """Returns the CSV file at a path, or the only one in the folder at a path."""
     if not path.is_dir():
         return path
     tables = sorted(entry for entry in path.iterdir() if entry.suffix.lower() == ".csv")
@@ -76,13 +82,13 @@ def _table(path: Path) -> Path:
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    found = f"found {', '.join(header) or 'none'}"
+    columns = f"found {', '.join(header) or 'none'}"
     for name in REQUIRED:
         if name not in header:
-            raise CorpusError(f"{path}, line 1: no column {name}; {found}; {_WANTED}")
+            raise CorpusError(f"{path}, line 1: no column {name}; {columns}; {_WANTED}")
     for name in header:
         if header.count(name) > 1:
-            raise CorpusError(f"{path}, line 1: column {name!r} is there twice; {found}")
+            raise CorpusError(f"{path}, line 1: column {name!r} is there twice; {columns}")
 
 
 def _utterance(folder: Path, where: str, header: list[str], row: list[str]) -> Utterance:

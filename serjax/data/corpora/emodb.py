@@ -8,6 +8,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 LAYOUT = files.Layout(
     name="EMO-DB",
@@ -27,8 +28,10 @@ EMOTIONS = {
     "T": "sadness",
 }
 
+
 # Release 2.0 adds 281 recordings whose emotion fewer listeners recognized.
-PUBLISHED = files.Published(
+@register(
+    "emodb",
     counts={
         "anger": 127,
         "boredom": 81,
@@ -41,16 +44,18 @@ PUBLISHED = files.Published(
     speakers=10,
     total=535,
 )
-
-
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads EMO-DB's table: emotion, speaker ("03") and text ("a01").
+    """Reads the table of EMO-DB: emotion, speaker (such as "03") and text (such as "a01").
 
     Args:
-        data_dir: The corpus's folder; recordings are found anywhere below it.
+        data_dir: Folder of the corpus; recordings may lie at any depth.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: Nothing is found there, or a name holds an unknown emotion letter.
+        CorpusError: The folder holds no recording of the corpus, or a file name has an unknown
+            emotion letter.
     """
     recordings = files.find(data_dir, LAYOUT)
     utterances = []

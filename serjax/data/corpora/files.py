@@ -1,4 +1,4 @@
-"""What the loaders of published corpora share: finding recordings by name, and telling failures."""
+"""Search for the recordings of published corpora by name, and its error messages."""
 
 import os
 import re
@@ -17,16 +17,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Layout:
-    """How a corpus is published.
+    """File names of a published corpus.
 
     Attributes:
-        name: The corpus's name in messages.
+        name: Name of the corpus in messages.
         recording: Regular expression for the end of a recording's path, from the beginning of a
             file's or a folder's name, without the suffix. Its groups identify the recording.
-        expected: The same for people, with an example.
-        source: Where to get the corpus.
-        table: The same as `recording` for the files that describe the recordings, with the suffix;
-            None where the recordings' names say all. Its only group identifies the table.
+        expected: Description of the paths for error messages, with an example.
+        source: Address of the download.
+        table: Regular expression for the end of the path of a file that describes recordings, with
+            the suffix. Its only group identifies the table. None if the names of the recordings
+            hold all labels.
     """
 
     name: str
@@ -37,37 +38,20 @@ class Layout:
 
     @property
     def wanted(self) -> str:
-        """End of a message on what is not there."""
+        """End of a message about missing files."""
         return f"expected {self.expected} ({self.source})"
 
 
 @dataclass(frozen=True)
-class Published:
-    """What the corpus's owners say it holds.
-
-    Attributes:
-        counts: Recordings of each class.
-        speakers: How many there are.
-        total: Recordings, those of no class too.
-        column: What the classes are: a column of the corpus.
-    """
-
-    counts: Mapping[str, int]
-    speakers: int
-    total: int
-    column: str = "emotion"
-
-
-@dataclass(frozen=True)
 class Recordings:
-    """What a folder holds of a corpus.
+    """Recordings and tables of a corpus in a folder.
 
     Attributes:
         root: The folder.
         matches: Path of each recording relative to `root`, with forward slashes, and the match of
-            it, sorted by path.
-        tables: Path of each table by what identifies it, sorted by path.
-        notes: What was left out, one line each.
+            `Layout.recording`, sorted by path.
+        tables: Path of each table by the group of `Layout.table`, sorted by path.
+        notes: Descriptions of the ignored files, one line each.
     """
 
     root: Path
@@ -77,10 +61,18 @@ class Recordings:
 
 
 def existing(data_dir: str | Path | None, name: str, wanted: str) -> Path:
-    """Returns a corpus's file or folder.
+    """Returns the file or folder of a corpus.
+
+    Args:
+        data_dir: Path of the file or folder.
+        name: Name of the corpus in messages.
+        wanted: End of a message about a missing folder.
+
+    Returns:
+        The path, with `~` expanded.
 
     Raises:
-        CorpusError: None is given, or it does not exist.
+        CorpusError: `data_dir` is None or does not exist.
     """
     if data_dir is None:
         raise CorpusError(f"{name}: no data directory given; {wanted}")
@@ -91,10 +83,18 @@ def existing(data_dir: str | Path | None, name: str, wanted: str) -> Path:
 
 
 def existing_folder(data_dir: str | Path | None, name: str, wanted: str) -> Path:
-    """Returns a corpus's folder.
+    """Returns the folder of a corpus.
+
+    Args:
+        data_dir: Path of the folder.
+        name: Name of the corpus in messages.
+        wanted: End of a message about a missing folder.
+
+    Returns:
+        The path, with `~` expanded.
 
     Raises:
-        CorpusError: None is given, it does not exist, or it is a file.
+        CorpusError: `data_dir` is None, does not exist, or is a file.
     """
     path = existing(data_dir, name, wanted)
     if not path.is_dir():
@@ -103,41 +103,49 @@ def existing_folder(data_dir: str | Path | None, name: str, wanted: str) -> Path
 
 
 def find(data_dir: str | Path | None, layout: Layout) -> Recordings:
-    """Finds a corpus's recordings, of any audio format, and tables anywhere below a folder.
+    """Finds the recordings of a corpus, of any audio format, and its tables below a folder.
 
-    A recording's name identifies it. Of several files of one name a lossless and then the least
-    nested one is kept: a widespread package of RAVDESS holds everything twice, CREMA-D comes as
-    MP3 too, and a corpus converted to another format often lies beside the original.
+    A recording is identified by its name. Of several files with the same name, the corpus has a
+    lossless one, and of these the least nested one: a widespread package of RAVDESS holds
+    everything twice, CREMA-D has MP3 files too, and a corpus converted to another format often lies
+    next to the original.
+
+    Args:
+        data_dir: Folder of the corpus.
+        layout: File names of the corpus.
+
+    Returns:
+        The recordings and tables.
 
     Raises:
-        CorpusError: No folder is given, it does not exist, holds no recording of the corpus, or
-            no table where there must be one.
+        CorpusError: `data_dir` is None or does not exist, or the folder holds no recording of the
+            corpus, or none of its tables.
     """
     root = existing_folder(data_dir, layout.name, layout.wanted)
     paths = walk(root)
     pattern = _anywhere(layout.recording)
     table = None if layout.table is None else _anywhere(layout.table)
     tables: dict[str, str] = {}
-    kept: dict[tuple[str, ...], tuple[str, re.Match[str]]] = {}
+    recordings: dict[tuple[str, ...], tuple[str, re.Match[str]]] = {}
     duplicates = ignored = 0
     for path in sorted(paths, key=_preference):
-        if table is not None and (described := table.fullmatch(path)):
-            tables.setdefault(described[1], path)
+        if table is not None and (table_match := table.fullmatch(path)):
+            tables.setdefault(table_match[1], path)
             continue
         match = pattern.fullmatch(os.path.splitext(path)[0])
         if not is_audio(path) or match is None:
             ignored += 1
-        elif match.groups() in kept:
+        elif match.groups() in recordings:
             duplicates += 1
         else:
-            kept[match.groups()] = path, match
-    if not kept:
+            recordings[match.groups()] = path, match
+    if not recordings:
         raise CorpusError(
             f"{layout.name}: no recording in {root}; {layout.wanted}; {contents(paths)}"
         )
     if table is not None and not tables:
         raise CorpusError(
-            f"{layout.name}: no table in {root}, only {len(kept)} recordings; {layout.wanted}"
+            f"{layout.name}: no table in {root}, only {len(recordings)} recordings; {layout.wanted}"
         )
     notes = []
     if ignored:
@@ -146,17 +154,27 @@ def find(data_dir: str | Path | None, layout: Layout) -> Recordings:
         notes.append(f"dropped {duplicates} files whose name another file has: kept one of each")
     return Recordings(
         root,
-        tuple(sorted(kept.values(), key=lambda pair: pair[0])),
+        tuple(sorted(recordings.values(), key=lambda pair: pair[0])),
         dict(sorted(tables.items(), key=lambda item: item[1])),
         tuple(notes),
     )
 
 
 def decode(layout: Layout, path: str, what: str, code: str, meaning: Mapping[str, T]) -> T:
-    """Returns what a code in a file name means.
+    """Returns the meaning of a code in a file name.
+
+    Args:
+        layout: File names of the corpus.
+        path: File that the code is from, for the message.
+        what: Kind of the code, for the message, such as "emotion".
+        code: The code.
+        meaning: Meaning of each code of the corpus.
+
+    Returns:
+        The meaning of the code.
 
     Raises:
-        CorpusError: The corpus has no such code.
+        CorpusError: The corpus has no code of this name.
     """
     if code not in meaning:
         known = ", ".join(meaning)
@@ -167,7 +185,7 @@ def decode(layout: Layout, path: str, what: str, code: str, meaning: Mapping[str
 
 
 def walk(root: Path) -> list[str]:
-    """Returns every file below `root`, relative, following links but no folder twice."""
+    """Returns the relative path of each file below `root`; links are followed, each folder once."""
     files: list[str] = []
     visited: set[str] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
@@ -183,22 +201,22 @@ def walk(root: Path) -> list[str]:
 
 
 def is_audio(path: str) -> bool:
-    """Whether a file is called as audio files are."""
+    """Returns True if a file has the suffix of an audio format."""
     return path.lower().endswith(AUDIO_SUFFIXES)
 
 
 def _anywhere(end: str) -> re.Pattern[str]:
-    """Returns the pattern of a path that ends so, from the beginning of a name."""
+    """Returns the pattern of a path with this end, from the beginning of a name."""
     return re.compile(rf"(?:.*/)?(?:{end})")
 
 
 def _preference(path: str) -> tuple[bool, int, str]:
-    """Sorts the file to keep before others of the same name."""
+    """Returns a sort key: of files with the same name, the preferred one comes first."""
     return not path.lower().endswith(LOSSLESS_SUFFIXES), path.count("/"), path
 
 
 def contents(files: list[str]) -> str:
-    """Says what was found in place of a corpus."""
+    """Describes the files in a folder without a corpus, for a message."""
     if not files:
         return "found no files at all"
     first = ", ".join(sorted(files)[:3])

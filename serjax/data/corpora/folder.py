@@ -1,26 +1,31 @@
-"""Any folder with one sub-folder per emotion."""
+"""Folders with one sub-folder per emotion."""
 
 from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 _NAME = "folder"
 _WANTED = "expected a folder with one sub-folder of recordings per emotion, such as anger/1.wav"
 
 
+@register("folder")
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads a folder's table: emotion, the lower-case name of the first folder below it.
+    """Reads the table of a folder: emotion, the lower-case name of the first folder below it.
 
-    Nobody is known to speak: a random split may put a speaker in two parts. A CSV (see
-    `serjax.data.corpora.csv_table`) can name them.
+    Speakers are unknown, so a random split may put a speaker in two sets. A CSV file can name the
+    speakers, see `serjax.data.corpora.csv_table`.
 
     Args:
-        data_dir: The folder. Recordings may lie in folders below those of the emotions; what is
-            hidden (begins with a dot) is not read.
+        data_dir: The folder. Recordings may lie in folders below those of the emotions; hidden
+            files and folders, whose names begin with a dot, are ignored.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: There is no sub-folder with recordings, or one without any.
+        CorpusError: No sub-folder holds a recording, or one of them holds none.
     """
     root = files.existing_folder(data_dir, _NAME, _WANTED)
     paths = [path for path in files.walk(root) if not any(p[0] == "." for p in path.split("/"))]

@@ -1,4 +1,4 @@
-"""FSDD, the free spoken digit dataset: no emotions, but words and speakers to learn first.
+"""FSDD, the free spoken digit dataset, a source task of words and speakers without emotions.
 
 Z. Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset. Six speakers say
 the ten digits fifty times each: 3,000 recordings at 8 kHz.
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 LAYOUT = files.Layout(
     name="FSDD",
@@ -16,22 +17,25 @@ LAYOUT = files.Layout(
     source="https://github.com/Jakobovski/free-spoken-digit-dataset",
 )
 
-PUBLISHED = files.Published(
+
+@register(
+    "fsdd",
     counts={str(digit): 300 for digit in range(10)},
     speakers=6,
     total=3000,
     column="text",
 )
-
-
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads FSDD's table: speaker ("jackson") and text ("0" to "9").
+    """Reads the table of FSDD: speaker (such as "jackson") and text ("0" to "9").
 
     Args:
-        data_dir: The corpus's folder; recordings are found anywhere below it.
+        data_dir: Folder of the corpus; recordings may lie at any depth.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: Nothing is found there.
+        CorpusError: The folder holds no recording of the corpus.
     """
     recordings = files.find(data_dir, LAYOUT)
     utterances = tuple(

@@ -3,7 +3,7 @@
 C. Busso, M. Bulut, C.-C. Lee, A. Kazemzadeh, E. Mower, S. Kim, J. N. Chang, S. Lee and
 S. S. Narayanan, Language Resources and Evaluation 42(4):335-359, 2008. Ten actors, a woman and a
 man in each of five sessions, play scripts and improvise: 10,039 utterances at 16 kHz, labelled by
-several annotators each. The label is what most of them chose, where there is such a one.
+several annotators each. The label is the choice of their majority, if there is one.
 """
 
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 _DIALOG = r"Ses0[1-5][FM]_(?:impro|script)\d\d[ab]?(?:_\d[ab]?)?"
 
@@ -38,7 +39,15 @@ EMOTIONS = {
     "xxx": None,
 }
 
-PUBLISHED = files.Published(
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_LINE = re.compile(
+    rf"\[{_NUMBER} - {_NUMBER}\]\s+((Ses0[1-5])[FM]_\w+_([FM])\w+)\s+(\w+)\s+"
+    rf"\[{_NUMBER}, {_NUMBER}, {_NUMBER}\]\s*"
+)
+
+
+@register(
+    "iemocap",
     counts={
         "anger": 1103,
         "disgust": 2,
@@ -53,62 +62,60 @@ PUBLISHED = files.Published(
     speakers=10,
     total=10039,
 )
-
-_NUMBER = r"(\d+(?:\.\d+)?)"
-_LINE = re.compile(
-    rf"\[{_NUMBER} - {_NUMBER}\]\s+((Ses0[1-5])[FM]_\w+_([FM])\w+)\s+(\w+)\s+"
-    rf"\[{_NUMBER}, {_NUMBER}, {_NUMBER}\]\s*"
-)
-
-
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads IEMOCAP's table: emotion, speaker ("Ses01F"), session ("Ses01") and dimensions.
+    """Reads the table of IEMOCAP: emotion, speaker ("Ses01F"), session ("Ses01") and dimensions.
 
-    The speaker is the letter of the utterance's own number, F000, with the session. The letter
-    after the session, Ses01F, tells who wears the markers in the dialog; half of the utterances
-    are not that actor's.
+    The speaker is the session and the letter of the utterance's number, F000. The letter after the
+    session, Ses01F, is the actor who wears the markers in the dialog; half of the utterances are
+    spoken by the other actor.
 
-    The emotion is None where the annotators do not agree (xxx) or agree on another one (oth).
-    Valence, activation and dominance are the means of the annotators, on a scale of 1 to 5. The
-    text is None: the words of improvised dialogs are no two times the same. Times in the tables
-    are those of the dialog, so `start` and `end` stay None: every utterance has its own file.
+    The emotion is None where the annotators disagree (xxx) or agree on another one (oth). Valence,
+    activation and dominance are means over the annotators, on a scale of 1 to 5. The text is None,
+    because the words of improvised dialogs never repeat. The times in the tables are relative to
+    the dialog, but every utterance has its own file; so start and end are None.
 
     Args:
-        data_dir: The corpus's folder; recordings and tables are found anywhere below it. What
-            single annotators chose, in lines and folders beside the labels, is not read.
+        data_dir: Folder of the corpus; recordings and tables may lie at any depth. The choices of
+            single annotators, in lines and folders next to the labels, are ignored.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: No recording, no table or no label of a recording is found there, or a table
-            has a line that can't be read or an unknown emotion.
+        CorpusError: The folder holds no recording, no table or no label of a recording, or a table
+            has an unreadable line or an unknown emotion.
     """
     recordings = files.find(data_dir, LAYOUT)
     root = recordings.root
     path_of = {match[1]: path for path, match in recordings.matches}
     utterances: dict[str, Utterance] = {}
-    silent: list[str] = []
+    without_recording: list[str] = []
     for table in recordings.tables.values():
         for name, utterance in _read_table(root, table, path_of).items():
             if name in path_of:
                 utterances[name] = utterance
             else:
-                silent.append(name)
+                without_recording.append(name)
     if not utterances:
         raise CorpusError(
-            f"{LAYOUT.name}: none of the {len(silent)} labels in {root} is of one of its "
-            f"{len(path_of)} recordings; {LAYOUT.wanted}"
+            f"{LAYOUT.name}: none of the {len(without_recording)} labels in {root} is of one of "
+            f"its {len(path_of)} recordings; {LAYOUT.wanted}"
         )
     notes = list(recordings.notes)
-    if silent:
-        notes.append(f"{len(silent)} labelled utterances have no recording, such as {silent[0]}")
+    if without_recording:
+        notes.append(
+            f"{len(without_recording)} labelled utterances have no recording, such as "
+            f"{without_recording[0]}"
+        )
     if unlabelled := sorted(path_of.keys() - utterances.keys()):
         notes.append(f"{len(unlabelled)} recordings have no label, such as {unlabelled[0]}")
     return corpus_of_files("iemocap", utterances.values(), root, notes)
 
 
 def _read_table(root: Path, table: str, path_of: dict[str, str]) -> dict[str, Utterance]:
-    """Returns the utterances of a dialog by name; those without a recording have their name's path.
+    """Returns the utterances of a dialog by name. The path of one without a recording is its name.
 
-    A label's line begins with a bracket; lines of single annotators follow it.
+    The line of a label begins with a bracket. Lines of single annotators follow it.
     """
     utterances = {}
     lines = (root / table).read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""The words of LibriSpeech: no emotions, but words and speakers to learn first.
+"""The words of LibriSpeech, a source task of words and speakers without emotions.
 
 V. Panayotov, G. Chen, D. Povey and S. Khudanpur, "Librispeech: an ASR corpus based on public domain
 audio books", ICASSP 2015; L. Lugosch, M. Ravanelli, P. Ignoto, V. S. Tomar and Y. Bengio, "Speech
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 LAYOUT = files.Layout(
     name="LibriSpeech words",
@@ -26,45 +27,51 @@ LAYOUT = files.Layout(
 _LINE = re.compile(r'(\S+) "([^"]*)" "([^"]*)"\s*')
 
 
+@register("librispeech_words")
 def load(data_dir: str | Path | None = None, words: int | None = None) -> Corpus:
-    """Reads the table of LibriSpeech's words: text ("go"), speaker ("84"), session, start and end.
+    """Reads the table of the words of LibriSpeech.
 
-    Every word is an utterance, a part of a recording. The session is the chapter ("84-121123").
+    Every word is an utterance, a segment of a recording with a start and an end. The text is the
+    word, such as "go", the speaker such as "84", and the session the chapter, such as "84-121123".
 
     Args:
-        data_dir: The corpus's folder; recordings and alignments are found anywhere below it, so
+        data_dir: Folder of the corpus; recordings and alignments may lie at any depth, so that
             both downloads may lie there side by side.
-        words: Takes the most frequent ones only, of equally frequent ones the first in the
-            alphabet; None: all. The whole corpus has 9 million words.
+        words: Number of the most frequent words that are read, ties in alphabetical order; None:
+            all words. The whole corpus has 9 million words.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: No recording or no alignment is found there, or an alignment can't be read.
+        CorpusError: The folder holds no recording or no alignment, an alignment cannot be read, or
+            `words` is less than 1.
     """
     if words is not None and words < 1:
         raise CorpusError(f"{LAYOUT.name}: words: expected at least 1, found {words}")
     recordings = files.find(data_dir, LAYOUT)
     root, alignments = recordings.root, recordings.tables.values()
-    found = {match[1]: (path, match) for path, match in recordings.matches}
-    chosen: set[str] | None = None
+    recording_of = {match[1]: (path, match) for path, match in recordings.matches}
+    frequent: set[str] | None = None
     if words is not None:
         counts = Counter(
             word
             for path in alignments
             for name, aligned in _read_alignment(root, path)
-            if name in found
+            if name in recording_of
             for word, _, _ in aligned
         )
-        chosen = set(sorted(counts, key=lambda word: (-counts[word], word))[:words])
+        frequent = set(sorted(counts, key=lambda word: (-counts[word], word))[:words])
     utterances = []
-    used: set[str] = set()
-    silent: list[str] = []
+    aligned_names: set[str] = set()
+    without_recording: list[str] = []
     for alignment in alignments:
         for name, aligned in _read_alignment(root, alignment):
-            if name not in found:
-                silent.append(name)
+            if name not in recording_of:
+                without_recording.append(name)
                 continue
-            used.add(name)
-            path, match = found[name]
+            aligned_names.add(name)
+            path, match = recording_of[name]
             utterances += [
                 Utterance(
                     path,
@@ -75,17 +82,20 @@ def load(data_dir: str | Path | None = None, words: int | None = None) -> Corpus
                     end=end,
                 )
                 for word, start, end in aligned
-                if chosen is None or word in chosen
+                if frequent is None or word in frequent
             ]
     if not utterances:
         raise CorpusError(
-            f"{LAYOUT.name}: the alignments in {root} hold no word of one of its {len(found)} "
-            f"recordings; {LAYOUT.wanted}"
+            f"{LAYOUT.name}: the alignments in {root} hold no word of one of its "
+            f"{len(recording_of)} recordings; {LAYOUT.wanted}"
         )
     notes = list(recordings.notes)
-    if silent:
-        notes.append(f"{len(silent)} aligned utterances have no recording, such as {silent[0]}")
-    if unaligned := sorted(found.keys() - used):
+    if without_recording:
+        notes.append(
+            f"{len(without_recording)} aligned utterances have no recording, such as "
+            f"{without_recording[0]}"
+        )
+    if unaligned := sorted(recording_of.keys() - aligned_names):
         notes.append(f"{len(unaligned)} recordings have no alignment, such as {unaligned[0]}")
     return corpus_of_files("librispeech_words", utterances, root, notes)
 
@@ -93,9 +103,10 @@ def load(data_dir: str | Path | None = None, words: int | None = None) -> Corpus
 def _read_alignment(
     root: Path, alignment: str
 ) -> Iterator[tuple[str, list[tuple[str, float, float]]]]:
-    """Yields each utterance's name and its words, each with its start and end in seconds.
+    """Yields the name of each utterance and its words, each with its start and end in seconds.
 
-    A word ends where it says and begins where the one before ends; an empty word is silence.
+    The table has the end of each word, and a word starts at the end of the previous one. An empty
+    word is silence.
     """
     lines = (root / alignment).read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
@@ -105,8 +116,8 @@ def _read_alignment(
         ends = [float(end) for end in times[0].split(",")] if times else []
         if match is None or not ends or len(words) != len(ends) or ends != sorted(ends):
             raise CorpusError(
-                f"{LAYOUT.name}: {alignment}, line {number}: expected an utterance, words and as "
-                f"many rising times, the latter two in quotes; found {line[:80]!r}"
+                f"{LAYOUT.name}: {alignment}, line {number}: expected an utterance, words and the "
+                f"same number of rising times, the latter two in quotes; found {line[:80]!r}"
             )
         timed = zip(words, [0.0, *ends[:-1]], ends, strict=True)
         yield match[1], [(w.lower(), start, end) for w, start, end in timed if w and end > start]

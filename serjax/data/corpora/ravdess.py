@@ -8,6 +8,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 LAYOUT = files.Layout(
     name="RAVDESS",
@@ -31,29 +32,33 @@ EMOTIONS = {
 }
 ACTORS = {f"{actor:02d}": f"{actor:02d}" for actor in range(1, 25)}
 
-PUBLISHED = files.Published(
+
+@register(
+    "ravdess",
     counts={**dict.fromkeys(EMOTIONS.values(), 192), "neutral": 96},
     speakers=24,
     total=1440,
 )
-
-
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads RAVDESS's table: emotion, speaker ("01" to "24", odd ones male) and statement.
+    """Reads the table of RAVDESS: emotion, speaker ("01" to "24", odd ones male) and statement.
 
-    The name of a file decides everything, its folder nothing: files lie in other actors' folders
-    in some copies. `text` is the statement's code: "01" ("Kids are talking by the door") or "02"
-    ("Dogs are sitting by the door"). Song, and sound taken from the videos, whose speech is the
-    same, are left out and counted in the notes.
+    All labels are read from the name of a file. Its folder is ignored, because some copies have
+    files in the folders of other actors. The text is the code of the statement: "01" ("Kids are
+    talking by the door") or "02" ("Dogs are sitting by the door"). Song is dropped, and so is
+    sound from the videos, which have the same speech; the notes count both.
 
     Two published recordings are byte-identical, 03-01-03-01-02-01-07 and 03-01-03-01-02-02-07.
-    Both are kept, as in every published count; splits given content hashes keep them together.
+    The corpus holds both, as every published count does. Splits with content hashes put them in
+    the same set.
 
     Args:
-        data_dir: The corpus's folder; recordings are found anywhere below it.
+        data_dir: Folder of the corpus; recordings may lie at any depth.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: No speech is found there, or a name holds an unknown code.
+        CorpusError: The folder holds no speech of the corpus, or a file name holds an unknown code.
     """
     recordings = files.find(data_dir, LAYOUT)
     utterances = []

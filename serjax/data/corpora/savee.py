@@ -9,6 +9,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 LAYOUT = files.Layout(
     name="SAVEE",
@@ -27,24 +28,29 @@ EMOTIONS = {
     "su": "surprise",
 }
 
-PUBLISHED = files.Published(
+
+@register(
+    "savee",
     counts={**dict.fromkeys(EMOTIONS.values(), 60), "neutral": 120},
     speakers=4,
     total=480,
 )
-
-
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads SAVEE's table: emotion, speaker ("DC") and text, emotion code and number ("sa01").
+    """Reads the table of SAVEE: emotion, speaker (such as "DC") and text (such as "sa01").
 
-    Three sentences are common to the emotions, the others are not, and neutral has its own
-    numbers for all: so a number alone does not say what is spoken, and a text is one emotion's.
+    The text is the emotion code and the number of the sentence. The number does not identify the
+    sentence without the code: only three sentences are common to the emotions, and neutral numbers
+    all sentences differently.
 
     Args:
-        data_dir: The corpus's folder; recordings are found anywhere below it.
+        data_dir: Folder of the corpus; recordings may lie at any depth.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: Nothing is found there, or a name holds an unknown emotion code.
+        CorpusError: The folder holds no recording of the corpus, or a file name has an unknown
+            emotion code.
     """
     recordings = files.find(data_dir, LAYOUT)
     utterances = []

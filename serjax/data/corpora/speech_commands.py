@@ -1,4 +1,4 @@
-"""Speech Commands: no emotions, but words and speakers to learn first.
+"""Speech Commands, a source task of words and speakers without emotions.
 
 P. Warden, "Speech Commands: a dataset for limited-vocabulary speech recognition", 2018,
 arXiv:1804.03209. In version 2, 2,618 speakers say 35 words: 105,829 recordings of up to a second at
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 LAYOUT = files.Layout(
     name="Speech Commands",
@@ -18,7 +19,11 @@ LAYOUT = files.Layout(
 )
 
 # Warden 2018, table 2.
-PUBLISHED = files.Published(
+_LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+
+
+@register(
+    "speech_commands",
     counts={
         "backward": 1664,
         "bed": 2014,
@@ -60,33 +65,32 @@ PUBLISHED = files.Published(
     total=105829,
     column="text",
 )
-
-_LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
-
-
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads Speech Commands' table: text, the word, speaker ("0a7c2a8d") and session.
+    """Reads the table of Speech Commands: text, the word, speaker ("0a7c2a8d") and session.
 
-    The session is the owners' part, "train", "validation" or "test", so that a `given` split is
-    theirs. It is None where their lists, validation_list.txt and testing_list.txt, are not both in
-    the folder. Background noise is left out.
+    The session is the name of the official split, "train", "validation" or "test", so that the
+    `predefined` split is the official one. It is None unless the official lists,
+    validation_list.txt and testing_list.txt, are both in the folder. Background noise is dropped.
 
     Args:
-        data_dir: The corpus's folder, or one of its words' folders' parents.
+        data_dir: Folder of the corpus, which holds one folder for each word.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: Nothing is found there.
+        CorpusError: The folder holds no recording of the corpus.
     """
     recordings = files.find(data_dir, LAYOUT)
-    part_of: dict[str, str] = {}
-    lists = {part: recordings.root / name for part, name in _LISTS.items()}
-    listed = all(path.is_file() for path in lists.values())
-    if listed:
-        for part, named in lists.items():
-            part_of |= dict.fromkeys(named.read_text(encoding="utf-8").split(), part)
+    split_of: dict[str, str] = {}
+    lists = {split: recordings.root / name for split, name in _LISTS.items()}
+    has_lists = all(path.is_file() for path in lists.values())
+    if has_lists:
+        for split, path_of_list in lists.items():
+            split_of |= dict.fromkeys(path_of_list.read_text(encoding="utf-8").split(), split)
     utterances = []
     for path, match in recordings.matches:
         word, speaker, _ = match.groups()
-        session = part_of.get("/".join(path.split("/")[-2:]), "train") if listed else None
+        session = split_of.get("/".join(path.split("/")[-2:]), "train") if has_lists else None
         utterances.append(Utterance(path, speaker=speaker, text=word, session=session))
     return corpus_of_files("speech_commands", utterances, recordings.root, recordings.notes)

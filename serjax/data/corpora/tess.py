@@ -3,13 +3,14 @@
 M. K. Pichora-Fuller and K. Dupuis, Toronto emotional speech set (TESS), 2020,
 doi:10.5683/SP2/E8H2MF.
 Two actresses, an older and a younger one, say "Say the word ..." with 200 words in seven emotions:
-2,800 recordings at 24,414 Hz, but one, OAF_food_fear, at 96 kHz.
+2,800 recordings at 24,414 Hz, except OAF_food_fear at 96 kHz.
 """
 
 from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 # One recording is published as OA_bite_neutral.
 LAYOUT = files.Layout(
@@ -29,23 +30,28 @@ EMOTIONS = {
     "sad": "sadness",
 }
 
-PUBLISHED = files.Published(
+
+@register(
+    "tess",
     counts=dict.fromkeys(EMOTIONS.values(), 400),
     speakers=2,
     total=2800,
 )
-
-
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads TESS's table: emotion, speaker ("OAF" or "YAF") and text, the word.
+    """Reads the table of TESS: emotion, speaker ("OAF" or "YAF") and text, the word.
 
-    The name of a file decides everything, its folder nothing: copies call the folders differently.
+    All labels are read from the name of a file. Its folder is ignored, because its name differs
+    between copies.
 
     Args:
-        data_dir: The corpus's folder; recordings are found anywhere below it.
+        data_dir: Folder of the corpus; recordings may lie at any depth.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: Nothing is found there, or a name holds an unknown emotion.
+        CorpusError: The folder holds no recording of the corpus, or a file name has an unknown
+            emotion.
     """
     recordings = files.find(data_dir, LAYOUT)
     utterances = []

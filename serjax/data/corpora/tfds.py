@@ -1,4 +1,4 @@
-"""A corpus stored as a TFDS dataset, by `serjax corpus NAME --write FOLDER`."""
+"""Corpora stored as TFDS datasets by `serjax corpus NAME --write FOLDER`."""
 
 from pathlib import Path
 
@@ -7,34 +7,39 @@ import numpy as np
 from serjax.audio import AudioError
 from serjax.data.batches import from_int16
 from serjax.data.corpus import Corpus, Utterance
+from serjax.data.registry import register
 from serjax.data.storage.store import open_stored
 
 
+@register("tfds")
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads the table of a stored corpus; its recordings are read by random access.
+    """Reads the table of a stored corpus. Its recordings are read by random access.
 
     Args:
-        data_dir: What it was written to, or the dataset's own folder in there.
+        data_dir: Folder that the corpus was written to, or the folder of the dataset in it.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: The folder does not hold one dataset that serjax wrote.
+        CorpusError: The folder does not hold exactly one dataset that serjax wrote.
     """
     dataset = open_stored(data_dir)
-    place = {_identity(u): index for index, u in enumerate(dataset.utterances)}
+    index_of = {_identity(u): index for index, u in enumerate(dataset.utterances)}
 
-    def record(utterance: Utterance, sample_rate: int) -> int:
+    def record_index(utterance: Utterance, sample_rate: int) -> int:
         if sample_rate != dataset.sample_rate:
             raise AudioError(
                 f"{data_dir}: {utterance.path}: expected waveforms at {sample_rate} Hz, found "
                 f"them stored at {dataset.sample_rate}; write the corpus at that rate"
             )
-        return place[_identity(utterance)]
+        return index_of[_identity(utterance)]
 
     def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
-        return from_int16(dataset.waveform(record(utterance, sample_rate)))
+        return from_int16(dataset.waveform(record_index(utterance, sample_rate)))
 
     def measure(utterance: Utterance, sample_rate: int) -> tuple[int, str]:
-        index = record(utterance, sample_rate)
+        index = record_index(utterance, sample_rate)
         return int(dataset.samples[index]), dataset.content[index]
 
     return Corpus(dataset.name, dataset.utterances, read, dataset.notes, measure=measure)

@@ -1,4 +1,4 @@
-"""VoxCeleb1: no emotions, but speakers to learn first.
+"""VoxCeleb1, a source task of speakers without emotions.
 
 A. Nagrani, J. S. Chung and A. Zisserman, "VoxCeleb: a large-scale speaker identification dataset",
 Interspeech 2017. From interviews with 1,251 people: 153,516 recordings of 4 s and more at 16 kHz.
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, Utterance, corpus_of_files
+from serjax.data.registry import register
 
 LAYOUT = files.Layout(
     name="VoxCeleb",
@@ -16,18 +17,20 @@ LAYOUT = files.Layout(
     source="https://www.robots.ox.ac.uk/~vgg/data/voxceleb",
 )
 
-PUBLISHED = files.Published(counts={}, speakers=1251, total=153516, column="speaker")
 
-
+@register("voxceleb", speakers=1251, total=153516, column="speaker")
 def load(data_dir: str | Path | None = None) -> Corpus:
-    """Reads VoxCeleb's table: speaker ("id10001") and session, the video.
+    """Reads the table of VoxCeleb: speaker (such as "id10001") and session, the video.
 
     Args:
-        data_dir: The corpus's folder; recordings are found anywhere below it, so its parts dev
-            and test may lie there, or one of them.
+        data_dir: Folder of the corpus; recordings may lie at any depth, such as in the folders
+            dev and test or in one of them.
+
+    Returns:
+        The corpus.
 
     Raises:
-        CorpusError: Nothing is found there.
+        CorpusError: The folder holds no recording of the corpus.
     """
     recordings = files.find(data_dir, LAYOUT)
     utterances = (

@@ -1,26 +1,27 @@
-"""Training, validation and test parts of a corpus, with nothing shared that must not be.
+"""Training, validation and test sets of a corpus, which share nothing that they must not share.
 
-`split` divides a corpus once:
+`split` splits a corpus once:
 
-- `random`: every class divided in the requested proportions. Speakers are shared, so it measures
-  how well known speakers are recognized.
-- `speaker`: no speaker is in two parts.
-- `session`: no session is in two parts.
-- `given`: the corpus's own partition: its sessions are named train, validation and test, or a CSV
-  file says which part each recording is in.
+- `random`: stratified; every class has the requested fractions. Speakers are shared, so the results
+  are speaker-dependent.
+- `speaker`: the sets are disjoint by speaker (speaker-independent).
+- `session`: the sets are disjoint by session.
+- `predefined`: the official split of the corpus. Its sessions are named train, validation and test,
+  or a CSV file lists the set of each recording.
 
-`folds` divides it so often that every utterance is tested once: `random`, `speaker` and `session`
-in as many folds as are asked for, and leaving one speaker or session out. `cross` trains on one
-corpus and tests on another.
+`folds` splits a corpus for cross-validation, so that every utterance is tested once: `random`,
+`speaker` and `session` with any number of folds, and protocols that leave one speaker (LOSO) or
+session out. `split_cross_corpus` trains on one corpus and tests on another.
 
-A recording, and recordings of identical content, are never separated; where a protocol leaves no
-choice but to separate them, it is refused.
+Recordings of identical content are always in the same set. A protocol that would separate them is
+refused.
 """
 
 from serjax.data.splits.cross_corpus import CorpusSplit, shared_classes, split_cross_corpus
-from serjax.data.splits.groups import SPLIT_NAMES, Split, SplitError, content_hash
+from serjax.data.splits.grouping import content_hash
 from serjax.data.splits.holdout import names, split
 from serjax.data.splits.k_fold import folds, parse_fold, protocols
+from serjax.data.splits.partition import SPLIT_NAMES, Split, SplitError
 
 __all__ = [
     "SPLIT_NAMES",

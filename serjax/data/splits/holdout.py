@@ -1,4 +1,4 @@
-"""One division of a corpus in training, validation and test parts."""
+"""A single split of a corpus into training, validation and test sets."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -7,16 +7,9 @@ import numpy as np
 
 from serjax.data.corpus import Corpus
 from serjax.data.splits.assignment import assign_groups, assign_stratified
-from serjax.data.splits.groups import (
-    SPLIT_NAMES,
-    Split,
-    SplitError,
-    column,
-    made,
-    recordings,
-    verify,
-)
-from serjax.data.splits.predefined import read_split_file
+from serjax.data.splits.grouping import recording_ids
+from serjax.data.splits.partition import Split, SplitError, required_column, verify
+from serjax.data.splits.predefined import read_split_file, split_of_sessions
 from serjax.errors import unknown_name
 
 
@@ -35,59 +28,60 @@ def split(
     content: Sequence[Hashable] | None = None,
     split_file: str | Path | None = None,
 ) -> Split:
-    """Divides a corpus in three.
+    """Splits a corpus into training, validation and test sets.
+
+    >>> from serjax import data
+    >>> corpus = data.load("synthetic", speakers=5, words=2)
+    >>> result = split(corpus, "speaker")
+    >>> len(result.train), len(result.validation), len(result.test)
+    (24, 8, 8)
 
     Args:
-        corpus: Its utterances are sorted, so the result does not depend on how it was listed.
+        corpus: The corpus. Its utterances are sorted, so the result does not depend on the order
+            in which its loader lists them.
         name: One of `names()`.
-        target: The column to be predicted, whose classes are balanced over the parts.
-        fractions: The parts' shares: train, validation, test. Positive, of sum 1. A `given`
-            split has its own.
-        seed: Selects one of the possible splits. A `given` split has only one.
-        content: What identifies each utterance's sound, such as its `content_hash`;
-            utterances of the same content come into the same part.
-        split_file: For a `given` split, a CSV file with columns `path` and `part`, which may list
-            more than the corpus holds. None: the corpus's sessions are its parts.
+        target: Column to be predicted, whose classes are balanced over the sets.
+        fractions: Fractions of the training, validation and test sets, positive and of sum 1. They
+            are ignored by the `predefined` split.
+        seed: Seed that selects one of the possible splits. It is ignored by the `predefined` split.
+        content: Identifier of the sound of each utterance, such as its `content_hash`; utterances
+            with the same identifier are in the same set.
+        split_file: CSV file with the columns `path` and `split`, for the `predefined` split. It
+            may list more recordings than the corpus has. None: sessions are named after the sets.
 
     Returns:
-        The split: its parts are disjoint, none is empty, together they are the corpus, every
-        class is trained, and the split's promise on speakers or sessions holds.
+        The split. Its sets are disjoint, none is empty, and their union is the corpus. The training
+        set has every class. A `speaker` or `session` split is disjoint by speaker or session.
 
     Raises:
-        SplitError: There is no such split, or this corpus can't be split so.
+        SplitError: The split does not exist, or the corpus does not allow it.
     """
     if name not in names():
         raise SplitError(unknown_name("split", name, names()))
-    shares = np.asarray(fractions, dtype=np.float64)
-    if shares.shape != (3,) or not np.all(shares > 0) or abs(shares.sum() - 1) > 1e-6:
+    requested = np.asarray(fractions, dtype=np.float64)
+    if requested.shape != (3,) or not np.all(requested > 0) or abs(requested.sum() - 1) > 1e-6:
         raise SplitError(f"fractions must be three positive numbers of sum 1; found {fractions}")
     if split_file is not None and name != "predefined":
-        raise SplitError(f"{split_file}: a list of parts is for the given split; found {name}")
-    recording = recordings(corpus, content)
-    classes = column(corpus, target, "choose another target")
+        raise SplitError(f"{split_file}: a split file is for the predefined split; found {name}")
+    recordings = recording_ids(corpus, content)
+    classes = required_column(corpus, target, "choose another target")
     rng = np.random.default_rng(seed)
     if name == "random":
-        parts = assign_stratified(corpus, classes, recording, shares, rng)
+        split_ids = assign_stratified(corpus, classes, recordings, requested, rng)
     elif name != "predefined":
-        parts = assign_groups(
-            corpus, classes, recording, shares, rng, what=name, trained=lambda counts: counts[0] > 0
+        split_ids = assign_groups(
+            corpus,
+            classes,
+            recordings,
+            requested,
+            rng,
+            group_by=name,
+            trained_classes=lambda counts: counts[0] > 0,
         )
     elif split_file is None:
-        parts = _sessions(corpus)
+        split_ids = split_of_sessions(corpus)
     else:
-        parts = read_split_file(split_file, corpus)
-    apart = [name] if name in ("speaker", "session") else []
-    verify(parts, corpus, name, classes, recording, apart)
-    return made(name, parts)
-
-
-def _sessions(corpus: Corpus) -> np.ndarray:
-    """Returns each utterance's part, int [utterances]: what its session is called."""
-    sessions = column(corpus, "session", "a random split would work")
-    for session in sessions:
-        if session not in SPLIT_NAMES:
-            raise SplitError(
-                f"{corpus.name}: a predefined split needs sessions named {', '.join(SPLIT_NAMES)}; "
-                f"found {session!r}"
-            )
-    return np.array([SPLIT_NAMES.index(session) for session in sessions], dtype=np.int64)
+        split_ids = read_split_file(split_file, corpus)
+    group_columns = [name] if name in ("speaker", "session") else []
+    verify(split_ids, corpus, name, classes, recordings, group_columns)
+    return Split.from_ids(name, split_ids)

@@ -1,7 +1,8 @@
-"""Every corpus as a TFDS dataset: array_record files, written without TensorFlow.
+"""Writing of corpora as TFDS datasets of array_record files, without TensorFlow.
 
 `write` stores a corpus. Importing this module registers a builder for each of `serjax.data.names()`
-with TFDS, so that its own functions find them too:
+with TFDS, so that TFDS's functions find them too; `register_builders` adds corpora that are
+registered later:
 
     tfds.builder("serjax_emodb", recordings="EMODB", data_dir="OUT").download_and_prepare()
     tfds.data_source("serjax_emodb", recordings="EMODB", data_dir="OUT", split="train")
@@ -25,7 +26,6 @@ from rich.progress import track
 from serjax import audio, data
 from serjax.data import splits
 from serjax.data.batches import from_int16, to_int16
-from serjax.data.corpora import LOADERS
 from serjax.data.corpus import Corpus, CorpusError, Utterance, attempts
 from serjax.data.storage import store
 
@@ -37,15 +37,16 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
     """Writes a corpus as a TFDS dataset of one split.
 
     A record holds an utterance: its audio, int16 `[samples]` stored as bytes, and the columns of
-    its table, named as `serjax.data.storage.store.field_names` says. A text that is None is empty, a
-    number NaN; `label` is a `ClassLabel`, -1 for None. What is cut from a longer recording is
-    stored cut.
+    its table, with the names of `serjax.data.storage.store.field_names`. None is stored as an empty
+    text, as NaN, or as -1 in `label`, a `ClassLabel`. A segment of a recording is stored without
+    the rest of the recording.
 
     Args:
-        corpus: What is written.
-        sample_rate: Of the stored waveforms, in Hz; the dataset's configuration is named after it.
-        skip_bad_files: Leave out what can't be read, and note it, instead of raising.
-        **kwargs: Of `tfds.core.DatasetBuilder`, such as `data_dir`.
+        corpus: The corpus.
+        sample_rate: Sample rate of the stored waveforms, in Hz; it is the name of the dataset's
+            configuration.
+        skip_bad_files: Skip unreadable recordings and note them, instead of raising.
+        **kwargs: Arguments of `tfds.core.DatasetBuilder`, such as `data_dir`.
     """
 
     VERSION = tfds.core.Version(VERSION)
@@ -95,18 +96,18 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         )
 
     def _log_download_bytes(self) -> None:
-        """Says nothing, where TFDS would say that it downloads what is only read."""
+        """Prints nothing: TFDS would print a download, but nothing is downloaded."""
 
     def _log_download_done(self) -> None:
-        """Says nothing, where TFDS would say that it has downloaded."""
+        """Prints nothing: TFDS would print a download, but nothing is downloaded."""
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         return {store.SPLIT: self._generate_examples()}
 
     def _generate_splits(self, dl_manager: Any, download_config: Any) -> list[Any]:
-        """Writes records as they come.
+        """Writes records one by one.
 
-        TFDS itself gathers and sorts them first, and needs TensorFlow for more than 1000 MiB.
+        TFDS would collect and sort them first, and need TensorFlow for more than 1000 MiB.
         """
         (generated,) = self._split_generators(dl_manager).values()
         records = track(
@@ -124,12 +125,12 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         )
         counts: list[int] = []
         size = 0
-        while some := list(itertools.islice(records, 1)):
+        while first := list(itertools.islice(records, 1)):
             path = files.sharded_filepath(shard_index=len(counts), num_shards=None)
-            # One record in a group: they are read by random access.
+            # One record per group, because records are read by random access.
             writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
             count = 0
-            for record in itertools.chain(some, itertools.islice(records, _RECORDS_PER_FILE - 1)):
+            for record in itertools.chain(first, itertools.islice(records, _RECORDS_PER_FILE - 1)):
                 serialized = self.info.features.serialize_example(record)
                 writer.write(serialized)
                 size += len(serialized)
@@ -147,14 +148,16 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         samples: list[int] = []
         content: list[str] = []
         notes = list(self._corpus.notes)
-        for utterance, heard in attempts(self._corpus, self._sample_rate):
-            if isinstance(heard, audio.AudioError):
+        for utterance, waveform in attempts(self._corpus, self._sample_rate):
+            if isinstance(waveform, audio.AudioError):
                 if not self._skip_bad_files:
-                    raise audio.AudioError(f"{heard}; --skip-bad-files writes the rest") from heard
-                notes.append(f"skipped, can't be read: {heard}")
+                    raise audio.AudioError(
+                        f"{waveform}; --skip-bad-files writes the rest"
+                    ) from waveform
+                notes.append(f"skipped, can't be read: {waveform}")
                 continue
-            waveform = to_int16(heard)
-            record: dict[str, Any] = {names["audio"]: waveform}
+            audio_samples = to_int16(waveform)
+            record: dict[str, Any] = {names["audio"]: audio_samples}
             for column in store.TEXTS:
                 missing = store.NO_LABEL if names[column] == "label" else ""
                 record[names[column]] = getattr(utterance, column) or missing
@@ -163,8 +166,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
                 record[names[column]] = math.nan if value is None else value
             yield len(written), record
             written.append(utterance)
-            samples.append(len(heard))
-            content.append(splits.content_hash(from_int16(waveform)))
+            samples.append(len(waveform))
+            content.append(splits.content_hash(from_int16(audio_samples)))
         if not written:
             raise audio.AudioError(f"none of {self._corpus.name}'s {len(self._corpus)} can be read")
         self.info.metadata.update(
@@ -173,12 +176,12 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
 
 
 class RegisteredBuilder(CorpusBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """Writes one of `serjax.data.names()`.
+    """Writes one of `serjax.data.names()`, as TFDS calls it.
 
     Args:
-        recordings: The folder the corpus lies in, or a CSV file; None for one that is generated.
-        options: The corpus's own, as `serjax.data.load` takes them.
-        **kwargs: Of `CorpusBuilder`.
+        recordings: Folder of the corpus, or CSV file; None for a generated corpus.
+        options: Options of the corpus, see `serjax.data.load`.
+        **kwargs: Arguments of `CorpusBuilder`.
     """
 
     corpus_name: str
@@ -194,8 +197,16 @@ class RegisteredBuilder(CorpusBuilder, skip_registration=True):  # type: ignore[
         super().__init__(corpus=corpus, **kwargs)
 
 
-for _name in sorted(LOADERS.keys() - {"tfds"}):
-    type(_name, (RegisteredBuilder,), {"name": f"serjax_{_name}", "corpus_name": _name})
+def register_builders() -> None:
+    """Registers a builder with TFDS for every corpus of `serjax.data.names()` without one."""
+    registered = tfds.list_builders(with_community_datasets=False)
+    for name in data.names():
+        if name != "tfds" and f"serjax_{name}" not in registered:
+            # TFDS registers a class when it is created.
+            type(name, (RegisteredBuilder,), {"name": f"serjax_{name}", "corpus_name": name})
+
+
+register_builders()
 
 
 def write(
@@ -205,23 +216,24 @@ def write(
     sample_rate: int = 16000,
     skip_bad_files: bool = False,
 ) -> CorpusBuilder:
-    """Stores a corpus as a TFDS dataset, or leaves it where it is stored already.
+    """Stores a corpus as a TFDS dataset, unless it is stored already.
 
-    The dataset appears complete, by renaming, or not at all; after an interruption it is begun anew
-    and what was left of it is removed. So two processes must not write the same one at once.
+    The complete dataset is renamed to its folder at the end. After an interruption, the remaining
+    files are removed and the dataset is written from scratch. So two processes must not write the
+    same dataset at once.
 
     Args:
-        corpus: What is written.
-        out: The folder; the dataset is `serjax_{corpus}/{sample_rate}hz/{version}` in there.
-        sample_rate: Of the stored waveforms, in Hz.
-        skip_bad_files: Leave out what can't be read, and note it.
+        corpus: The corpus.
+        out: Folder to write to; the dataset is `serjax_{corpus}/{sample_rate}hz/{version}` in it.
+        sample_rate: Sample rate of the stored waveforms, in Hz.
+        skip_bad_files: Skip unreadable recordings and note them, instead of raising.
 
     Returns:
-        The dataset's builder; `builder.as_data_source("train")` reads it.
+        The builder of the dataset; `builder.as_data_source("train")` reads it.
 
     Raises:
         CorpusError: The corpus is empty, or another state of it is stored there.
-        serjax.audio.AudioError: A recording can't be read.
+        serjax.audio.AudioError: A recording cannot be read.
     """
     if not len(corpus):
         raise CorpusError(f"{corpus.name}: expected utterances to write, found none")
@@ -235,10 +247,10 @@ def write(
     )
     folder = Path(builder.data_dir)
     if folder.exists():
-        found = store.metadata(folder)
-        if found["written_from"] != digest(corpus):
+        stored = store.metadata(folder)
+        if stored["written_from"] != digest(corpus):
             raise CorpusError(
-                f"{folder}: holds {len(found['samples'])} utterances of another table of "
+                f"{folder}: holds {len(stored['samples'])} utterances of another table of "
                 f"{corpus.name} than the {len(corpus)} to write; expected another folder"
             )
         return builder
@@ -251,6 +263,6 @@ def write(
 
 
 def digest(corpus: Corpus) -> str:
-    """Returns a hash of a corpus's table, by which a stored one is known again."""
+    """Returns a hash of the table of a corpus, which identifies a stored corpus."""
     columns = json.dumps(store.table(corpus.utterances), sort_keys=True)
     return hashlib.sha256(columns.encode("utf-8", "surrogateescape")).hexdigest()

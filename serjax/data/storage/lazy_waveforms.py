@@ -1,4 +1,4 @@
-"""Waveforms that stay where they are stored until they are asked for."""
+"""Waveforms that are read on access."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from serjax.errors import InputError
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LazyWaveforms:
-    """The waveforms of utterances, each read when it is asked for.
+    """The waveforms of utterances, each read on access.
 
     Attributes:
-        sources: What reads each, and the utterance.
-        lengths: `[utterances]` int64, samples of each.
-        content: Hash of each, see `serjax.data.splits.content_hash`.
-        sample_rate: In Hz.
+        sources: Reader of each waveform, and its utterance.
+        lengths: `[utterances]` int64, number of samples of each waveform.
+        content: Hash of each waveform, see `serjax.data.splits.content_hash`.
+        sample_rate: Sample rate, in Hz.
     """
 
     sources: tuple[tuple[Reader, Utterance], ...]
@@ -28,14 +28,18 @@ class LazyWaveforms:
 
     @classmethod
     def of(cls, corpora: Sequence[Corpus], sample_rate: int) -> "LazyWaveforms":
-        """Those of corpora, one after the other; nothing is read.
+        """Returns the waveforms of corpora, one corpus after the other. No waveform is read.
+
+        Args:
+            corpora: Stored corpora.
+            sample_rate: Sample rate, in Hz.
 
         Raises:
-            InputError: A corpus's lengths are known only when it is read.
-            serjax.audio.AudioError: It has other sample rates.
+            InputError: A corpus is not stored, so that its lengths are unknown.
+            serjax.audio.AudioError: A corpus is stored at another sample rate.
         """
         sources: list[tuple[Reader, Utterance]] = []
-        found: list[tuple[int, str]] = []
+        measurements: list[tuple[int, str]] = []
         for corpus in corpora:
             if corpus.measure is None:
                 raise InputError(
@@ -43,8 +47,8 @@ class LazyWaveforms:
                     "`serjax corpus NAME --write FOLDER` stores one"
                 )
             sources += [(corpus.read, utterance) for utterance in corpus.utterances]
-            found += [corpus.measure(utterance, sample_rate) for utterance in corpus.utterances]
-        lengths, content = zip(*found, strict=True)
+            measurements += [corpus.measure(u, sample_rate) for u in corpus.utterances]
+        lengths, content = zip(*measurements, strict=True)
         return cls(tuple(sources), np.array(lengths, np.int64), content, sample_rate)
 
     def __len__(self) -> int:
@@ -56,11 +60,11 @@ class LazyWaveforms:
         return to_int16(read(utterance, self.sample_rate))
 
     def select(self, indices: Sequence[int] | np.ndarray) -> "LazyWaveforms":
-        """The waveforms at `indices`, in that order."""
-        kept = [int(i) for i in indices]
+        """Returns the waveforms at `indices`, in that order."""
+        rows = [int(i) for i in indices]
         return dataclasses.replace(
             self,
-            sources=tuple(self.sources[i] for i in kept),
-            lengths=self.lengths[kept],
-            content=tuple(self.content[i] for i in kept),
+            sources=tuple(self.sources[i] for i in rows),
+            lengths=self.lengths[rows],
+            content=tuple(self.content[i] for i in rows),
         )

@@ -1,8 +1,8 @@
-"""Corpora stored as TFDS datasets: the names of their fields, and opening them again.
+"""Reading of corpora that are stored as TFDS datasets, and the names of their fields.
 
-A dataset is what `serjax.data.storage.builder` writes: array_record files of utterances, read by
-random access, and beside them, in `metadata.json`, the table of them and the length and hash of
-each, so that opening a dataset reads no recording. TensorFlow is not needed.
+`serjax.data.storage.builder` writes a dataset as array_record files of utterances, which are read
+by random access. `metadata.json` holds the table and the length and hash of each waveform, so that
+opening a dataset reads no waveform. TensorFlow is not needed.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ from serjax.data.corpus import DIMENSIONS, CorpusError, Utterance
 TEXTS = ("path", "emotion", "speaker", "text", "session")
 NUMBERS = ("start", "end", *DIMENSIONS)
 SPLIT = "train"
-"""TFDS's name for all of a dataset that is not divided; divisions are drawn from the table."""
+"""TFDS's name for the whole of an unsplit dataset; serjax splits the table."""
 
 NO_LABEL = -1
-"""What TFDS's `ClassLabel` calls a missing one."""
+"""The missing label of TFDS's `ClassLabel`."""
 
 _METADATA = ("corpus", "sample_rate", "written_from", "table", "samples", "content", "notes")
 _WANTED = "expected a folder that `serjax corpus NAME --data-dir P --write FOLDER` wrote"
@@ -38,18 +38,19 @@ _TFDS_FIELDS: Mapping[str, Mapping[str, str]] = {
 
 
 def field_names(corpus: str) -> dict[str, str]:
-    """Returns what the fields of a corpus's records are called.
+    """Returns the names of the fields of a corpus's records.
 
     Args:
-        corpus: The corpus's name.
+        corpus: Name of the corpus.
 
     Returns:
-        From "audio" and the attributes of `Utterance` to the fields' names: the same, but those of
-        TFDS where it has the corpus itself (crema_d, librispeech, savee, speech_commands,
-        spoken_digit, voxceleb; https://www.tensorflow.org/datasets/catalog/overview#audio).
+        The field of "audio" and of each attribute of `Utterance`. Fields have the same names,
+        except in corpora that TFDS has too (crema_d, librispeech, savee, speech_commands,
+        spoken_digit, voxceleb; https://www.tensorflow.org/datasets/catalog/overview#audio), which
+        have TFDS's names.
     """
-    own = {name: name for name in ("audio", *TEXTS, *NUMBERS)}
-    return own | dict(_TFDS_FIELDS.get(corpus, {}))
+    same = {name: name for name in ("audio", *TEXTS, *NUMBERS)}
+    return same | dict(_TFDS_FIELDS.get(corpus, {}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,15 +58,14 @@ class Stored:
     """A corpus stored as a TFDS dataset.
 
     Attributes:
-        name: The corpus's name.
-        sample_rate: Of its waveforms, in Hz.
-        utterances: In the order of the records.
-        samples: `[utterances]` int64, length of each waveform.
+        name: Name of the corpus.
+        sample_rate: Sample rate of the waveforms, in Hz.
+        utterances: Utterances in the order of the records.
+        samples: `[utterances]` int64, number of samples of each waveform.
         content: Hash of each waveform, see `serjax.data.splits.content_hash`.
-        notes: What was dropped or noticed when it was written.
-        source: Record of every utterance, by random access: a dict of the fields of
-            `field_names`, the audio int16 `[samples]`, texts as bytes. Safe to call from several
-            threads, and to pickle.
+        notes: Remarks of the loader and of the writing, one line each.
+        source: Records by random access: dicts of the fields of `field_names`, with audio as int16
+            `[samples]` and texts as bytes. It is safe to use in several threads, and to pickle.
     """
 
     name: str
@@ -82,80 +82,87 @@ class Stored:
 
 
 def open_stored(folder: str | Path | None) -> Stored:
-    """Opens a dataset; no recording is read.
+    """Opens a stored corpus. No waveform is read.
 
     Args:
-        folder: What it was written to, or the dataset's own folder in there.
+        folder: Folder that the corpus was written to, or the folder of the dataset in it.
+
+    Returns:
+        The stored corpus.
 
     Raises:
-        CorpusError: The folder does not hold one dataset that serjax wrote.
+        CorpusError: The folder does not hold exactly one dataset that serjax wrote.
     """
     import tensorflow_datasets as tfds
 
     path = dataset_folder(folder)
-    found = metadata(path)
+    values = metadata(path)
     return Stored(
-        name=found["corpus"],
-        sample_rate=found["sample_rate"],
-        utterances=_utterances(found["table"]),
-        samples=np.array(found["samples"], np.int64),
-        content=tuple(found["content"]),
-        notes=tuple(found["notes"]),
+        name=values["corpus"],
+        sample_rate=values["sample_rate"],
+        utterances=_utterances(values["table"]),
+        samples=np.array(values["samples"], np.int64),
+        content=tuple(values["content"]),
+        notes=tuple(values["notes"]),
         source=tfds.builder_from_directory(path).as_data_source(SPLIT),
     )
 
 
 def metadata(path: Path) -> dict[str, Any]:
-    """Reads what serjax stores beside a dataset's records.
+    """Reads the metadata of a dataset.
 
     Args:
-        path: The dataset's own folder.
+        path: Folder of the dataset.
 
     Returns:
-        "corpus", its name; "sample_rate" in Hz; "written_from", the digest of the table that was
-        to be written; "table", the columns of that which was; "samples", the lengths; "content",
-        the hashes; "notes".
+        "corpus", its name; "sample_rate" in Hz; "written_from", the digest of the corpus's table;
+        "table", the columns of the written utterances; "samples", their lengths; "content", their
+        hashes; "notes".
 
     Raises:
-        CorpusError: There is none, or not all of it.
+        CorpusError: The metadata is missing or incomplete.
     """
     try:
-        found = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
+        values = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path}: is no dataset of serjax: {error}; {_WANTED}") from error
-    missing = [name for name in _METADATA if name not in found]
+    missing = [name for name in _METADATA if name not in values]
     if missing:
         raise CorpusError(
-            f"{path}: is no dataset of serjax: metadata.json lacks {', '.join(missing)}; {_WANTED}"
+            f"{path}: is no dataset of serjax: metadata.json has no {', '.join(missing)}; {_WANTED}"
         )
-    return found
+    return values
 
 
 def dataset_folder(folder: str | Path | None) -> Path:
-    """Finds the only dataset in a folder: name, rate, version.
+    """Finds the only dataset in a folder.
+
+    Args:
+        folder: Folder that the corpus was written to, or a folder in it: of the corpus, of the
+            sample rate, or of the version, which is that of the dataset.
 
     Raises:
-        CorpusError: There is none, or more than one.
+        CorpusError: The folder holds no dataset, or more than one.
     """
     if folder is None:
         raise CorpusError(f"tfds: no data directory given; {_WANTED}")
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise CorpusError(f"tfds: data directory {root} is no folder; {_WANTED}")
-    found = sorted(
+    folders = sorted(
         info.parent
         for depth in range(4)
         for info in root.glob("*/" * depth + "dataset_info.json")
         if not info.parent.name.startswith("incomplete.")
     )
-    if len(found) != 1:
-        names = ", ".join(path.relative_to(root).as_posix() for path in found) or "none"
+    if len(folders) != 1:
+        names = ", ".join(path.relative_to(root).as_posix() for path in folders) or "none"
         raise CorpusError(f"tfds: expected one dataset in {root}, found {names}; {_WANTED}")
-    return found[0]
+    return folders[0]
 
 
 def table(utterances: Sequence[Utterance]) -> dict[str, list[Any]]:
-    """Returns utterances as columns, which JSON can hold."""
+    """Returns the columns of utterances as JSON-compatible lists."""
     return {name: [getattr(u, name) for u in utterances] for name in (*TEXTS, *NUMBERS)}
 
 

@@ -1,9 +1,8 @@
-"""The embedded corpus: speech-like sound with emotions, generated from a seed.
+"""The bundled synthetic corpus: speech-like sound with emotions, generated from a seed.
 
-It is a stand-in: for the first minute with the library, for tests, and for experiments whose
-confounders must be known, such as an emotion that goes with a word. **It is not evidence about
-real speech**: its emotions are the cues below and nothing else, and what recognizes them has
-shown that it hears these cues.
+It serves a first run of the library, tests, and experiments with known confounders, such as an
+emotion that correlates with a word. **It is not evidence about real speech**: its emotions consist
+of the cues below only, and a model that recognizes them has learned these cues.
 
 Anger, happiness and sadness differ from neutral speech in the directions that reviews of acted and
 natural emotional speech agree on:
@@ -19,9 +18,9 @@ natural emotional speech agree on:
 - I. R. Murray and J. L. Arnott, "Toward the simulation of emotion in synthetic speech", J. Acoust.
   Soc. Am. 93(2):1097-1108, 1993.
 
-The sizes of the differences are ours. Portrayals differ in strength, speakers in pitch, tempo,
-brightness and loudness, recordings in gain and noise; `variation` sets how much, and with it how
-far the classes overlap.
+The sizes of the differences are chosen by us. Portrayals differ in strength, speakers in pitch,
+tempo, brightness and loudness, recordings in gain and noise. `variation` scales the differences,
+and with them the overlap of the classes.
 """
 
 import itertools
@@ -34,6 +33,7 @@ import numpy as np
 import soxr
 
 from serjax.data.corpus import Corpus, CorpusError, Reader, Utterance
+from serjax.data.registry import register
 from serjax.data.synthetic.speech import (
     CONSONANTS,
     SAMPLE_RATE,
@@ -59,8 +59,8 @@ _CUES = np.array(
 )
 _NEUTRAL = EMOTIONS.index("neutral")
 
-# How utterances of one emotion, and the means of speakers, deviate in the same cues: standard
-# deviations at a variation of 1, of the logarithm for range, rate, jitter and breathiness.
+# Standard deviations of the same cues at a variation of 1, between utterances of one emotion and
+# between the means of speakers; of the logarithm for range, rate, jitter and breathiness.
 _UTTERANCE_DEVIATION = np.array([1.2, 0.2, 0.8, 0.07, 2.0, 0.6, 0.6, 0.3, 0.3, 0.15], np.float32)
 _SPEAKER_DEVIATION = np.array([1.5, 0.15, 0.4, 0.06, 2.0, 0.3, 0.6, 0.2, 0.3, 0.1], np.float32)
 _IS_RATIO = np.array([0, 1, 0, 1, 0, 0, 0, 1, 1, 0], bool)
@@ -70,12 +70,11 @@ _F0_HZ = np.array([130.0, 220.0], np.float32)
 _FORMANT_SCALE = np.array([1.0, 1.165], np.float32)
 _SYLLABLES_PER_SECOND = 3.6
 
-_PARTS = (("train", 0.6), ("validation", 0.8), ("test", 1.0))
 _CHUNK = 32
 
 
 class _Factors(NamedTuple):
-    """What identifies an utterance."""
+    """Factors that identify an utterance."""
 
     speaker: int
     word: int
@@ -84,14 +83,14 @@ class _Factors(NamedTuple):
 
 
 class _Take(NamedTuple):
-    """All that is random about an utterance: scalars, or arrays of them in a batch.
+    """Random values of an utterance: scalars, or arrays of them in a batch.
 
     Attributes:
-        key_seed: Seeds the perturbations and noises of the signal, uint32.
-        manner: How it is spoken.
-        phrase: What is said.
-        noise_db: Noise of the room relative to ordinary speech, float32.
-        gain_db: Gain of the recording, float32.
+        key_seed: Seed of the perturbations and noises of the signal, uint32.
+        manner: Manner of speaking.
+        phrase: Spoken word.
+        noise_db: Level of the room noise relative to ordinary speech, float32, in dB.
+        gain_db: Gain of the recording, float32, in dB.
     """
 
     key_seed: np.uint32
@@ -101,6 +100,7 @@ class _Take(NamedTuple):
     gain_db: np.float32
 
 
+@register("synthetic", takes_data_dir=False)
 def load(
     seed: int = 0,
     speakers: int = 20,
@@ -112,36 +112,42 @@ def load(
 ) -> Corpus:
     """Describes a corpus of `speakers * words * takes` utterances of each of `EMOTIONS`.
 
-    Utterances last 1.2 to 3 s; a "word" is 4 to 6 syllables, the same for all speakers. Speakers
-    are alternately male- and female-like. Nothing is generated before the first `read`, which
-    generates everything, in some seconds, on JAX's default device. An utterance depends on the
-    seed, the variation and its own name only, not on the size of the corpus; up to rounding it is
-    the same on every device.
+    Utterances last 1.2 to 3 s. A "word" has 4 to 6 syllables, the same for all speakers. Speakers
+    are alternately male- and female-like. The first `read` generates all waveforms, in some
+    seconds, on JAX's default device. An utterance depends only on the seed, the variation and its
+    name, not on the size of the corpus. Up to rounding it is the same on every device.
 
-    `session` is a fixed partition of the speakers for the split `given`: the first 60 % of them
-    are "train", the next 20 % "validation", the last 20 % "test".
+    The session is a fixed assignment of the speakers for the split `predefined`: the first 60 % of
+    the speakers are "train", the next 20 % "validation", the last 20 % "test".
 
-    With `correlate`, every word (or speaker) of the training session has an emotion of its own, in
-    which the share `correlation` of its utterances of the other emotions is spoken instead. In
-    validation and test all emotions remain equally frequent with all words and speakers: what has
-    learned the word (or speaker) instead of the emotion fails there. Use the split `given`.
+    With `correlate`, every word (or speaker) of the training session has its own emotion, and the
+    fraction `correlation` of its utterances of the other emotions is spoken in this emotion
+    instead. In the validation and test sets, all emotions remain equally frequent with all words
+    and speakers: a model that has learned the word (or speaker) instead of the emotion fails there.
+    Use the split `predefined`.
+
+    >>> from serjax import data
+    >>> data.load("synthetic", speakers=3, words=2).labels("emotion")
+    ['anger', 'happiness', 'neutral', 'sadness']
 
     Args:
-        seed: Decides words, speakers and all variation; in [0, 2**32).
-        speakers: At least 3.
-        words: At least 1; with `correlate="word"` the classes stay balanced if it is a multiple
-            of 4, as they do with "speaker" if the number of training speakers is.
-        takes: Utterances of each speaker, word and emotion, at least 1.
-        variation: How much speakers, and their utterances of one emotion, differ; 0 or more. At 1
-            the classes overlap well.
-        correlate: None, "speaker" or "word".
-        correlation: 0 (as without `correlate`) to 1 (one emotion per word or speaker).
+        seed: Seed of words, speakers and all variation, in [0, 2**32).
+        speakers: Number of speakers, at least 3.
+        words: Number of words, at least 1. With `correlate="word"` the classes are balanced if it
+            is a multiple of 4, and with "speaker" if the number of training speakers is.
+        takes: Number of utterances of each speaker, word and emotion, at least 1.
+        variation: Difference between speakers and between their utterances of one emotion, 0 or
+            more. At 1 the classes overlap well.
+        correlate: Factor that correlates with the emotion: "speaker", "word" or None.
+        correlation: Strength from 0 (the same as without `correlate`) to 1 (one emotion per word or
+            speaker).
 
     Returns:
-        The corpus. Its paths read "synthetic/s03_w2_anger_1.wav": speaker, word, emotion, take.
+        The corpus. Its paths are such as "synthetic/s03_w2_anger_1.wav": speaker, word, emotion,
+        take.
 
     Raises:
-        CorpusError: An argument is out of its range.
+        CorpusError: An argument is out of range.
     """
     for name, value, least in (("speakers", speakers, 3), ("words", words, 1), ("takes", takes, 1)):
         if value < least:
@@ -160,18 +166,19 @@ def load(
     sessions = _sessions(speakers)
     others = sessions.count("train") if correlate == "word" else words
     factors = {}
-    said: dict[tuple[int, int, int], int] = {}
+    take_counts: dict[tuple[int, int, int], int] = {}
     slots = itertools.product(range(len(EMOTIONS)), range(speakers), range(words), range(takes))
     for emotion, speaker, word, take in slots:
         if correlate is not None and sessions[speaker] == "train":
             value, other = (word, speaker) if correlate == "word" else (speaker, word)
-            # Of the utterances of this value and emotion, those change at which the running sum
-            # of `correlation` passes a whole number: the share is met within one. Every value and
-            # emotion begins elsewhere, lest it be the same speakers or words that never change.
+            # Utterances of this value and emotion change where the running sum of `correlation`
+            # passes a whole number, so the fraction is exact to one utterance. Every value and
+            # emotion starts at another offset; otherwise the same speakers or words never change.
             n = (other * takes + take + 5 * value + 3 * emotion) % (others * takes)
             if int((n + 1) * correlation + 0.5) > int(n * correlation + 0.5):
                 emotion = value % len(EMOTIONS)
-        number = said[speaker, word, emotion] = said.get((speaker, word, emotion), 0) + 1
+        triple = speaker, word, emotion
+        number = take_counts[triple] = take_counts.get(triple, 0) + 1
         path = f"synthetic/s{speaker:02d}_w{word}_{EMOTIONS[emotion]}_{number}.wav"
         factors[path] = _Factors(speaker, word, emotion, number)
 
@@ -189,7 +196,7 @@ def load(
 
 
 def _sessions(speakers: int) -> list[str]:
-    """Returns each speaker's part, no part without a speaker."""
+    """Returns the session of each speaker; every session has a speaker."""
     train = min(max(round(0.6 * speakers), 1), speakers - 2)
     validation = max(round(0.2 * speakers), 1)
     sessions = ["train"] * train + ["validation"] * validation + ["test"] * speakers
@@ -197,7 +204,7 @@ def _sessions(speakers: int) -> list[str]:
 
 
 def _reader(seed: int, variation: float, factors: dict[str, _Factors]) -> Reader:
-    """Returns the corpus's `read`: all is generated at the first call, by whichever thread."""
+    """Returns the `read` of the corpus. Its first call, in any thread, generates all waveforms."""
     lock = threading.Lock()
     generated: dict[str, np.ndarray] = {}
 
@@ -220,7 +227,7 @@ def _generate(seed: int, variation: float, factors: list[_Factors]) -> list[np.n
     waveforms = []
     for begin in range(0, len(factors), _CHUNK):
         rows = factors[begin : begin + _CHUNK]
-        # The last chunk is filled up, so that all are of one compiled shape.
+        # The last chunk is padded, so that all chunks have the same compiled shape.
         takes = [_take(seed, variation, rows[i % len(rows)]) for i in range(_CHUNK)]
         batch = jax.tree.map(lambda *leaves: np.stack(leaves), *takes)
         samples, lengths = jax.device_get(_record_all(batch))
@@ -228,12 +235,12 @@ def _generate(seed: int, variation: float, factors: list[_Factors]) -> list[np.n
     return waveforms
 
 
-# The factors are drawn with NumPy: they are few, and JAX would spend more time compiling their
+# The factors are sampled with NumPy: they are few, and JAX would spend more time compiling their
 # generators than generating all the sound.
 
 
 def _take(seed: int, variation: float, factors: _Factors) -> _Take:
-    """Draws one utterance: from the seed and its own factors only."""
+    """Samples the random values of an utterance, which depend only on the seed and its factors."""
     rng = np.random.default_rng([seed, 0, *factors])
     return _Take(
         key_seed=rng.integers(2**32, dtype=np.uint32),
@@ -245,10 +252,10 @@ def _take(seed: int, variation: float, factors: _Factors) -> _Take:
 
 
 def _manner(rng: np.random.Generator, seed: int, variation: float, factors: _Factors) -> Manner:
-    """Draws how a speaker speaks with an emotion, this time."""
-    own = np.random.default_rng([seed, 1, factors.speaker])
-    speaker = variation * _SPEAKER_DEVIATION * own.standard_normal(len(_IS_RATIO))
-    tract = np.exp(0.04 * own.standard_normal())
+    """Samples the manner in which a speaker speaks an utterance with an emotion."""
+    speaker_rng = np.random.default_rng([seed, 1, factors.speaker])
+    speaker = variation * _SPEAKER_DEVIATION * speaker_rng.standard_normal(len(_IS_RATIO))
+    tract = np.exp(0.04 * speaker_rng.standard_normal())
     neutral, emotion = (_logarithm(_CUES[i]) for i in (_NEUTRAL, factors.emotion))
     strength = rng.uniform(0.8, 1.2)
     utterance = variation * _UTTERANCE_DEVIATION * rng.standard_normal(len(_IS_RATIO))
@@ -275,19 +282,19 @@ def _manner(rng: np.random.Generator, seed: int, variation: float, factors: _Fac
 
 
 def _logarithm(cues: np.ndarray) -> np.ndarray:
-    """Returns a row of cues, those that vary in proportion as logarithms."""
+    """Returns a row of cues with the logarithm of those that vary in proportion."""
     result = cues.astype(np.float64)
     result[_IS_RATIO] = np.log(result[_IS_RATIO])
     return result
 
 
 def _phrase(seed: int, word: int) -> Phrase:
-    """Draws a word of 4 to `SYLLABLES` syllables."""
+    """Samples a word of 4 to `SYLLABLES` syllables."""
     rng = np.random.default_rng([seed, 2, word])
     count = rng.integers(4, SYLLABLES + 1)
     spoken = np.arange(SYLLABLES) < count
     lengths = rng.uniform(0.75, 1.25, SYLLABLES)
-    lengths[count - 1] *= 1.3  # the last syllable is drawn out
+    lengths[count - 1] *= 1.3  # the last syllable is lengthened
     accents = rng.standard_normal(SYLLABLES)
     accents = (accents - accents[spoken].mean()) / accents[spoken].std()
     return Phrase(
@@ -302,11 +309,11 @@ def _record(take: _Take) -> tuple[jax.Array, jax.Array]:
     """Returns an utterance spoken in a room, float32 [samples], and its length in samples."""
     speech_key, noise_key = jax.random.split(jax.random.key(take.key_seed))
     waveform, length = synthesize(speech_key, take.manner, take.phrase)
-    # Uniform noise of RMS 1, the mean of neighbours, which makes it duller, as rooms do.
+    # Uniform noise of RMS 1. The mean of neighbouring samples makes it duller, as rooms do.
     noise = jax.random.uniform(noise_key, waveform.shape, minval=-1.0, maxval=1.0) * 3**0.5
     noise = (noise + jnp.roll(noise, 1)) * 0.5**0.5
     waveform = waveform + 0.05 * 10 ** (take.noise_db / 20) * noise
-    # Nobody lets a recording clip: the gain is turned down where it would.
+    # The gain is reduced where the recording would clip.
     waveform *= jnp.minimum(10 ** (take.gain_db / 20), 0.95 / jnp.max(jnp.abs(waveform)))
     return waveform, length
 

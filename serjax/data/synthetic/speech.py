@@ -1,8 +1,8 @@
-"""A small source-filter synthesizer of speech-like sound, for the embedded corpus.
+"""A small source-filter synthesizer of speech-like sound, for the bundled synthetic corpus.
 
-A train of glottal pulses and a noise are shaped, one 20 ms frame at a time, by the resonances of a
-vocal tract that moves from consonant to vowel. Everything is a pure function of a key and of the
-two descriptions below, of fixed shape, so that a batch of utterances is one `jax.vmap`.
+A train of glottal pulses and a noise are filtered, one 20 ms frame at a time, by the resonances of
+a vocal tract that moves from consonant to vowel. The synthesizer is a pure function of a key, a
+`Manner` and a `Phrase` of fixed shapes, so a batch of utterances is one `jax.vmap`.
 
 The all-pole cascade and its resonator are those of D. H. Klatt, "Software for a cascade/parallel
 formant synthesizer", J. Acoust. Soc. Am. 67(3):971-995, 1980. The vowels are the averages over men
@@ -47,8 +47,8 @@ _VOWELS = np.array(
 )
 VOWELS = len(_VOWELS)
 
-# Where the formants start from (Hz); voicing; noise level, its centre and half width (Hz);
-# duration (s); the share of it that is silent closure before the noise.
+# Start of the formants (Hz); voicing; noise level, its centre and half width (Hz); duration (s);
+# fraction of the duration that is silent closure before the noise.
 _CONSONANTS = np.array(
     [
         [300, 900, 2300, 0.0, 0.5, 1000, 700, 0.09, 0.75],  # p
@@ -65,27 +65,27 @@ _CONSONANTS = np.array(
 CONSONANTS = len(_CONSONANTS)
 
 # Above F3 a uniform tube of 17.5 cm, the length of a man's vocal tract, resonates every 1000 Hz.
-# A shorter tract's F7 stays below the Nyquist frequency: above it, it would come back as an alias.
+# F7 of a shorter tract is limited to below the Nyquist frequency, where it would cause an alias.
 _UPPER_FORMANTS_HZ = np.arange(3500, 7000, 1000, dtype=np.float32)
 _MAX_FORMANT_HZ = 7600
 _BANDWIDTHS_HZ = np.array([70, 100, 150, 220, 280, 340, 400], np.float32)
 
 
 class Manner(NamedTuple):
-    """How an utterance is spoken: float32 scalars, but for the last.
+    """Manner of speaking of an utterance: float32 scalars, except the last.
 
     Attributes:
         f0_hz: Mean fundamental frequency.
         f0_range_semitones: Standard deviation of the accents around it.
-        f0_end_semitones: Rise (or fall, if negative) over the last third.
+        f0_end_semitones: Rise over the last third; negative values fall.
         rate: Syllables per second.
         level_db: Loudness relative to ordinary speech.
-        accent_db: How much louder accented syllables are.
-        tilt_db: Slope of the voice's spectrum per octave; 0 is a modal voice, positive brighter.
+        accent_db: Level of accented syllables relative to the others.
+        tilt_db: Spectral slope of the voice per octave; 0 is a modal voice, positive brighter.
         jitter: Standard deviation of the perturbation of F0 per 5 ms, relative.
-        breathiness: Noise of breath relative to the voice.
-        attack: How abruptly syllables begin, from 0 (slow) to 1 (abrupt).
-        formant_scale: Formants relative to an average man's: the inverse of the tract's length.
+        breathiness: Level of breath noise relative to the voice.
+        attack: Abruptness of the onsets of syllables, from 0 (slow) to 1 (abrupt).
+        formant_scale: Formants relative to an average man's, the inverse of the tract length.
         pauses: Silence before and after the speech, in seconds, [2].
     """
 
@@ -104,13 +104,13 @@ class Manner(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """What is said: up to `SYLLABLES` syllables of a consonant and a vowel.
+    """Spoken text: up to `SYLLABLES` syllables of a consonant and a vowel.
 
     Attributes:
         consonants: int32 [SYLLABLES] in [0, CONSONANTS).
         vowels: int32 [SYLLABLES] in [0, VOWELS).
         lengths: float32 [SYLLABLES], durations relative to the mean; 0 where there is no syllable.
-        accents: float32 [SYLLABLES], prominence, of mean 0 and standard deviation 1.
+        accents: float32 [SYLLABLES], prominence with mean 0 and standard deviation 1.
     """
 
     consonants: Array
@@ -120,17 +120,17 @@ class Phrase(NamedTuple):
 
 
 def synthesize(key: jax.Array, manner: Manner, phrase: Phrase) -> tuple[jax.Array, jax.Array]:
-    """Speaks a phrase.
+    """Synthesizes a phrase.
 
     Args:
-        key: Decides the perturbations of the voice and the noise of breath and consonants.
-        manner: How.
-        phrase: What.
+        key: PRNG key for the perturbations of the voice and the noise of breath and consonants.
+        manner: Manner of speaking.
+        phrase: Spoken text.
 
     Returns:
-        The waveform at `SAMPLE_RATE`, float32 [samples] of a fixed size, of RMS 0.05 over the
-        speech at a level of 0 dB; and how many of its samples are the utterance, int32, between
-        `MIN_SECONDS` and `MAX_SECONDS`. The samples after those are silence.
+        The waveform at `SAMPLE_RATE`, float32 [samples] of a fixed size, with RMS 0.05 over the
+        speech at a level of 0 dB; and the number of samples of the utterance, int32, between
+        `MIN_SECONDS` and `MAX_SECONDS`. The samples past the utterance are silence.
     """
     tracks, seconds = _articulate(manner, phrase)
     samples = _FRAMES * _HOP
@@ -147,7 +147,7 @@ def synthesize(key: jax.Array, manner: Manner, phrase: Phrase) -> tuple[jax.Arra
 
 
 class _Tracks(NamedTuple):
-    """The utterance every 10 ms: float32 [frames], formants [frames, 3]."""
+    """Parameters of the utterance every 10 ms: float32 [frames], formants [frames, 3]."""
 
     f0_hz: Array
     formants_hz: Array
@@ -159,7 +159,7 @@ class _Tracks(NamedTuple):
 
 
 def _articulate(manner: Manner, phrase: Phrase) -> tuple[_Tracks, jax.Array]:
-    """Returns the movements of voice and tract, and the utterance's duration in seconds."""
+    """Returns the movements of voice and tract, and the duration of the utterance in seconds."""
     before, after = manner.pauses
     lengths = phrase.lengths / manner.rate
     total = jnp.sum(lengths)
@@ -212,7 +212,7 @@ def _articulate(manner: Manner, phrase: Phrase) -> tuple[_Tracks, jax.Array]:
 
 
 def _smooth(frames: float) -> np.ndarray:
-    """A Gaussian average over time as a matrix, float32 [frames, frames], rows of sum 1."""
+    """Returns a Gaussian average over time as a matrix, float32 [frames, frames], rows of sum 1."""
     lag = np.arange(_FRAMES)[:, None] - np.arange(_FRAMES)
     weight = np.exp(-0.5 * (lag / frames) ** 2)
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -225,14 +225,14 @@ def _voice(f0_hz: Array, jitter: Array) -> jax.Array:
     Dirichlet kernel), scaled so that the power in a formant does not depend on F0.
 
     Args:
-        f0_hz: [frames].
-        jitter: Factor on F0 every 5 ms [steps + 1].
+        f0_hz: Fundamental frequency [frames].
+        jitter: Factor of F0 every 5 ms [steps + 1].
     """
     position = jnp.arange(len(jitter), dtype=jnp.float32) * (_F0_STEP / _HOP)
     f0 = jitter * jnp.interp(position, jnp.arange(_FRAMES, dtype=jnp.float32), f0_hz)
     begin, end = f0[:-1, None], f0[1:, None]
-    # Cycles are counted from step to step and reduced to a fraction before samples are added:
-    # a float32 count of all samples would blur the highest harmonics.
+    # Cycles are counted per step and reduced to a fraction before samples are added: a float32
+    # count of all samples would blur the highest harmonics.
     cycles = jnp.cumsum((begin + end) * (0.5 * _F0_STEP / SAMPLE_RATE), axis=0)
     cycles -= (begin + end) * (0.5 * _F0_STEP / SAMPLE_RATE)
     n = jnp.arange(_F0_STEP, dtype=jnp.float32)
@@ -251,7 +251,7 @@ def _spectra(voice: jax.Array, breath: jax.Array, tracks: _Tracks, manner: Manne
     """Returns the spectrum of each frame of speech, complex64 [frames, bins]."""
     hz = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE).astype(np.float32)
     # -8 dB per octave: -14 of the glottal flow and +6 of radiation from the lips. Below 80 Hz there
-    # is no voice to tilt.
+    # is no voice.
     octaves = np.log2(np.maximum(hz, 80) / 500)
     tilt = 10 ** ((manner.tilt_db - 8.0) * octaves / 20)
     upper_hz = jnp.minimum(_UPPER_FORMANTS_HZ[None] * manner.formant_scale, _MAX_FORMANT_HZ)
@@ -266,11 +266,11 @@ def _spectra(voice: jax.Array, breath: jax.Array, tracks: _Tracks, manner: Manne
 
 
 def _tract(formants_hz: Array, bandwidths_hz: np.ndarray, hz: np.ndarray) -> jax.Array:
-    """Frequency response of resonators in cascade, complex64 [frames, bins], 1 at 0 Hz.
+    """Returns the frequency response of resonators in cascade, complex64 [frames, bins], 1 at 0 Hz.
 
     Args:
-        formants_hz: [frames, formants].
-        bandwidths_hz: [formants].
+        formants_hz: Centre frequencies of the resonances [frames, formants].
+        bandwidths_hz: Bandwidths of the resonances [formants].
         hz: Frequencies of the bins [bins].
     """
     radius = np.exp(-np.pi * bandwidths_hz / SAMPLE_RATE)
@@ -287,12 +287,12 @@ def _tract(formants_hz: Array, bandwidths_hz: np.ndarray, hz: np.ndarray) -> jax
 
 
 def _scale(spectra: jax.Array, factor: Array) -> jax.Array:
-    """Returns complex spectra times a real factor, which strict promotion forbids to `*`."""
+    """Returns complex spectra times a real factor; strict promotion forbids `*` of the two."""
     return spectra * factor.astype(jnp.complex64)
 
 
 def _frames(signal: jax.Array) -> jax.Array:
-    """Spectra of overlapping Hann windows of two hops, complex64 [frames, bins]."""
+    """Returns the spectra of overlapping Hann windows of two hops, complex64 [frames, bins]."""
     blocks = signal.reshape(_FRAMES, _HOP)
     pairs = jnp.concatenate([blocks, jnp.roll(blocks, -1, axis=0)], axis=1)
     window = 0.5 - 0.5 * np.cos(np.pi * np.arange(2 * _HOP) / _HOP)
@@ -300,7 +300,7 @@ def _frames(signal: jax.Array) -> jax.Array:
 
 
 def _overlap_add(spectra: jax.Array) -> jax.Array:
-    """Returns the sum of the frames at their places, float32 [frames * hop]."""
+    """Returns the sum of the overlapping frames, float32 [frames * hop]."""
     blocks = jnp.fft.irfft(spectra, n=_FFT).reshape(_FRAMES, _FFT // _HOP, _HOP)
     padded = [jnp.pad(blocks[:, i], ((i, 0), (0, 0)))[:_FRAMES] for i in range(_FFT // _HOP)]
     return sum(padded[1:], padded[0]).reshape(-1)

@@ -1,4 +1,4 @@
-"""The names that torchvision's AlexNet gives the layers of ours."""
+"""Names of the layers of torchvision's AlexNet."""
 
 from serjax.models import AlexNet
 
@@ -15,7 +15,10 @@ _NAMES = {
 
 
 def torch_name(path: tuple[str, ...]) -> str:
-    """From the path of one of the network's modules to the name of torchvision's.
+    """Returns torchvision's name of a module of `serjax.models.AlexNet`.
+
+    Args:
+        path: Names of the modules that lead to the module.
 
     >>> torch_name(("conv3",))
     'features.6'
@@ -24,5 +27,12 @@ def torch_name(path: tuple[str, ...]) -> str:
 
 
 def flattened(model: AlexNet) -> dict[tuple[str, ...], tuple[int, int, int]]:
-    """(channels, rows, columns) in the order that torchvision flattens, by dense layer."""
+    """Returns the image that each dense layer takes, by path.
+
+    Args:
+        model: Network.
+
+    Returns:
+        `(channels, rows, columns)` in the order in which torchvision flattens.
+    """
     return {("dense1",): (256, 6, 6)}

@@ -1,15 +1,14 @@
-"""From a torchvision state dictionary to our variables, strictly."""
+"""Strict conversion of torchvision's state dictionaries to variables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from serjax.errors import InputError
-from serjax.models.pretrained.families import Path, TorchName
-from serjax.training.freeze import leaf_path
-from serjax.training.state import Variables
+from serjax.models.pretrained.families import TorchName
+from serjax.models.variables import Path, Variables, leaf_path
 
 _LEAVES = {
     "kernel": "weight",
@@ -28,25 +27,27 @@ def convert(
     flattened: Mapping[Path, tuple[int, int, int]],
     unused: tuple[str, ...] = (),
 ) -> Variables:
-    """Converts all of a state dictionary, or refuses it.
+    """Converts a complete state dictionary.
 
-    Convolutions turn from `[out, in, rows, columns]` to `[rows, columns, in, out]`, dense layers
-    from `[out, in]` to `[in, out]`. The first convolution, if it is to see one channel, is summed
-    over its three: it then answers to one channel as it did to three equal ones.
+    Kernels of convolutions are transposed from `[out, in, rows, columns]` to
+    `[rows, columns, in, out]`, those of dense layers from `[out, in]` to `[in, out]`. For input of
+    one channel, the first convolution is summed over its three channels: its output for one channel
+    is then that for three equal ones.
 
     Args:
-        state: Arrays by PyTorch's names; `num_batches_tracked` is passed over.
-        like: Shapes and dtypes of the variables wanted.
-        torch_name: From the path of a module to the name of PyTorch's.
-        flattened: Of dense layers whose input is a flattened image, by path, the
-            (channels, rows, columns) that PyTorch flattens.
-        unused: Prefixes of further names to pass over.
+        state: Arrays by PyTorch's names; `num_batches_tracked` is ignored.
+        like: Shapes and dtypes of the variables to return.
+        torch_name: Function from the path of a module to its name in PyTorch.
+        flattened: Paths of dense layers whose input is a flattened image, with the (channels, rows,
+            columns) that PyTorch flattens.
+        unused: Prefixes of further names to ignore.
 
     Returns:
-        Variables of NumPy arrays, like `like`.
+        Variables of NumPy arrays, with the structure of `like`.
 
     Raises:
-        InputError: Names are missing or unknown, or shapes differ; the first few are listed.
+        InputError: Names are missing or unknown, or shapes differ; the message lists the first
+            few.
     """
     used: set[str] = set()
     missing: list[str] = []
@@ -61,7 +62,7 @@ def convert(
             missing.append(name)
             return None
         value, expected = state[name], tuple(leaf.shape)
-        # No layer but the first has one input channel: the network is real and has no groups.
+        # Only the first layer has one input channel: the network is real and has no groups.
         if len(expected) == 4 and expected[2] == 1 and value.ndim == 4 and value.shape[1] == 3:
             value = value.sum(axis=1, keepdims=True, dtype=np.float32)
         if value.shape != _torch_shape(expected):
@@ -82,27 +83,26 @@ def convert(
         and not name.endswith(".num_batches_tracked")
         and not name.startswith(unused)
     ]
-    complaints = [
-        _listed(found, what)
-        for found, what in (
+    problems = [
+        _summarize(names, problem)
+        for names, problem in (
             (missing, "missing"),
             (unknown, "unknown"),
             (misshapen, "of another shape"),
         )
-        if found
+        if names
     ]
-    if complaints:
-        raise InputError("; ".join(complaints))
+    if problems:
+        raise InputError("; ".join(problems))
     return variables
 
 
 def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """PyTorch's shape of a kernel `[*window, in, out]`, or of a vector."""
+    """Returns PyTorch's shape of a kernel `[*kernel_size, in, out]`, or of a vector."""
     return shape if len(shape) == 1 else (shape[-1], shape[-2], *shape[:-2])
 
 
-def _listed(found: Iterable[str], what: str) -> str:
-    """One phrase that gives the number of names and the first few."""
-    found = list(found)
-    more = ", ..." if len(found) > 3 else ""
-    return f"{len(found)} {what} ({', '.join(found[:3])}{more})"
+def _summarize(names: Sequence[str], problem: str) -> str:
+    """Returns a phrase with the number of names and the first few."""
+    more = ", ..." if len(names) > 3 else ""
+    return f"{len(names)} {problem} ({', '.join(names[:3])}{more})"

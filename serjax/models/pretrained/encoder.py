@@ -1,7 +1,7 @@
-"""The RH-emo encoder's trained variables, which quaternion networks may start from.
+"""Trained RH-emo encoder that ships with the library, and encoders of runs.
 
-`rhemo_encoder.npz` beside this file was trained on real speech by the command in
-`rhemo_encoder.md`.
+`rhemo_encoder.npz` in this folder was trained on real speech by the command in `rhemo_encoder.md`.
+Quaternion and hypercomplex networks start from it by default.
 """
 
 import importlib.resources
@@ -14,15 +14,22 @@ import numpy as np
 from flax import traverse_util
 
 from serjax.files import PathLike, write_bytes_atomic
-from serjax.training.state import Variables
+from serjax.models.variables import Variables
+
+ENCODER_CORPUS = "emodb"
+"""Name of the corpus that the shipped encoder was trained on, see `rhemo_encoder.md`.
+
+A network that starts from it has seen speakers of this corpus and must not be tested on them.
+"""
 
 
 def write_encoder(path: PathLike, variables: Mapping[str, Any]) -> None:
-    """Writes the variables named `embedding`, as `.npz`.
+    """Writes the variables of an encoder as `.npz`.
 
     Args:
-        path: The file to write.
-        variables: Of RH-emo, or of a network behind its encoder: `params` and `batch_stats`.
+        path: File to write.
+        variables: Variables of RH-emo, or of a network with its encoder: `params` and
+            `batch_stats`, whose entries `embedding` are written.
     """
     encoder = {name: variables[name]["embedding"] for name in ("params", "batch_stats")}
     flat: dict[str, Any] = traverse_util.flatten_dict(encoder, sep="/")
@@ -32,19 +39,22 @@ def write_encoder(path: PathLike, variables: Mapping[str, Any]) -> None:
 
 
 def encoder() -> Variables:
-    """The shipped encoder's variables: `params` and `batch_stats`, float32."""
-    content = importlib.resources.files("serjax.pretrained").joinpath("rhemo_encoder.npz")
+    """Reads the variables of the shipped encoder: `params` and `batch_stats`, float32."""
+    content = importlib.resources.files("serjax.models.pretrained").joinpath("rhemo_encoder.npz")
     with np.load(io.BytesIO(content.read_bytes())) as arrays:
         flat = {name: jnp.asarray(array) for name, array in arrays.items()}
     return traverse_util.unflatten_dict(flat, sep="/")
 
 
 def with_embedding(variables: Mapping[str, Any], embedding: Mapping[str, Any]) -> Variables:
-    """Variables of a network behind an encoder, with another encoder's.
+    """Replaces the encoder in the variables of a network.
 
     Args:
-        variables: Of the network: `params` and `batch_stats`.
-        embedding: Of the encoder, the same collections.
+        variables: Variables of a network with an encoder: `params` and `batch_stats`.
+        embedding: Variables of the new encoder, in the same collections.
+
+    Returns:
+        Variables of the network with the new encoder.
     """
     return {
         name: {**tree, "embedding": embedding[name]} if name in embedding else tree

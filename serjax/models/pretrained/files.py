@@ -9,18 +9,19 @@ from serjax.errors import InputError
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Reads a checkpoint; nothing in it is executed.
+    """Reads a checkpoint, without executing any code in it.
 
     Args:
-        path: `.safetensors`, which needs the package of that name, or `.pth` or `.pt`, a state
-            dictionary saved by `torch.save`, which needs PyTorch.
+        path: `.safetensors` file, which needs the package of that name, or `.pth` or `.pt` file, a
+            state dictionary saved by `torch.save`, which needs PyTorch.
 
     Returns:
-        Arrays by name, in their order and of their types; what NumPy has no type for is float32.
+        Arrays by name, in the order and with the types of the file; types unknown to NumPy become
+        float32.
 
     Raises:
-        InputError: No such file, another format, a package that is missing, or a file that holds
-            anything but tensors.
+        InputError: There is no such file, it has another format, a package is missing, or the file
+            holds objects other than tensors.
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a checkpoint, found no such file or folder")

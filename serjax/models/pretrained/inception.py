@@ -1,4 +1,4 @@
-"""The names that torchvision's Inception v3 gives the layers of ours."""
+"""Names of the layers of torchvision's Inception v3, and its standardization of the input."""
 
 from collections.abc import Mapping
 
@@ -6,15 +6,18 @@ import numpy as np
 
 _NAMES = {"head": "fc", "aux": "AuxLogits", "aux_head": "AuxLogits.fc", "norm": "bn"}
 
-# torchvision's published weights expect ImageNet's standardization undone and values in [-1, 1]:
-# the option `transform_input`, by which each channel is multiplied and shifted.
+# torchvision's published weights expect values in [-1, 1] instead of ImageNet's standardization.
+# Its option `transform_input` multiplies and shifts each standardized channel accordingly.
 _DEVIATIONS = np.array([0.229, 0.224, 0.225])
 _MEANS = np.array([0.485, 0.456, 0.406])
 _FACTORS, _SHIFTS = _DEVIATIONS / 0.5, (_MEANS - 0.5) / 0.5
 
 
 def torch_name(path: tuple[str, ...]) -> str:
-    """From the path of one of the network's modules to the name of torchvision's.
+    """Returns torchvision's name of a module of `serjax.models.InceptionV3`.
+
+    Args:
+        path: Names of the modules that lead to the module.
 
     >>> torch_name(("mixed_5b", "branch1x1", "norm"))
     'Mixed_5b.branch1x1.bn'
@@ -28,21 +31,21 @@ def torch_name(path: tuple[str, ...]) -> str:
 
 
 def absorb_transform_input(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights that do to a standardized image what these do after `transform_input`.
+    """Absorbs `transform_input` into the weights, which then apply to a standardized image.
 
     torchvision multiplies and shifts the channels of its standardized input before it applies
-    the published weights. The first convolution has no padding, so the factors go into its kernel,
-    and the shifts, which add a constant to each of its results, into the norm's running mean.
+    the published weights. The first convolution has no padding. Its kernel can therefore contain
+    the factors, and the running mean of its batch norm the constants that the shifts add.
 
     Args:
-        state: The published weights, by torchvision's names.
+        state: Published weights by torchvision's names.
 
     Returns:
-        The same, but the first kernel and the first running mean.
+        Weights with another first kernel and another first running mean.
     """
     kernel, mean = "Conv2d_1a_3x3.conv.weight", "Conv2d_1a_3x3.bn.running_mean"
     if kernel not in state or mean not in state or state[kernel].shape[1:2] != (3,):
-        return dict(state)  # what is missing is told by the conversion
+        return dict(state)  # the conversion reports missing and misshapen weights
     constant = np.einsum("oihw,i->o", state[kernel], _SHIFTS)
     return {
         **state,

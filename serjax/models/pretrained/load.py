@@ -1,4 +1,4 @@
-"""`load`: a model and its variables, from published weights or from a run of our own."""
+"""Models with pretrained weights, from published checkpoints or from finished runs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,23 +8,33 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from serjax import models, report
+from serjax import models
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
-from serjax.models.pretrained import files
+from serjax.models.pretrained import files, run_folder
 from serjax.models.pretrained.convert import convert
 from serjax.models.pretrained.encoder import with_embedding
 from serjax.models.pretrained.families import FAMILIES
-from serjax.training import freeze
-from serjax.training.config import build_front_end, build_model, input_shape
-from serjax.training.state import Variables, draw
-from serjax.training.trained_run import load_run
+from serjax.models.variables import (
+    Variables,
+    check_patterns,
+    compile_initialization,
+    leaf_path,
+    leaves_by_path,
+    matches,
+    variable_shapes,
+)
 
 
 class _Source(NamedTuple):
-    """What was trained, and how to make the same network for other classes.
+    """Pretrained variables, and the construction of the same network for other classes.
 
-    Layers that match a pattern in `untrained` have shapes only.
+    Attributes:
+        variables: Trained variables.
+        num_classes: Number of classes that they were trained for.
+        create: Function from a number of classes to the network.
+        input_shape: Shape of a batch of one input.
+        untrained: Patterns of layers whose variables have shapes only.
     """
 
     variables: Variables
@@ -44,31 +54,32 @@ def load(
     key: jax.Array | None = None,
     **options: Any,
 ) -> tuple[nn.Module, Variables]:
-    """Loads a model with trained weights, strictly: nothing is left out, nothing left over.
+    """Loads a model with pretrained weights. All weights of the checkpoint must fit the model.
 
-    The last layer is kept where the number of classes is that of the checkpoint, and starts anew
-    where it is another, or where the option `hidden` puts a dense layer before it that the
-    checkpoint does not have.
+    The last layer is loaded if the number of classes equals that of the checkpoint. Otherwise, or
+    if the option `hidden` adds a dense layer before it that the checkpoint does not have, it is
+    randomly initialized.
 
     Args:
-        name: One of `serjax.models.names()`.
-        path: A checkpoint of torchvision's network, `.safetensors`, `.pth` or `.pt`; or the folder
-            of a finished run, of which the best weights are taken. Of a run of `rhemo`, a network
-            behind its encoder takes the encoder's, and all else starts anew.
-        num_classes: Classes; None: as many as the checkpoint has.
-        input_channels: Of the input to published weights. 3 keeps the first convolution, for
-            images. 1 sums it over its channels, for spectrograms: it answers to one channel as it
-            did to three equal ones, so standardize the input, as ImageNet's images are. A run
-            has its own channels, and no other number is accepted.
-        fresh: Layers to start anew besides, as patterns, see `serjax.training.freeze`. Padi et
-            al. 2021, section 3.2, replace all dense layers: `("dense1.*", "head")`.
-        key: Of the new layers' weights; `jax.random.key(0)` by default.
-        **options: Fields of the network, see `serjax.models.create`; for a run they are added to
-            its own.
+        name: Name of the model, one of `serjax.models.names()`.
+        path: Checkpoint of torchvision's network, a `.safetensors`, `.pth` or `.pt` file; or the
+            folder of a finished run, whose best weights are loaded. From a run of `rhemo`, a
+            network with the RH-emo encoder takes the encoder, and its other layers are randomly
+            initialized.
+        num_classes: Number of classes; None for that of the checkpoint.
+        input_channels: Number of channels of the input to published weights. 3 is for images. 1 is
+            for spectrograms: the first convolution is summed over its channels, so its output for
+            one channel is that for three equal ones. Standardize the input as ImageNet's images
+            are. A run has its own number of channels, and no other is accepted.
+        fresh: Further layers to initialize randomly, as patterns, see `serjax.training.freeze`.
+            Padi et al. (2021), section 3.2, replace all dense layers: `("dense1.*", "head")`.
+        key: PRNG key for the new layers, by default `jax.random.key(0)`.
+        **options: Fields of the network, see `serjax.models.create`. For a run they take precedence
+            over those of the run.
 
     Returns:
-        The model, and its variables: `params` and `batch_stats`, the latter empty where there are
-        none.
+        Model, and its variables: `params` and `batch_stats`, the latter empty for a model without
+        running statistics.
 
     Raises:
         InputError: Unknown name or option; no such file or folder, or one that cannot be read; a
@@ -78,16 +89,18 @@ def load(
     >>> model, variables = load("resnet50", "resnet50.pth", 4)  # doctest: +SKIP
     """
     path = Path(path)
+    # A run's own modules may register the model.
+    run = run_folder.read(path) if path.is_dir() else None
     if name not in models.names():
         raise InputError(unknown_name("model", name, models.names()))
-    if path.is_dir() and _takes_encoder(name, path):
-        source = _from_rhemo(name, path, input_channels, options)
-    elif path.is_dir():
-        source = _from_run(name, path, input_channels, options)
-    else:
+    if run is None:
         source = _from_torchvision(name, path, input_channels, options)
+    elif run.model == "rhemo" and isinstance(models.create(name, 2), models.Embedded):
+        source = _from_rhemo(name, run, input_channels, options)
+    else:
+        source = _from_run(name, run, input_channels, options)
     model = source.create(source.num_classes if num_classes is None else num_classes)
-    variables = _renewed(model, source, fresh, jax.random.key(0) if key is None else key)
+    variables = _initialize_missing(model, source, fresh, jax.random.key(0) if key is None else key)
     return model, variables
 
 
@@ -103,11 +116,11 @@ def _from_torchvision(
         raise InputError(f"input_channels: expected 1 or 3, found {input_channels}")
     family = FAMILIES[name]
     state = files.read(path)
-    # The variables' shapes follow from the size of what it was trained on.
+    # The shapes of the variables follow from the size of the images it was trained on.
     image = (1, *family.image, input_channels)
 
     published = {**family.options, **options}
-    added = family.dense and published.pop("hidden", None) is not None
+    has_new_dense = family.has_optional_dense and published.pop("hidden", None) is not None
 
     def create(num_classes: int) -> nn.Module:
         return models.create(name, num_classes, **{**family.options, **options})
@@ -115,103 +128,99 @@ def _from_torchvision(
     model = models.create(name, 2, **published)
     names = family.names(model)
     head = state.get(f"{names(('head',))}.bias")
-    # Without a head the conversion says what is missing, whatever the number.
+    # Without a head the conversion reports what is missing, for any number of classes.
     num_classes = 2 if head is None or head.ndim != 1 else len(head)
     model = models.create(name, num_classes, **published)
     try:
         variables = convert(
             family.adapted(state),
-            _shapes(model, image),
+            variable_shapes(model, image),
             names,
             flattened=family.flattened(model),
             unused=family.unused,
         )
     except InputError as error:
         raise InputError(f"{path}: not weights of {name}: {error}") from error
-    if not added:
+    if not has_new_dense:
         return _Source(variables, num_classes, create, image)
-    shapes = _shapes(create(num_classes), image)
+    shapes = variable_shapes(create(num_classes), image)
     params = {**shapes["params"], **variables["params"], "head": shapes["params"]["head"]}
     return _Source({**variables, "params": params}, num_classes, create, image, ("dense1", "head"))
 
 
-def _from_run(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
-    run = load_run(folder, name, **options)
-    shape = input_shape(build_front_end(run.config))
-    _check_channels(folder, input_channels, shape[-1])
+def _from_run(
+    name: str, run: run_folder.Run, input_channels: int, options: dict[str, Any]
+) -> _Source:
+    if name != run.model:
+        raise InputError(f"{run.folder}: expected a run of {name}, found one of {run.model}")
+    variables = run.restore(**options)
+    _check_channels(run, input_channels, run.input_shape)
     return _Source(
-        run.variables,
+        variables,
         len(run.classes),
-        lambda num_classes: build_model(run.config, num_classes),
-        shape,
+        lambda num_classes: run.create(num_classes, **options),
+        run.input_shape,
     )
 
 
-def _takes_encoder(name: str, folder: Path) -> bool:
-    """Whether a network stands behind the encoder of the run in a folder, one of RH-emo."""
-    described = folder / "config.json"
-    if not described.is_file() or report.read_config(described)["model"] != "rhemo":
-        return False
-    return isinstance(models.create(name, 2), models.Embedded)
-
-
-def _from_rhemo(name: str, folder: Path, input_channels: int, options: dict[str, Any]) -> _Source:
-    run = load_run(folder, dtype=jnp.float32)
-    shape = input_shape(models.front_end(name))
-    _check_channels(folder, input_channels, shape[-1])
+def _from_rhemo(
+    name: str, run: run_folder.Run, input_channels: int, options: dict[str, Any]
+) -> _Source:
+    input_shape = (1, *models.front_end(name).input_shape)
+    _check_channels(run, input_channels, input_shape)
 
     def create(num_classes: int) -> nn.Module:
         return models.create(name, num_classes, **options)
 
-    encoder = {collection: tree["embedding"] for collection, tree in run.variables.items()}
-    variables = with_embedding(_shapes(create(len(run.classes)), shape), encoder)
-    others = ("(?!embedding(/|$)).*",)
-    return _Source(variables, len(run.classes), create, shape, others)
+    encoder = {collection: tree["embedding"] for collection, tree in run.restore().items()}
+    shapes = variable_shapes(create(len(run.classes)), input_shape)
+    return _Source(
+        with_embedding(shapes, encoder),
+        len(run.classes),
+        create,
+        input_shape,
+        untrained=("(?!embedding(/|$)).*",),
+    )
 
 
-def _check_channels(folder: Path, found: int, expected: int) -> None:
-    if found != expected:
+def _check_channels(run: run_folder.Run, channels: int, input_shape: tuple[int, ...]) -> None:
+    if channels != input_shape[-1]:
         raise InputError(
-            f"input_channels: expected {expected}, as in the run {folder}, found {found}"
+            f"input_channels: expected {input_shape[-1]}, as in the run {run.folder}, found "
+            f"{channels}"
         )
 
 
-def _shapes(model: nn.Module, shape: tuple[int, ...]) -> Variables:
-    """Shapes and dtypes of a model's variables for an input of this shape."""
-    x = jax.ShapeDtypeStruct(shape, jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), x)
-    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+def _initialize_missing(
+    model: nn.Module, source: _Source, fresh: Sequence[str], key: jax.Array
+) -> Variables:
+    """Completes pretrained variables by random initialization of the other layers.
 
-
-def _renewed(model: nn.Module, source: _Source, fresh: Sequence[str], key: jax.Array) -> Variables:
-    """The trained variables, but new ones of layers that are to be new or have another shape."""
-    like = _shapes(model, source.input_shape)
-    freeze.check_patterns(fresh, like["params"])
-    trained = {
-        freeze.leaf_path(keys): leaf
-        for keys, leaf in jax.tree_util.tree_leaves_with_path(source.variables)
-    }
-    wanted = {
-        freeze.leaf_path(keys): leaf for keys, leaf in jax.tree_util.tree_leaves_with_path(like)
-    }
-    # Shapes differ only where they follow the number of classes: all else has been compared.
+    Args:
+        model: Network.
+        source: Pretrained variables.
+        fresh: Patterns of pretrained layers to initialize too.
+        key: PRNG key for the new layers.
+    """
+    like = variable_shapes(model, source.input_shape)
+    check_patterns(fresh, like["params"])
+    pretrained = leaves_by_path(source.variables)
+    # Shapes differ only in layers that depend on the number of classes: all others were compared.
     layers = {
         path[1:-1]
-        for path, leaf in wanted.items()
-        if leaf.shape != trained[path].shape
-        or any(freeze.matches(pattern, path[1:-1]) for pattern in (*fresh, *source.untrained))
+        for path, leaf in leaves_by_path(like).items()
+        if leaf.shape != pretrained[path].shape
+        or any(matches(pattern, path[1:-1]) for pattern in (*fresh, *source.untrained))
     }
 
-    def initialize(key: jax.Array) -> dict[freeze.Path, jax.Array]:
+    def initialize(key: jax.Array) -> dict[tuple[str, ...], jax.Array]:
         initial = model.init(key, jnp.zeros(source.input_shape, jnp.float32))
-        leaves = jax.tree_util.tree_leaves_with_path(initial)
-        named = ((freeze.leaf_path(keys), leaf) for keys, leaf in leaves)
-        return {path: leaf for path, leaf in named if path[1:-1] in layers}
+        return {p: leaf for p, leaf in leaves_by_path(initial).items() if p[1:-1] in layers}
 
-    new = draw(initialize, key) if layers else {}
+    new = compile_initialization(initialize, key) if layers else {}
 
     def choose(keys: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        path = freeze.leaf_path(keys)
-        return new[path] if path in new else jnp.asarray(trained[path], leaf.dtype)
+        path = leaf_path(keys)
+        return new[path] if path in new else jnp.asarray(pretrained[path], leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(choose, like)

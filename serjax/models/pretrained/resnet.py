@@ -1,4 +1,4 @@
-"""Names of torchvision's ResNets."""
+"""Names of the layers of torchvision's ResNets."""
 
 import re
 
@@ -7,7 +7,10 @@ _IN_BLOCK = {"projection": "downsample.0", "norm_projection": "downsample.1"}
 
 
 def torch_name(path: tuple[str, ...]) -> str:
-    """Module of torchvision's ResNet that is the module at a path in `serjax.models.ResNet`.
+    """Returns torchvision's name of a module of `serjax.models.ResNet`.
+
+    Args:
+        path: Names of the modules that lead to the module.
 
     >>> torch_name(("stage1_block2", "norm1"))
     'layer1.1.bn1'

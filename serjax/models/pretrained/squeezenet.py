@@ -1,4 +1,4 @@
-"""The names that torchvision's SqueezeNet 1.1 gives the layers of ours."""
+"""Names of the layers of torchvision's SqueezeNet 1.1."""
 
 _NAMES = {
     "conv1": "features.0",
@@ -9,7 +9,10 @@ _NAMES = {
 
 
 def torch_name(path: tuple[str, ...]) -> str:
-    """From the path of one of the network's modules to the name of torchvision's.
+    """Returns torchvision's name of a module of `serjax.models.SqueezeNet`.
+
+    Args:
+        path: Names of the modules that lead to the module.
 
     >>> torch_name(("fire2", "squeeze"))
     'features.3.squeeze'

@@ -1,4 +1,4 @@
-"""CSV and JSON: written atomically and in full precision, read with errors that name the file."""
+"""CSV and JSON files: written atomically and in full precision, read with errors that name them."""
 
 import csv
 import io
@@ -17,10 +17,16 @@ from serjax.files import PathLike, write_text_atomic
 def write_table(
     path: PathLike, columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]
 ) -> None:
-    """Writes a CSV file, numbers in full precision, strings quoted."""
+    """Writes a CSV file: numbers in full precision, strings quoted.
+
+    Args:
+        path: File to write.
+        columns: Header of the file.
+        rows: Cells of each row, in the order of the columns.
+    """
     text = io.StringIO(newline="")
-    # Strings are quoted, always: "03" stays a name for other readers, and so does a carriage
-    # return, which some versions of the module write bare.
+    # All strings are quoted, so that other readers take "03" for a name, and because some versions
+    # of the csv module write a carriage return without quotes.
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
@@ -30,10 +36,17 @@ def write_table(
 def read_table(
     path: PathLike, required: Sequence[str]
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header of a CSV file, and each row with the number of its (last) line.
+    """Reads a CSV file.
+
+    Args:
+        path: File to read.
+        required: Columns that the file must have, in any order.
+
+    Returns:
+        The header, and for each row the number of its (last) line and its cells.
 
     Raises:
-        InputError: There is no such file, it is not CSV, or it lacks a required column.
+        InputError: The file does not exist, is not CSV, or has no column of a required name.
     """
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
@@ -60,30 +73,36 @@ def write_json(path: PathLike, content: Mapping[str, Any]) -> None:
     """Writes a JSON file.
 
     Args:
-        path: The file to write.
-        content: Anything JSON can hold, scalars and arrays of NumPy and JAX, and paths.
+        path: File to write.
+        content: JSON values, NumPy and JAX scalars and arrays, and paths.
 
     Raises:
-        ValueError: A number is NaN or infinite, which JSON has no word for.
+        ValueError: A number is NaN or infinite, which JSON cannot represent.
         TypeError: A value is of another type.
     """
 
-    def plain(value: Any) -> Any:
+    def to_plain(value: Any) -> Any:
         if isinstance(value, os.PathLike):
             return os.fspath(value)
         if hasattr(value, "dtype"):
             return np.asarray(value).tolist()
         raise TypeError(f"{path}: cannot write {type(value).__name__} {value!r} as JSON")
 
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=plain)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=to_plain)
     write_text_atomic(path, text + "\n")
 
 
 def read_json(path: PathLike) -> dict[str, Any]:
-    """The object of a JSON file.
+    """Reads a JSON file that holds one object.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        The object.
 
     Raises:
-        InputError: There is no such file, or it holds something else.
+        InputError: The file does not exist, or holds anything but a JSON object.
     """
     try:
         content = json.loads(_read_text(path))
@@ -102,14 +121,34 @@ def _read_text(path: PathLike) -> str:
 
 
 def require(path: PathLike, content: Any, keys: Iterable[str], prefix: str = "") -> None:
-    """Raises InputError unless what was read is an object with the keys."""
+    """Checks that a value read from a JSON file is an object with some keys.
+
+    Args:
+        path: File that was read, for the message.
+        content: Value to check.
+        keys: Keys that the object must have.
+        prefix: Dotted name of the object within the file, for the message.
+
+    Raises:
+        InputError: The value is not an object, or a key is missing.
+    """
     for key in keys:
         if not isinstance(content, dict) or key not in content:
             raise InputError(f"{path}: expected {prefix}{key}, found none")
 
 
 def require_numbers(path: PathLike, content: Any, keys: Iterable[str], prefix: str) -> None:
-    """Raises InputError unless what was read has numbers at the keys."""
+    """Checks that a value read from a JSON file is an object with numbers at some keys.
+
+    Args:
+        path: File that was read, for the message.
+        content: Value to check.
+        keys: Keys that must hold numbers.
+        prefix: Dotted name of the object within the file, for the message.
+
+    Raises:
+        InputError: The value is not an object, a key is missing, or it holds no number.
+    """
     keys = tuple(keys)
     require(path, content, keys, prefix)
     for key in keys:

@@ -1,1 +1,1 @@
-"""The self-contained page of a run."""
+"""Report page of a run: one self-contained HTML file."""

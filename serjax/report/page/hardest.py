@@ -1,4 +1,4 @@
-"""The wrong answers of a run that are furthest from the truth."""
+"""Hardest utterances: wrong predictions with the lowest probability of the true class."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 import numpy as np
 
 from serjax import losses
-from serjax.report.files.records import Predictions
+from serjax.report.files.predictions import Predictions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HardUtterance:
-    """A wrong answer to look at, and to listen to.
+    """Wrong prediction, with the spectrogram and the audio of its utterance.
 
     Attributes:
         path: Name of the audio file.
         speaker: Name of the speaker.
-        true: The true class's name.
-        predicted: The predicted class's name.
+        true: Name of the true class.
+        predicted: Name of the predicted class.
         probabilities: Probability of each class, by its name.
-        spectrogram: `[frames, bins]` in dB, or None to show none.
-        seconds: Duration, for the spectrogram's time axis; needed only with one.
-        max_hz: Frequency of the last bin, for the spectrogram's frequency axis; needed only with
-            one.
-        audio_wav: Content of a WAV file to listen to, or None.
+        spectrogram: `[frames, bins]` in dB; None shows no spectrogram.
+        seconds: Duration, the end of the spectrogram's time axis; only needed with a spectrogram.
+        max_hz: Frequency of the last bin, the end of the spectrogram's frequency axis; only needed
+            with a spectrogram.
+        audio_wav: Content of a WAV file; None shows no audio.
     """
 
     path: str
@@ -38,16 +38,16 @@ class HardUtterance:
 
 
 def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtterance]:
-    """The wrong answers to whose true class the model gave the lowest probability.
+    """Finds the wrong predictions on the test set with the lowest probability of the true class.
 
-    Add spectrograms and audio with `dataclasses.replace`.
+    `dataclasses.replace` adds spectrograms and audio to them.
 
     Args:
-        predictions: Utterances, of which the test part is searched.
-        count: The most to return.
+        predictions: Predictions of a run; those for the test set are searched.
+        count: Maximum number of utterances.
 
     Returns:
-        The hardest first; of equally hard ones, the first in the file.
+        The utterances, the hardest first; equally hard ones in the order of the predictions.
     """
     test = predictions.of_split("test")
     hardness = losses.negative_log_likelihood(test.probabilities, test.true)

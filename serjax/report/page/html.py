@@ -1,26 +1,32 @@
-"""Parts of pages: one file each, which opens anywhere and asks the network for nothing."""
+"""HTML of self-contained pages: one file each, which loads nothing from the network."""
 
 import base64
 import importlib.resources
 import struct
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING
 
 from serjax.report.plots.drawing import DPI, png
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def document(title: str, body: Iterable[str]) -> str:
-    """A whole page, which holds its style and runs no script.
+    """Builds a whole page, which holds its style and runs no script.
 
-    It follows the reader's light or dark scheme and prints.
+    The page follows the reader's light or dark scheme and can be printed.
 
     Args:
-        title: Text of its title.
-        body: HTML of its parts.
+        title: Title of the page, as text.
+        body: HTML of the sections.
+
+    Returns:
+        HTML of the page.
     """
-    style = importlib.resources.files("serjax.report").joinpath("page.css").read_text("utf-8")
-    # The policy makes the browser hold the page to its word: nothing is loaded, nothing runs.
+    style = importlib.resources.files("serjax.report.page").joinpath("page.css").read_text("utf-8")
+    # By this policy the browser itself refuses to load anything and to run any script.
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -42,7 +48,15 @@ img-src data:; media-src data:; style-src 'unsafe-inline'">
 
 
 def section(title: str, *content: str) -> str:
-    """A part of a page: HTML under a heading, which is text."""
+    """Builds a section of a page.
+
+    Args:
+        title: Heading of the section, as text.
+        *content: HTML of the section.
+
+    Returns:
+        HTML of the section.
+    """
     inner = "\n".join(content)
     return f"<section>\n<h2>{escape(title)}</h2>\n{inner}\n</section>\n"
 
@@ -50,12 +64,15 @@ def section(title: str, *content: str) -> str:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], texts: Collection[str] = ()
 ) -> str:
-    """A table of text whose first column names the row.
+    """Builds a table whose first column names the row.
 
     Args:
-        columns: Titles.
-        rows: Cells.
-        texts: Titles of columns of words, which begin at the left; numbers end at the right.
+        columns: Titles of the columns, as text.
+        rows: Cells of each row, as text.
+        texts: Titles of the columns of words, which are aligned left; numbers are aligned right.
+
+    Returns:
+        HTML of the table.
     """
     kinds = [" class='text'" if name in texts else "" for name in columns]
     head = "".join(
@@ -76,8 +93,17 @@ def table(
     )
 
 
-def picture(light: Any, dark: Any, description: str) -> str:
-    """A figure for each colour scheme; paper is light whatever the screen."""
+def themed_figure(light: "Figure", dark: "Figure", description: str) -> str:
+    """Embeds a figure that follows the reader's colour scheme; a printed page shows the light one.
+
+    Args:
+        light: Figure on a light background.
+        dark: Figure on a dark background.
+        description: Text for readers who do not see the figure.
+
+    Returns:
+        HTML of the figure.
+    """
     source = data_uri("image/png", png(dark))
     return (
         "<div class='scroll'><picture><source media='screen and (prefers-color-scheme: dark)' "
@@ -86,8 +112,17 @@ def picture(light: Any, dark: Any, description: str) -> str:
 
 
 def image(content: bytes, description: str) -> str:
-    """A PNG file's content in its own size."""
-    # The size in the PNG's header, in CSS pixels (1/96 inch), keeps the page from jumping.
+    """Embeds a PNG file in its own size.
+
+    Args:
+        content: Content of the file.
+        description: Text for readers who do not see the image.
+
+    Returns:
+        HTML of the image.
+    """
+    # The size in the PNG's header, in CSS pixels (1/96 inch), keeps the page from moving while it
+    # loads.
     width, height = (round(dots / DPI * 96) for dots in struct.unpack(">II", content[16:24]))
     return (
         f"<img alt='{escape(description)}' width='{width}' height='{height}' "
@@ -96,5 +131,13 @@ def image(content: bytes, description: str) -> str:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """A file's content, of a MIME type, as an address."""
+    """Encodes the content of a file as a URI.
+
+    Args:
+        kind: MIME type of the content, such as "image/png".
+        content: Content of the file.
+
+    Returns:
+        A `data:` URI.
+    """
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

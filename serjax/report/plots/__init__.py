@@ -1,1 +1,1 @@
-"""Figures."""
+"""Figures of runs, corpora and benchmarks, as PNG and PDF files."""

@@ -1,4 +1,4 @@
-"""Figures of a corpus's description."""
+"""Figures of a corpus: utterances of each class and speaker, and their durations."""
 
 from collections import Counter
 from pathlib import Path
@@ -17,15 +17,15 @@ _MOST_BARS = 40
 
 
 def plot_description(description: Description, folder: PathLike) -> list[Path]:
-    """Draws a corpus's classes, speakers and lengths.
+    """Plots the classes, speakers and durations of a corpus.
 
     Args:
-        description: From `serjax.data.describe.describe`.
-        folder: Where to save them; it is made if it does not exist.
+        description: Description of the corpus, from `serjax.data.describe.describe`.
+        folder: Folder of the figures, made if it does not exist.
 
     Returns:
-        Paths of `classes.png`, `speakers.png` and `lengths.png`; those without anything to show,
-        such as speakers that nobody names, are left out.
+        Paths of `classes.png`, `speakers.png` and `lengths.png`. A figure without values, such as
+        that of the speakers of a corpus that names none, is left out.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,14 +34,14 @@ def plot_description(description: Description, folder: PathLike) -> list[Path]:
         "speakers.png": _speakers(description),
         "lengths.png": _lengths(description),
     }
-    drawn = {folder / name: figure for name, figure in figures.items() if figure is not None}
-    for path, figure in drawn.items():
+    written = {folder / name: figure for name, figure in figures.items() if figure is not None}
+    for path, figure in written.items():
         save(figure, path)
-    return list(drawn)
+    return list(written)
 
 
 def _classes(description: Description) -> "Figure | None":
-    """Bars of the utterances of each class; the published number is a line across."""
+    """Plots bars of the utterances of each class; a line across marks the published number."""
     expected = dict(description.published.counts) if description.published is not None else {}
     counts = Counter(name for name in description.classes if name != NONE)
     names = [name for name, _ in counts.most_common(_MOST_BARS)]
@@ -68,7 +68,7 @@ def _classes(description: Description) -> "Figure | None":
 
 
 def _speakers(description: Description) -> "Figure | None":
-    """Bars of the utterances of each speaker, from most to fewest."""
+    """Plots bars of the utterances of each speaker, from most to fewest."""
     counts = Counter(name for name in description.speakers if name != NONE).most_common()
     if not counts:
         return None
@@ -88,7 +88,7 @@ def _speakers(description: Description) -> "Figure | None":
 
 
 def _lengths(description: Description) -> "Figure | None":
-    """Histogram of the utterances' lengths, and their median."""
+    """Plots a histogram of the durations of the utterances, and their median."""
     seconds = description.seconds[np.isfinite(description.seconds)]
     if not len(seconds):
         return None

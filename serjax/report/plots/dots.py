@@ -1,4 +1,4 @@
-"""A dot plot: one quantity of many rows, several series side by side, each with its interval."""
+"""Dot plots: one quantity in many rows, several series side by side, each with its interval."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,20 +11,20 @@ from serjax.report.plots.drawing import DARK, LIGHT, new_figure, save, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito's palette (2008); shapes tell the series apart without it.
+# Palette of Okabe & Ito (2008); the markers distinguish the series without colours.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = "osD^vP"
 
 
 class Dot(NamedTuple):
-    """One value.
+    """Value of one series in one row of a dot plot.
 
     Attributes:
-        row: What it is of; rows stand in the order in which they come.
-        series: Which of the values of the row.
-        value: Above 0.
-        low: Lower end of its interval.
-        high: Upper end.
+        row: Name of the row. Rows are plotted in the order of their first dots.
+        series: Name of the series.
+        value: Value, above 0.
+        low: Lower end of the interval of the value.
+        high: Upper end of the interval of the value.
     """
 
     row: str
@@ -42,20 +42,20 @@ def plot_dots(
     reference: float | None = None,
     dark: bool = False,
 ) -> "Figure":
-    """Draws values as dots on a logarithmic scale, rows from top to bottom.
+    """Plots values as dots on a logarithmic scale, rows from top to bottom.
 
     Args:
-        dots: What to draw.
-        label: Of the scale, with the unit.
-        path: Where to save it, `.png` or `.pdf`; None saves nothing.
-        reference: A value to mark by a line across all rows.
-        dark: Draws on a dark background.
+        dots: Values to plot.
+        label: Label of the scale, with the unit.
+        path: File to save, `.png` or `.pdf`; None saves nothing.
+        reference: Value that a line across all rows marks; None marks nothing.
+        dark: True for a dark background.
 
     Returns:
-        The figure, for a notebook to show.
+        The figure, which a notebook shows.
 
     Raises:
-        ValueError: There is nothing to draw.
+        ValueError: There are no dots.
     """
     if not dots:
         raise ValueError("expected at least one dot, got none")
@@ -68,13 +68,13 @@ def plot_dots(
         figure = new_figure(8.2, 1.1 + len(rows) * (0.16 + 0.08 * len(series)))
         axes = figure.subplots()
         for index, name in enumerate(series):
-            drawn = [dot for dot in dots if dot.series == name]
-            # Dots of one row stand below each other, so that none hides another.
+            in_series = [dot for dot in dots if dot.series == name]
+            # The dots of one row are below each other, so that none hides another.
             offset = 0.7 * ((index + 0.5) / len(series) - 0.5)
-            values, lows, highs = np.array([dot[2:] for dot in drawn]).T
+            values, lows, highs = np.array([dot[2:] for dot in in_series]).T
             axes.errorbar(
                 values,
-                [rows.index(dot.row) + offset for dot in drawn],
+                [rows.index(dot.row) + offset for dot in in_series],
                 xerr=(values - lows, highs - values),
                 fmt=_MARKERS[index % len(_MARKERS)],
                 color=_COLORS[index % len(_COLORS)],
@@ -85,7 +85,7 @@ def plot_dots(
         if reference is not None:
             axes.axvline(reference, color=theme.muted, lw=0.8, zorder=0)
         axes.set_xscale("log")
-        # Within a decade, powers of ten alone would leave a scale without numbers.
+        # Within a decade, a scale with only powers of ten would have no numbers.
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -1,7 +1,8 @@
-"""How every figure is drawn and written: its colours, without pyplot, the same file each time.
+"""Colours, style and files of all figures.
 
-No display, no global state, any thread. Matplotlib is imported where it draws, so that importing
-the library stays quick.
+Figures are made without pyplot: they need no display, change no global state, and work in any
+thread. The same figure gives the same file. Matplotlib is imported inside the functions, so that
+importing the library stays quick.
 """
 
 import contextlib
@@ -22,7 +23,17 @@ DPI = 200
 
 @dataclasses.dataclass(frozen=True)
 class Theme:
-    """Colours on one background; `train` and `validation` differ for colour-blind readers too."""
+    """Colours of figures on one background.
+
+    Attributes:
+        paper: Background.
+        ink: Text.
+        muted: Secondary text and lines.
+        rule: Grid and edges.
+        train: Training set; colour-blind readers can distinguish it from `validation`.
+        validation: Validation set.
+        ramp: Colours from 0 to 1.
+    """
 
     paper: str
     ink: str
@@ -33,8 +44,8 @@ class Theme:
     ramp: tuple[str, ...]
 
 
-# Blue and vermillion of Okabe & Ito's colour-universal palette (2008). The ramps go through one hue
-# with even steps of lightness, so they survive a grey print.
+# Blue and vermillion of Okabe & Ito's colour-universal palette (2008). The ramps have one hue and
+# even steps of lightness, so they survive a grey print.
 LIGHT = Theme(
     paper="#ffffff",
     ink="#1b1f24",
@@ -56,22 +67,28 @@ DARK = Theme(
 
 
 def png(figure: "Figure") -> bytes:
-    """The figure as a PNG of 200 dots per inch."""
-    return _rendered(figure, "png")
+    """Renders a figure as a PNG of 200 dots per inch."""
+    return _render(figure, "png")
 
 
 def save(figure: "Figure", path: PathLike | Sequence[PathLike] | None) -> None:
-    """Writes the figure to each path in the format that its suffix names; None: nowhere."""
+    """Saves a figure.
+
+    Args:
+        figure: Figure to save.
+        path: File to write, in the format of its suffix, `.png` or `.pdf`; a sequence of files
+            writes each; None writes nothing.
+    """
     if path is None:
         return
     for each in [path] if isinstance(path, str | os.PathLike) else path:
-        write_bytes_atomic(each, _rendered(figure, Path(each).suffix.removeprefix(".")))
+        write_bytes_atomic(each, _render(figure, Path(each).suffix.removeprefix(".")))
 
 
-def _rendered(figure: "Figure", kind: str) -> bytes:
+def _render(figure: "Figure", kind: str) -> bytes:
     import matplotlib
 
-    # Without a date and a version, the same figure is the same file.
+    # Without a date and a version, the same figure gives the same file.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}}.get(kind)
     content = io.BytesIO()
     # Type 42 fonts: publishers' checks refuse PDF's Type 3.
@@ -83,7 +100,13 @@ def _rendered(figure: "Figure", kind: str) -> bytes:
 
 
 def new_figure(width: float, height: float, *, constrained: bool = True) -> "Figure":
-    """An empty figure, in inches."""
+    """Makes an empty figure.
+
+    Args:
+        width: Width in inches.
+        height: Height in inches.
+        constrained: True to fit axes and legends into the figure.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -94,7 +117,7 @@ def new_figure(width: float, height: float, *, constrained: bool = True) -> "Fig
 
 @contextlib.contextmanager
 def styled(theme: Theme) -> Iterator[None]:
-    """Draws in the theme, whatever style the user has set, and leaves that as it was."""
+    """Applies a theme within a context, and restores the style that the user has set."""
     import matplotlib.style
 
     settings = {

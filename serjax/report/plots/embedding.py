@@ -1,13 +1,14 @@
-"""Figures of an autoencoder: spectrograms beside their reconstructions, and an embedding."""
+"""Figures of an autoencoder: spectrograms with their reconstructions, and an embedding."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from serjax.files import PathLike
 from serjax.report.plots.drawing import LIGHT, new_figure, save, styled
-from serjax.report.plots.figures import show_spectrogram
+from serjax.report.plots.spectrogram import show_spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,25 +17,25 @@ _COMPONENTS = ("discrete emotion", "valence", "arousal", "dominance")
 
 
 def plot_reconstructions(
-    originals: Any,
-    reconstructions: Any,
+    originals: ArrayLike,
+    reconstructions: ArrayLike,
     titles: Sequence[str],
     seconds: float,
     max_hz: float,
     path: PathLike | Sequence[PathLike] | None = None,
 ) -> "Figure":
-    """Draws spectrograms and below each its reconstruction, the square roots of both.
+    """Plots spectrograms and, below each, its reconstruction, as square roots of the magnitudes.
 
     Args:
         originals: `[spectrograms, frames, bins]` in [0, 1].
-        reconstructions: The same shape.
-        titles: One for each.
+        reconstructions: `[spectrograms, frames, bins]` in [0, 1].
+        titles: Title of each spectrogram.
         seconds: Duration, the right end of the time axes.
         max_hz: Upper end of the frequency axes.
-        path: Where to save it, `.png` or `.pdf`; a sequence saves each; None saves nothing.
+        path: File to save, `.png` or `.pdf`; a sequence of files saves each; None saves nothing.
 
     Returns:
-        The figure, for a notebook to show.
+        The figure, which a notebook shows.
 
     Raises:
         ValueError: Shapes or numbers of spectrograms differ.
@@ -48,12 +49,12 @@ def plot_reconstructions(
     with styled(LIGHT):
         figure = new_figure(2.1 * len(titles), 3.2)
         grid = figure.subplots(2, len(titles), sharex=True, sharey=True, squeeze=False)
-        # Pairs have one scale, so that what is lost looks lost.
+        # A spectrogram and its reconstruction share one scale, so that losses are visible.
         for column, title in enumerate(titles):
+            highest = rows[:, column].max() or 1
             for row, name in enumerate(("original", "reconstruction")):
                 axes = grid[row, column]
-                top = rows[:, column].max() or 1
-                show_spectrogram(axes, rows[row, column], seconds, max_hz, 0, top)
+                show_spectrogram(axes, rows[row, column], seconds, max_hz, 0, highest)
                 if column == 0:
                     axes.set_ylabel(f"{name}\nfrequency (kHz)")
             grid[0, column].set_title(title, loc="left")
@@ -63,29 +64,29 @@ def plot_reconstructions(
 
 
 def plot_embedding(
-    spectrogram: Any,
-    embedding: Any,
+    spectrogram: ArrayLike,
+    embedding: ArrayLike,
     seconds: float,
     max_hz: float,
     path: PathLike | Sequence[PathLike] | None = None,
     *,
     title: str = "spectrogram",
 ) -> "Figure":
-    """Draws a spectrogram and the four channels of its embedding, each on its own scale.
+    """Plots a spectrogram and the four channels of its embedding, each on its own scale.
 
     Args:
-        spectrogram: `[frames, bins]` in [0, 1], drawn as its square root.
+        spectrogram: `[frames, bins]` in [0, 1], plotted as its square root.
         embedding: `[rows, columns, 4]`, components r, i, j, k.
         seconds: Duration, the right end of the time axes.
         max_hz: Upper end of the frequency axes.
-        path: Where to save it, `.png` or `.pdf`; a sequence saves each; None saves nothing.
-        title: Of the spectrogram.
+        path: File to save, `.png` or `.pdf`; a sequence of files saves each; None saves nothing.
+        title: Title of the spectrogram.
 
     Returns:
-        The figure, for a notebook to show.
+        The figure, which a notebook shows.
 
     Raises:
-        ValueError: The embedding has other than four channels.
+        ValueError: The embedding does not have four channels.
     """
     channels = np.moveaxis(np.asarray(embedding, float), -1, 0)
     if channels.ndim != 3 or len(channels) != len(_COMPONENTS):
@@ -93,9 +94,9 @@ def plot_embedding(
     with styled(LIGHT):
         figure = new_figure(10.0, 2.0)
         row = figure.subplots(1, 1 + len(channels), sharex=True, sharey=True)
-        pictures = [np.sqrt(np.asarray(spectrogram, float)), *channels]
-        for axes, picture, name in zip(row, pictures, (title, *_COMPONENTS), strict=True):
-            show_spectrogram(axes, picture, seconds, max_hz, 0, picture.max() or 1)
+        images = [np.sqrt(np.asarray(spectrogram, float)), *channels]
+        for axes, image, name in zip(row, images, (title, *_COMPONENTS), strict=True):
+            show_spectrogram(axes, image, seconds, max_hz, 0, image.max() or 1)
             axes.set_title(name, loc="left")
             axes.set_xlabel("time (s)")
         row[0].set_ylabel("frequency (kHz)")

@@ -1,4 +1,4 @@
-"""Panels of measured values over sizes, each with the power of the size that was fitted to it."""
+"""Power laws: panels of measured values over sizes, each with a fitted power of the size."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,16 +15,16 @@ _COLUMNS = 3
 
 
 class Power(NamedTuple):
-    """Values over sizes.
+    """Values over sizes, with the power law that was fitted to them.
 
     Attributes:
-        size: What the sizes are of.
-        sizes: Above 0.
-        values: One for each size, above 0.
-        lows: Lower ends of their intervals.
-        highs: Upper ends.
-        exponent: Of the power of the size that fits them.
-        expected: Of the one that was expected.
+        size: Name of the size, such as "batch size".
+        sizes: `[n]` sizes above 0.
+        values: `[n]` values above 0.
+        lows: `[n]` lower ends of the intervals of the values.
+        highs: `[n]` upper ends of the intervals of the values.
+        exponent: Exponent of the fitted power of the size.
+        expected: Exponent of the expected power of the size.
     """
 
     size: str
@@ -39,19 +39,19 @@ class Power(NamedTuple):
 def plot_powers(
     powers: Sequence[Power], label: str, path: PathLike | None = None, *, dark: bool = False
 ) -> "Figure":
-    """Draws each on logarithmic scales, with the lines of both exponents through its middle.
+    """Plots values on logarithmic scales, with lines of both exponents through their middle.
 
     Args:
-        powers: What to draw, a panel each.
-        label: Of the values, with the unit.
-        path: Where to save it, `.png` or `.pdf`; None saves nothing.
-        dark: Draws on a dark background.
+        powers: Values to plot, one panel each.
+        label: Label of the values, with the unit.
+        path: File to save, `.png` or `.pdf`; None saves nothing.
+        dark: True for a dark background.
 
     Returns:
-        The figure, for a notebook to show.
+        The figure, which a notebook shows.
 
     Raises:
-        ValueError: There is nothing to draw.
+        ValueError: There are no panels.
     """
     if not powers:
         raise ValueError("expected at least one panel, got none")
@@ -67,8 +67,8 @@ def plot_powers(
             sizes, values = np.asarray(power.sizes, float), np.asarray(power.values, float)
             errors = (values - np.asarray(power.lows), np.asarray(power.highs) - values)
             axes.errorbar(sizes, values, yerr=errors, fmt="o", color="#0072b2", ms=4, elinewidth=1)
-            # A line in logarithms passes through their means.
-            middle, height = (np.exp(np.log(these).mean()) for these in (sizes, values))
+            # On logarithmic scales, a fitted line passes through the means of the logarithms.
+            middle, height = (np.exp(np.log(each).mean()) for each in (sizes, values))
             for exponent, style, name in (
                 (power.exponent, "-", "fitted"),
                 (power.expected, ":", "expected"),

@@ -1,1 +1,1 @@
-"""Tables of one run and of many."""
+"""Tables of results: of one run, of sets of runs, of comparisons, and of papers."""

@@ -1,4 +1,4 @@
-"""Two runs on the same test utterances, side by side."""
+"""Comparison of two runs on the same test utterances."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,45 +6,46 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from serjax import metrics, significance
 from serjax.errors import InputError
 from serjax.files import PathLike
-from serjax.report.files.records import Predictions, read_predictions
-from serjax.report.tables.summary import METRIC_NAMES, drawn_whole, resampled
+from serjax.report.files.predictions import Predictions, read_predictions
+from serjax.report.tables.layout import console_table
+from serjax.report.tables.summary import METRIC_NAMES, bootstrap_groups, bootstrap_unit
 
 
 def compare(
     first: PathLike, second: PathLike, *, resamples: int = 10_000, seed: int = 0
 ) -> dict[str, Any]:
-    """Compares the test parts of two runs, or of two cross-validations.
+    """Compares the test results of two runs, or of two cross-validations.
 
-    Resamples are drawn over speakers, or over utterances where fewer than two speakers are known.
-    A cross-validation of several seeds has as many answers to each utterance, which are drawn
-    together; so must the other.
+    The bootstrap resamples speakers, or utterances if fewer than two speakers are known. A
+    cross-validation with several seeds has one prediction per seed for each utterance. They are
+    resampled together, and both cross-validations need the same number of seeds.
 
     Args:
-        first: A folder with `predictions.csv`.
-        second: Another one, of the same test utterances, each as often.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        first: Folder with `predictions.csv`.
+        second: Folder with `predictions.csv` for the same test utterances, each the same number of
+            times.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
 
     Returns:
-        `first` and `second` (their measures, shares in [0, 1]); `difference` (of each measure,
-        first less second: `value`, `low` and `high` of the 95 % interval, `p` by paired
-        bootstrap); `mcnemar` (`p` of the exact test of WA, which knows no repetitions: None where
-        there are any); `utterances`, `answers`, `over`, `resamples`.
+        `first` and `second` (the metrics of each, fractions in [0, 1]); `difference` (for each
+        metric, first minus second: `value`, `low` and `high` of the 95 % interval, `p` by paired
+        bootstrap); `mcnemar` (`p` of the exact test of WA; None if there are several predictions
+        for an utterance, which the test does not cover); `utterances`, `predictions` (numbers of
+        them), `over` and `resamples` (unit and number of the resamples).
 
     Raises:
-        InputError: A file is missing or malformed, the runs tested different utterances, or some
-            of them more often, or `resamples` is below 1.
+        InputError: A file is missing or malformed, the runs have different test utterances or
+            different numbers of predictions for them, or `resamples` is below 1.
     """
     if resamples < 1:
         raise InputError(f"resamples: expected at least 1, found {resamples}")
-    a, b = (_test(folder) for folder in (first, second))
+    a, b = (_read_test(folder) for folder in (first, second))
     for here, there, folder, other in ((a, b, first, second), (b, a, second, first)):
         missing = sorted(set(here.paths) - set(there.paths))
         if missing:
@@ -52,45 +53,44 @@ def compare(
                 f"{folder} and {other}: expected the same test utterances; {len(missing)} are "
                 f"only in {folder}, such as {missing[0]}"
             )
-    answered, also = Counter(a.paths), Counter(b.paths)
-    for path, count in answered.items():
-        if also[path] != count:
+    counts_a, counts_b = Counter(a.paths), Counter(b.paths)
+    for path, count in counts_a.items():
+        if counts_b[path] != count:
             raise InputError(
-                f"{first} and {second}: expected as many answers to each utterance, of equally "
-                f"many seeds; found {count} and {also[path]} to {path}"
+                f"{first} and {second}: expected the same number of predictions for each "
+                f"utterance, from the same number of seeds; found {count} and {counts_b[path]} for "
+                f"{path}"
             )
     classes = sorted({*a.classes, *b.classes})
-    place = {answer: i for i, answer in enumerate(_answers(b.paths))}
-    rows = np.array([place[answer] for answer in _answers(a.paths)])
-    true = _numbered(a, a.true, classes)
-    for i in np.flatnonzero(true != _numbered(b, b.true, classes)[rows]):
+    row_in_b = {key: i for i, key in enumerate(_keys(b.paths))}
+    rows = np.array([row_in_b[key] for key in _keys(a.paths)])
+    true = _class_indices(a, a.true, classes)
+    for i in np.flatnonzero(true != _class_indices(b, b.true, classes)[rows]):
         raise InputError(f"{first} and {second}: the true classes of {a.paths[int(i)]} differ")
-    answers = _numbered(a, a.predicted, classes), _numbered(b, b.predicted, classes)[rows]
-    over = resampled(a)
+    predicted_a = _class_indices(a, a.predicted, classes)
+    predicted_b = _class_indices(b, b.predicted, classes)[rows]
+    over = bootstrap_unit(a)
     differences = significance.paired_bootstrap(
         true,
-        *answers,
+        predicted_a,
+        predicted_b,
         len(classes),
         resamples=resamples,
         seed=seed,
-        groups=drawn_whole(a, over),
+        groups=bootstrap_groups(a, over),
     )
-    measured = []
-    for predicted in answers:
-        confusion = np.zeros((len(classes), len(classes)))
-        np.add.at(confusion, (true, predicted), 1)
-        measured.append({name: float(f(confusion)) for name, f in metrics.MEASURES.items()})
+    has_repetitions = len(counts_a) < len(true)
     return {
-        "first": measured[0],
-        "second": measured[1],
+        "first": _measure(true, predicted_a, len(classes)),
+        "second": _measure(true, predicted_b, len(classes)),
         "difference": {
             name: {**each.interval._asdict(), "p": each.p} for name, each in differences.items()
         },
-        "mcnemar": {"p": significance.mcnemar(true, *answers)}
-        if len(answered) == len(true)
-        else None,
-        "utterances": len(answered),
-        "answers": len(true),
+        "mcnemar": None
+        if has_repetitions
+        else {"p": significance.mcnemar(true, predicted_a, predicted_b)},
+        "utterances": len(counts_a),
+        "predictions": len(true),
         "over": over,
         "resamples": resamples,
     }
@@ -99,60 +99,67 @@ def compare(
 def print_comparison(
     console: Console, comparison: Mapping[str, Any], first: PathLike, second: PathLike
 ) -> None:
-    """Prints what `compare` found.
+    """Prints the comparison of two runs.
 
     Args:
-        console: Where to print.
-        comparison: From `compare`.
+        console: Console to print on.
+        comparison: Comparison, as returned by `compare`.
         first: Name of the first run.
         second: Name of the second run.
     """
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
-    table.add_column("")
-    for name in ("A %", "B %", "A - B", "95 % interval", "p"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = console_table(console, ["", "A %", "B %", "A - B", "95 % interval", "p"])
     for key, name in METRIC_NAMES.items():
-        found = comparison["difference"][key]
+        difference = comparison["difference"][key]
         table.add_row(
             name,
             f"{100 * comparison['first'][key]:.1f}",
             f"{100 * comparison['second'][key]:.1f}",
-            f"{100 * found['value']:+.1f}",
-            f"{100 * found['low']:+.1f} to {100 * found['high']:+.1f}",
-            _p(found["p"]),
+            f"{100 * difference['value']:+.1f}",
+            f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}",
+            _p(difference["p"]),
         )
     console.print(f"A {first}\nB {second}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(table)
-    how = (
-        f"{comparison['utterances']:,} utterances, {comparison['answers']:,} answers; interval and "
-        f"p by paired bootstrap over {comparison['over']}, {comparison['resamples']:,} resamples"
+    footnote = (
+        f"{comparison['utterances']:,} utterances, {comparison['predictions']:,} predictions; "
+        f"interval and p by paired bootstrap over {comparison['over']}, "
+        f"{comparison['resamples']:,} resamples"
     )
     if comparison["mcnemar"] is not None:
-        how += f"; McNemar's exact test of WA, over utterances: p {_p(comparison['mcnemar']['p'])}"
-    console.print(how, highlight=False, soft_wrap=True)
+        footnote += (
+            f"; McNemar's exact test of WA, over utterances: p {_p(comparison['mcnemar']['p'])}"
+        )
+    console.print(footnote, highlight=False, soft_wrap=True)
 
 
-def _test(folder: PathLike) -> Predictions:
-    """The test part of a run."""
+def _read_test(folder: PathLike) -> Predictions:
+    """Reads the predictions of a run for its test set."""
     path = Path(folder) / "predictions.csv"
     test = read_predictions(path).of_split("test")
     if not len(test):
-        raise InputError(f"{path}: expected utterances of part test, found none")
+        raise InputError(f"{path}: expected utterances of split test, found none")
     return test
 
 
-def _answers(paths: Sequence[str]) -> list[tuple[str, int]]:
-    """Each utterance with the number of its answer: the first to it, the second, and so on."""
-    before: Counter[str] = Counter()
-    answers = []
+def _keys(paths: Sequence[str]) -> list[tuple[str, int]]:
+    """Returns each prediction's utterance, and its number among the predictions for it."""
+    numbers: Counter[str] = Counter()
+    keys = []
     for path in paths:
-        answers.append((path, before[path]))
-        before[path] += 1
-    return answers
+        keys.append((path, numbers[path]))
+        numbers[path] += 1
+    return keys
 
 
-def _numbered(predictions: Predictions, labels: np.ndarray, classes: list[str]) -> np.ndarray:
-    """Labels as indices into the classes of both runs."""
+def _measure(true: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, float]:
+    """Returns the metrics of predictions, by name."""
+    confusion = np.zeros((num_classes, num_classes))
+    np.add.at(confusion, (true, predicted), 1)
+    return {name: float(metric(confusion)) for name, metric in metrics.METRICS.items()}
+
+
+def _class_indices(predictions: Predictions, labels: np.ndarray, classes: list[str]) -> np.ndarray:
+    """Returns labels as indices into the classes of both runs."""
     return np.array([classes.index(name) for name in predictions.classes])[labels]
 
 

@@ -1,60 +1,60 @@
-"""Several cross-validations side by side: models and protocols, a row each."""
+"""Table of several cross-validations: a row for each model and protocol."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from serjax.files import PathLike, write_text_atomic
 from serjax.report.files.records import read_config, read_summary
+from serjax.report.tables.layout import console_table, markdown_table
 
 _COLUMNS = ("model", "protocol", "WA %", "UA %", "macro F1 %", "UA of the runs %")
+_TEXT_COLUMNS = 2
 
 
 def write_model_table(folder: PathLike, names: Sequence[str]) -> list[list[str]]:
-    """Writes `table.md` over series in sub-folders.
+    """Writes `table.md`, a row for each cross-validation in a subfolder.
 
-    Pooled WA, UA and macro F1 with their 95 % intervals, and mean and standard deviation of the
-    folds' UA.
+    The columns are WA, UA and macro F1 over the test utterances of all folds, with their 95 %
+    intervals, and the mean and standard deviation of UA over the folds.
 
     Args:
-        folder: Where the series lie.
-        names: Their folders, each with `summary.json` (see `write_run_set`) and `config.json`.
+        folder: Folder of the table and of the cross-validations.
+        names: Names of the cross-validations' folders, each with `summary.json` (see
+            `write_run_set`) and `config.json`.
 
     Returns:
-        The rows, as text.
+        Cells of each row, as text.
 
     Raises:
         InputError: A file is missing or malformed.
     """
     rows = [_row(Path(folder) / name) for name in names]
-    rule = ["---", "---", *["---:"] * (len(_COLUMNS) - 2)]
-    lines = (f"| {' | '.join(row)} |\n" for row in (_COLUMNS, rule, *rows))
-    write_text_atomic(Path(folder) / "table.md", "".join(lines))
+    table = markdown_table(_COLUMNS, rows, text_columns=_TEXT_COLUMNS)
+    write_text_atomic(Path(folder) / "table.md", f"{table}\n")
     return rows
 
 
 def print_model_table(console: Console, rows: Sequence[Sequence[str]]) -> None:
-    """Prints what `write_model_table` wrote."""
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
-    for number, name in enumerate(_COLUMNS):
-        table.add_column(name, justify="right" if number > 1 else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    """Prints a table of cross-validations.
+
+    Args:
+        console: Console to print on.
+        rows: Rows, as returned by `write_model_table`.
+    """
+    console.print(console_table(console, _COLUMNS, rows, text_columns=_TEXT_COLUMNS))
 
 
 def _row(folder: Path) -> list[str]:
     config, summary = read_config(folder / "config.json"), read_summary(folder / "summary.json")
     pooled = [_interval(summary["pooled"][key]) for key in ("wa", "ua", "f1_macro")]
     mean, deviation = (summary[key]["ua"] for key in ("mean", "standard_deviation"))
-    protocol = config["split"].removesuffix("-folds")
-    return [config["model"], protocol, *pooled, f"{100 * mean:.1f} ± {100 * deviation:.1f}"]
+    spread = f"{100 * mean:.1f} ± {100 * deviation:.1f}"
+    return [config["model"]["name"], config["data"]["split"], *pooled, spread]
 
 
-def _interval(measured: dict[str, Any]) -> str:
-    low, high = 100 * measured["low"], 100 * measured["high"]
-    return f"{100 * measured['value']:.1f} ({low:.1f} – {high:.1f})"
+def _interval(metric: dict[str, Any]) -> str:
+    low, high = 100 * metric["low"], 100 * metric["high"]
+    return f"{100 * metric['value']:.1f} ({low:.1f} – {high:.1f})"

@@ -1,4 +1,4 @@
-"""A run's metrics: measured from its predictions, and printed as the closing table."""
+"""Metrics of a run: measured from its predictions, and printed at its end."""
 
 from typing import Any
 
@@ -9,57 +9,60 @@ from rich.table import Table
 from rich.text import Text
 
 from serjax import losses, metrics
-from serjax.report.files.records import Predictions
+from serjax.report.files.predictions import Predictions
+from serjax.report.tables.layout import console_table
 
-METRIC_NAMES = {"wa": "WA", "ua": "UA", "f1_macro": "macro F1", "f1_weighted": "weighted F1"}
-"""Of the measures, as people read them."""
+METRIC_NAMES = metrics.TITLES
+"""Titles of the metrics in tables, by their keys in `metrics.json`."""
 
 
 def measure(
     predictions: Predictions, *, over: str = "utterances", resamples: int = 2000, seed: int = 0
 ) -> dict[str, Any]:
-    """The part of `metrics.json` that follows from the predictions.
+    """Measures the metrics of `metrics.json` that follow from the predictions.
 
     Args:
-        predictions: Utterances of the test part, and perhaps of the validation part.
-        over: What the bootstrap resamples: "utterances" or "speakers" (see `metrics.bootstrap`).
-        resamples: Number of resamples.
+        predictions: Predictions for the test set, optionally also for the validation set.
+        over: Unit that the bootstrap resamples, "utterances" or "speakers" (see
+            `metrics.bootstrap`).
+        resamples: Number of bootstrap resamples.
         seed: Seed of the resampling.
 
     Returns:
-        `test` and, where there are utterances of it, `validation` (`wa`, `ua`, `f1_macro` and
-        `f1_weighted` with 95 % intervals, `loss` in nats, `utterances`, `speakers`);
-        `per_class`, `confusion`, `classes` of the test part; `interval`.
-        `serjax.report.files.records` describes them.
+        `test` and, for predictions of the validation set, `validation` (each with `wa`, `ua`,
+        `f1_macro`, `f1_weighted` and registered metrics with 95 % intervals, `loss` in nats,
+        `utterances`, `speakers`); `per_class`, `confusion` and `classes` of the test set;
+        `interval`.
+        `serjax.report.files` describes them.
 
     Raises:
-        ValueError: There are no test utterances, `over` is unknown, or the intervals are to be over
-            speakers and there is only one.
+        ValueError: There are no test utterances, `over` is unknown, or `over` is "speakers" and
+            there is only one.
     """
     if over not in ("utterances", "speakers"):
         raise ValueError(f"over must be utterances or speakers, got {over!r}")
     test = predictions.of_split("test")
     if not len(test):
-        raise ValueError(f"expected utterances of part test, found parts {set(predictions.splits)}")
+        raise ValueError(f"expected utterances of split test, found {set(predictions.splits)}")
     classes = list(predictions.classes)
     measured: dict[str, Any] = {}
     for name in ("test", "validation"):
-        part = predictions.of_split(name)
-        if not len(part):
+        split = predictions.of_split(name)
+        if not len(split):
             continue
         intervals = metrics.bootstrap(
-            part.true,
-            part.predicted,
+            split.true,
+            split.predicted,
             len(classes),
             resamples=resamples,
             seed=seed,
-            groups=drawn_whole(part, over),
+            groups=bootstrap_groups(split, over),
         )
         measured[name] = {
             **{key: interval._asdict() for key, interval in intervals.items()},
-            "loss": float(losses.negative_log_likelihood(part.probabilities, part.true).mean()),
-            "utterances": len(part),
-            "speakers": len(set(part.speakers)),
+            "loss": float(losses.negative_log_likelihood(split.probabilities, split.true).mean()),
+            "utterances": len(split),
+            "speakers": len(set(split.speakers)),
         }
     confusion = np.zeros((len(classes), len(classes)), int)
     np.add.at(confusion, (test.true, test.predicted), 1)
@@ -81,21 +84,28 @@ def measure(
     }
 
 
-def resampled(predictions: Predictions) -> str:
-    """What a bootstrap is to draw: "speakers", or "utterances" where fewer than two are known."""
+def bootstrap_unit(predictions: Predictions) -> str:
+    """Chooses the unit that a bootstrap resamples.
+
+    Args:
+        predictions: Predictions for one split.
+
+    Returns:
+        "speakers", or "utterances" if fewer than two speakers are known.
+    """
     return "speakers" if len(set(predictions.speakers)) > 1 else "utterances"
 
 
-def drawn_whole(predictions: Predictions, over: str) -> np.ndarray | None:
-    """The groups that a bootstrap draws as a whole, see `metrics.bootstrap`.
+def bootstrap_groups(predictions: Predictions, over: str) -> np.ndarray | None:
+    """Returns the groups that a bootstrap resamples as a whole, see `metrics.bootstrap`.
 
     Args:
-        predictions: Of one part.
-        over: "speakers" or "utterances".
+        predictions: Predictions for one split.
+        over: Unit that the bootstrap resamples, "speakers" or "utterances".
 
     Returns:
-        `[answers]` speakers, or utterances if some have several answers, as of several seeds;
-        None where every answer counts for itself.
+        `[predictions]` speakers; or utterances, if some have several predictions, such as those of
+        several seeds; None if each prediction is resampled by itself.
     """
     if over == "speakers":
         return np.asarray(predictions.speakers)
@@ -104,28 +114,26 @@ def drawn_whole(predictions: Predictions, over: str) -> np.ndarray | None:
 
 
 def print_summary(console: Console, metrics: dict[str, Any]) -> None:
-    """Prints a run's results: the parts' WA, UA and F1 with their intervals, then each class.
+    """Prints the results of a run: WA, UA and F1 with their intervals, then those of each class.
 
-    On a terminal the tables have rules and bold heads; in a file or a pipe they are bare columns.
+    On a terminal the tables have a rule and a bold header; in a file or a pipe they have bare
+    columns.
 
     Args:
-        console: Where to print.
-        metrics: The content of `metrics.json`.
+        console: Console to print on.
+        metrics: Content of `metrics.json`.
     """
     style = box.SIMPLE_HEAD if console.is_terminal else None
     level = metrics.get("interval", {}).get("level", 0.95)
-    shown = [name for name in ("test", "validation") if name in metrics]
-    overall = Table(box=style, pad_edge=False)
-    overall.add_column("")
-    for part in shown:
-        overall.add_column(f"{part} %", justify="right", no_wrap=True)
-        overall.add_column(f"{100 * level:g} % interval", justify="right", no_wrap=True)
+    splits = [name for name in ("test", "validation") if name in metrics]
+    titles = [title for name in splits for title in (f"{name} %", f"{100 * level:g} % interval")]
+    overall = console_table(console, ["", *titles])
     for key, name in METRIC_NAMES.items():
-        if any(key not in metrics[part] for part in shown):
+        if any(key not in metrics[split] for split in splits):
             continue
         cells = []
-        for part in shown:
-            interval = metrics[part][key]
+        for split in splits:
+            interval = metrics[split][key]
             cells.append(_percent(interval["value"]))
             cells.append(f"{_percent(interval['low'])} – {_percent(interval['high'])}")
         overall.add_row(name, *cells)
@@ -135,14 +143,14 @@ def print_summary(console: Console, metrics: dict[str, Any]) -> None:
         classes.add_column(column, justify="right", no_wrap=True)
     for name in metrics["classes"]:
         row = metrics["per_class"][name]
-        shares = [_percent(row[key]) for key in ("precision", "recall", "f1")]
-        # Text, not a string, which rich would search for markup: a class may be called "[red]".
-        classes.add_row(Text(name), *shares, str(row["support"]))
+        cells = [_percent(row[key]) for key in ("precision", "recall", "f1")]
+        # Rich searches a string for markup, but not a Text: a class may be called "[red]".
+        classes.add_row(Text(name), *cells, str(row["support"]))
     for table in (overall, classes):
         console.print(table)
         if style is None:
             console.print()
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"

@@ -1,1 +1,1 @@
-"""Devices of a run: batch sharding, processes, steps of one call, memory, compiled programs."""
+"""Devices of a run: batch sharding, processes, multi-step calls, memory, compilation cache."""

@@ -1,11 +1,11 @@
-"""A batch in parts: over devices, in space, and over micro-batches, in time.
+"""Distribution of a training batch over devices (shards) and over time (micro-batches).
 
-A training step is written for one part of its batch. The parts' gradients and sums add up to those
-of the batch, for every term is divided by the number of real examples of the whole batch. Random
-numbers of an example follow from its place in the batch. So the numbers of a step are those of the
-undivided one, within rounding, whichever devices and micro-batches it is divided into. The
-exceptions are batch norms: over micro-batches always, over devices where they are not synchronized,
-a part is normalized by its own statistics.
+A training step is written for one shard of its batch. The gradients and sums of the shards add up
+to those of the batch, because every term is divided by the number of valid examples of the whole
+batch, and the random numbers of an example follow from its position in the batch. The result of a
+step is therefore the same, within rounding, for any number of devices and micro-batches. Batch
+norms are the exception: over micro-batches always, and over devices if they are not synchronized,
+each shard is normalized by its own statistics.
 """
 
 import dataclasses
@@ -19,33 +19,40 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from serjax.errors import InputError
-from serjax.training.devices.shard import Part
+from serjax.training.devices.shard import Shard
 
 KINDS = ("none", "shard_map", "pmap")
+"""Kinds of data parallelism."""
+
 _AXIS = "data"
 
 
 def put(tree: Any, sharding: Sharding) -> Any:
-    """Puts a tree of arrays, the same in every process, where a sharding says."""
+    """Puts a tree of arrays, equal in all processes, on devices.
+
+    Args:
+        tree: Tree of arrays.
+        sharding: Sharding of every array of the tree.
+    """
     if sharding.is_fully_addressable:
         return jax.device_put(tree, sharding)
 
-    def whole(x: Any) -> jax.Array:
+    def put_array(x: Any) -> jax.Array:
         x = np.asarray(x)
-        places = sharding.addressable_devices_indices_map(x.shape)
-        mine = [jax.device_put(x[index], device) for device, index in places.items()]
-        return jax.make_array_from_single_device_arrays(x.shape, sharding, mine)
+        indices = sharding.addressable_devices_indices_map(x.shape)
+        local = [jax.device_put(x[index], device) for device, index in indices.items()]
+        return jax.make_array_from_single_device_arrays(x.shape, sharding, local)
 
-    return jax.tree.map(whole, tree)
+    return jax.tree.map(put_array, tree)
 
 
-def _together(tree: Any, other: Any) -> Any:
-    """Sums of numbers; of truth values, whether both are true."""
+def _combine(tree: Any, other: Any) -> Any:
+    """Adds the numbers of two trees and joins their truth values by `and`."""
     return jax.tree.map(lambda a, b: a & b if a.dtype == bool else a + b, tree, other)
 
 
-def _over_devices(tree: Any) -> Any:
-    """The same over the devices."""
+def _combine_devices(tree: Any) -> Any:
+    """Adds the numbers of all devices and joins their truth values by `and`."""
 
     def total(x: jax.Array) -> jax.Array:
         if x.dtype == bool:
@@ -57,18 +64,19 @@ def _over_devices(tree: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class BatchSharding:
-    """How a batch is divided.
+    """Distribution of a batch over devices and micro-batches.
 
     Attributes:
-        kind: "none": on one device; "shard_map": `jax.shard_map` on a mesh of all devices, under
-            `jax.jit`; "pmap": `jax.pmap`. Both give the same numbers.
-        devices: One for "none".
-        accumulate: Micro-batches, one after the other. Batch norms normalize each by itself, and
-            their running statistics move once for each.
-        sync_batch_norm: Whether batch norms take the statistics of all devices' examples. If not,
-            each device's are its own, and the running ones the mean by real examples.
-        streamed: Whether a call brings the samples it is about, every device its own part's, in
-            arrays with a first axis of devices, instead of all lying whole on every device.
+        kind: "none": one device; "shard_map": `jax.shard_map` on a mesh of all devices, under
+            `jax.jit`; "pmap": `jax.pmap`. Results are the same.
+        devices: Devices; one for "none".
+        accumulate: Number of micro-batches, which are computed one after the other. Batch norms
+            normalize each of them by its own statistics and update the running ones once for each.
+        sync_batch_norm: True: batch norms use the statistics of the examples of all devices. False:
+            each device uses its own, and the running ones are their mean, weighted by the number of
+            valid examples.
+        streamed: True: each call of the step receives the samples that it needs, in arrays with a
+            first axis of devices. False: all samples lie on every device.
     """
 
     kind: str = "none"
@@ -79,19 +87,19 @@ class BatchSharding:
 
     @property
     def axis(self) -> str | None:
-        """Name of the axis of devices, None without one."""
+        """Name of the axis of devices; None for one device."""
         return None if self.kind == "none" else _AXIS
 
     @property
     def device_count(self) -> int:
-        """Devices that share a batch."""
+        """Number of devices that share a batch."""
         return 1 if self.kind == "none" else len(self.devices)
 
     def describe(self) -> str:
-        """How it divides, behind what is said of a step; empty where it does not."""
-        over = f" on each of {self.device_count} devices, {self.kind}" if self.axis else ""
-        over += f", {self.accumulate} micro-batches" if self.accumulate > 1 else ""
-        return over + (", waveforms streamed" if self.streamed else "")
+        """Returns the end of a line about the step; empty for a batch that is not sharded."""
+        text = f" on each of {self.device_count} devices, {self.kind}" if self.axis else ""
+        text += f", {self.accumulate} micro-batches" if self.accumulate > 1 else ""
+        return text + (", waveforms streamed" if self.streamed else "")
 
     def _mesh(self) -> jax.sharding.Mesh:
         return jax.sharding.Mesh(np.array(self.devices), (_AXIS,))
@@ -102,65 +110,77 @@ class BatchSharding:
         return NamedSharding(self._mesh(), PartitionSpec(*axes))
 
     def replicate(self, tree: Any) -> Any:
-        """Puts a tree of arrays on every device, whole."""
+        """Puts a whole tree of arrays on every device."""
         return put(tree, self._sharding())
 
     def split_sharding(self) -> Sharding:
-        """Of arrays whose first axis is divided over the devices."""
+        """Returns the sharding of arrays whose first axis is distributed over the devices."""
         return self._sharding(_AXIS)
 
     def parts(self, indices: np.ndarray) -> np.ndarray:
-        """Divides a batch's indices over the devices.
+        """Distributes the indices of a batch over the devices.
+
+        Micro-batches are contiguous in the batch, and each device has a contiguous shard of each of
+        them, so that they hold the same examples on any number of devices.
 
         Args:
-            indices: `[batch]`, or of several steps `[steps, batch]`.
+            indices: Indices `[batch]`, or `[steps, batch]` for several steps.
 
         Returns:
-            `[devices, batch / devices]` or `[devices, steps, batch / devices]`. Micro-batches are
-            stretches of the batch, and a device has a stretch of each, so that they hold the same
-            examples on any number of devices.
+            `[devices, batch / devices]` or `[devices, steps, batch / devices]`.
         """
         *steps, batch_size = indices.shape
-        parts = indices.reshape(*steps, self.accumulate, self.device_count, -1)
+        shards = indices.reshape(*steps, self.accumulate, self.device_count, -1)
         shape = (self.device_count, *steps, batch_size // self.device_count)
-        return np.moveaxis(parts, -2, 0).reshape(shape)
+        return np.moveaxis(shards, -2, 0).reshape(shape)
 
     def split(self, indices: np.ndarray) -> jax.Array:
-        """Puts the `parts` of a batch's indices where a step reads them."""
+        """Puts each device's indices of a batch, see `parts`, on that device."""
         return put(self.parts(indices), self.split_sharding())
 
     @property
     def own(self) -> list[int]:
-        """Which of the devices are this process's."""
+        """Positions in `devices` of the devices of this process."""
         if self.kind == "none":
             return [0]
-        mine = jax.process_index()
-        return [i for i, device in enumerate(self.devices) if device.process_index == mine]
+        process = jax.process_index()
+        return [i for i, device in enumerate(self.devices) if device.process_index == process]
 
     def split_own(self, tree: Any) -> Any:
-        """Puts arrays on this process's devices, their first axis that of `own`."""
+        """Puts arrays on the devices of this process.
+
+        Args:
+            tree: Tree of arrays whose first axis is that of `own`.
+
+        Returns:
+            Tree of arrays whose first axis is that of all devices.
+        """
         sharding = self.split_sharding()
         if sharding.is_fully_addressable:
             return jax.device_put(tree, sharding)
 
-        def whole(x: np.ndarray) -> jax.Array:
+        def put_array(x: np.ndarray) -> jax.Array:
             shape = (self.device_count, *x.shape[1:])
-            mine = [
+            local = [
                 jax.device_put(row[None], self.devices[device])
                 for row, device in zip(x, self.own, strict=True)
             ]
-            return jax.make_array_from_single_device_arrays(shape, sharding, mine)
+            return jax.make_array_from_single_device_arrays(shape, sharding, local)
 
-        return jax.tree.map(whole, tree)
+        return jax.tree.map(put_array, tree)
 
     def abstract_batch(self, batch_size: int, steps: int = 1) -> jax.ShapeDtypeStruct:
-        """Shape, dtype and place of what `split` gives."""
-        block = (steps,) if steps > 1 else ()
-        shape = (self.device_count, *block, batch_size // self.device_count)
+        """Returns shape, dtype and sharding of the result of `split`."""
+        leading = (steps,) if steps > 1 else ()
+        shape = (self.device_count, *leading, batch_size // self.device_count)
         return jax.ShapeDtypeStruct(shape, np.int32, sharding=self.split_sharding())
 
     def check(self, batch_size: int) -> None:
-        """Raises InputError for a batch that cannot be divided evenly."""
+        """Checks that a batch can be distributed evenly.
+
+        Raises:
+            InputError: It cannot.
+        """
         if batch_size % (self.device_count * self.accumulate):
             raise InputError(
                 f"batch_size: expected a multiple of {self.device_count * self.accumulate}, for "
@@ -170,72 +190,73 @@ class BatchSharding:
 
     def sum_over_shards(
         self,
-        of_part: Callable[[Any, jax.Array, Part], tuple[Any, Any]],
+        shard_step: Callable[[Any, jax.Array, Shard], tuple[Any, Any]],
         stats: Any,
         indices: jax.Array,
     ) -> tuple[Any, Any]:
-        """Computes the parts of a batch, and the sums over them.
+        """Computes the shards of a batch and sums over them.
 
         Args:
-            of_part: `of_part(stats, indices, part) -> (stats, sums)`. `sums` is a tree of numbers,
-                which are added, and of truth values, which are true where all are.
+            shard_step: `shard_step(stats, indices, shard) -> (stats, sums)`. `sums` is a tree of
+                numbers, which are added, and of truth values, which are joined by `and`.
             stats: Running statistics before the batch.
-            indices: int32, those of the batch that are this device's; -1 is an empty entry.
+            indices: This device's indices of the batch, int32; -1 is an empty entry.
 
         Returns:
-            Running statistics after the batch, and sums, the same on every device.
+            Running statistics after the batch, and sums, both equal on all devices.
         """
         indices = indices.reshape(self.accumulate, -1)
-        micro = indices.shape[1]
-        own_weight = jnp.sum(indices >= 0, dtype=jnp.float32)
-        weight = own_weight if self.axis is None else jax.lax.psum(own_weight, self.axis)
+        micro_size = indices.shape[1]
+        local_weight = jnp.sum(indices >= 0, dtype=jnp.float32)
+        weight = local_weight if self.axis is None else jax.lax.psum(local_weight, self.axis)
         device = jnp.int32(0) if self.axis is None else jax.lax.axis_index(self.axis)
-        synchronized = self.axis if self.sync_batch_norm else None
+        sync_axis = self.axis if self.sync_batch_norm else None
 
         def run(stats: Any, number: jax.Array, indices: jax.Array) -> tuple[Any, Any]:
-            first = (number * self.device_count + device) * micro
-            whole = micro * self.device_count * self.accumulate
-            part = Part(first, jnp.maximum(weight, 1.0), whole, synchronized)
-            return of_part(stats, indices, part)
+            first = (number * self.device_count + device) * micro_size
+            batch_size = micro_size * self.device_count * self.accumulate
+            shard = Shard(first, jnp.maximum(weight, 1.0), batch_size, sync_axis)
+            return shard_step(stats, indices, shard)
 
         if self.accumulate == 1:
             stats, sums = run(stats, jnp.int32(0), indices[0])
         else:
 
-            def add(carry: tuple[Any, Any], part: tuple[jax.Array, jax.Array]) -> Any:
-                stats, sums = run(carry[0], *part)
-                return (stats, _together(carry[1], sums)), None
+            def add(carry: tuple[Any, Any], micro: tuple[jax.Array, jax.Array]) -> Any:
+                stats, sums = run(carry[0], *micro)
+                return (stats, _combine(carry[1], sums)), None
 
             numbers = jnp.arange(self.accumulate, dtype=jnp.int32)
             like = jax.eval_shape(run, stats, numbers[0], indices[0])[1]
-            nothing = jax.tree.map(lambda x: jnp.full(x.shape, x.dtype == bool, x.dtype), like)
-            (stats, sums), _ = jax.lax.scan(add, (stats, nothing), (numbers, indices))
+            zeros = jax.tree.map(lambda x: jnp.full(x.shape, x.dtype == bool, x.dtype), like)
+            (stats, sums), _ = jax.lax.scan(add, (stats, zeros), (numbers, indices))
         if self.axis is None:
             return stats, sums
-        if synchronized is None:
-            share = own_weight / jnp.maximum(weight, 1.0)
-            stats = _over_devices(jax.tree.map(lambda x: x * share.astype(x.dtype), stats))
-        return stats, _over_devices(sums)
+        if sync_axis is None:
+            fraction = local_weight / jnp.maximum(weight, 1.0)
+            stats = _combine_devices(jax.tree.map(lambda x: x * fraction.astype(x.dtype), stats))
+        return stats, _combine_devices(sums)
 
     def filled(self, indices: jax.Array) -> jax.Array:
-        """How many of these steps have any example, on whichever device; the first ones do.
+        """Counts the steps that have an example on some device; they come first.
 
         Args:
-            indices: `[steps, n]`, those that are this device's; -1 is an empty entry.
+            indices: This device's indices `[steps, n]`; -1 is an empty entry.
         """
-        some = jnp.any(indices >= 0, axis=1).astype(jnp.int32)
-        some = some if self.axis is None else jax.lax.psum(some, self.axis)
-        return jnp.sum(some > 0, dtype=jnp.int32)
+        is_filled = jnp.any(indices >= 0, axis=1).astype(jnp.int32)
+        is_filled = is_filled if self.axis is None else jax.lax.psum(is_filled, self.axis)
+        return jnp.sum(is_filled > 0, dtype=jnp.int32)
 
     def compile_step(self, step: Callable[..., Any]) -> jax.stages.Wrapped:
-        """Makes one program of `step(state, examples, indices, references)`, on all devices.
+        """Makes one program of a training step on all devices.
 
         Args:
-            step: Written for one device, its results the same on every one. The state is donated;
-                the indices are what `split` gives, and so are the examples if they are streamed.
+            step: `step(state, examples, indices, arrays)`, written for one device, with results
+                that are equal on all devices. The state is donated. The indices are the result of
+                `split`, and streamed examples that of `split_own`.
         """
         if self.kind == "none":
-            return jax.jit(self._of_own(step, 1), donate_argnums=0)
+            return jax.jit(self._without_device_axis(step, 1), donate_argnums=0)
         if self.kind == "pmap":
             return jax.pmap(
                 step,
@@ -245,60 +266,62 @@ class BatchSharding:
                 devices=self.devices,
                 donate_argnums=0,
             )
-        everywhere, split = PartitionSpec(), PartitionSpec(_AXIS)
-        sharded = jax.shard_map(
-            self._of_own(step, 1),
+        replicated, sharded = PartitionSpec(), PartitionSpec(_AXIS)
+        mapped = jax.shard_map(
+            self._without_device_axis(step, 1),
             mesh=self._mesh(),
-            in_specs=(everywhere, split if self.streamed else everywhere, split, everywhere),
-            out_specs=everywhere,
+            in_specs=(replicated, sharded if self.streamed else replicated, sharded, replicated),
+            out_specs=replicated,
             check_vma=False,
         )
-        return jax.jit(sharded, donate_argnums=0)
+        return jax.jit(mapped, donate_argnums=0)
 
-    def _of_own(self, step: Callable[..., Any], *divided: int) -> Callable[..., Any]:
-        """The step of what a device is given, without the axis of devices of what is streamed."""
+    def _without_device_axis(self, step: Callable[..., Any], *positions: int) -> Callable[..., Any]:
+        """Removes the first axis, that of one device, from streamed arguments at some positions."""
         if not self.streamed:
             return step
 
         @functools.wraps(step)
-        def of_own(*arguments: Any, **options: Any) -> Any:
-            mine = list(arguments)
-            for place in divided:
-                mine[place] = jax.tree.map(lambda x: x[0], mine[place])
-            return step(*mine, **options)
+        def unstacked(*arguments: Any, **options: Any) -> Any:
+            local = list(arguments)
+            for position in positions:
+                local[position] = jax.tree.map(lambda x: x[0], local[position])
+            return step(*local, **options)
 
-        return of_own
+        return unstacked
 
     def compile_evaluation(self, step: Callable[..., jax.Array]) -> jax.stages.Wrapped:
-        """Makes one program of `step(variables, samples, start, length, size)`, on all devices.
+        """Makes one program of an evaluation step on all devices.
 
         Args:
-            step: Written for one device. `start` and `length` are divided along their first axis,
-                the results put together on every device; `size` is static. If samples are streamed,
-                they are divided, with `start` and `length` `[devices, batch / devices]`.
+            step: `step(variables, samples, start, length, size)`, written for one device. `start`
+                and `length` are distributed along their first axis, and the results are gathered on
+                every device; `size` is static. Streamed samples are distributed, with `start` and
+                `length` `[devices, batch / devices]`.
         """
-        step = self._of_own(step, 1, 2, 3)
+        step = self._without_device_axis(step, 1, 2, 3)
         if self.kind == "none":
             return jax.jit(step, static_argnums=4)
 
         @functools.partial(jax.jit, static_argnums=4)
-        def whole(variables: Any, samples: Any, start: Any, length: Any, size: int) -> jax.Array:
-            def together(*arguments: Any) -> jax.Array:
+        def evaluate(variables: Any, samples: Any, start: Any, length: Any, size: int) -> jax.Array:
+            def gathered(*arguments: Any) -> jax.Array:
                 return jax.lax.all_gather(step(*arguments, size=size), _AXIS, tiled=True)
 
-            everywhere, split = PartitionSpec(), PartitionSpec(_AXIS)
+            replicated, sharded = PartitionSpec(), PartitionSpec(_AXIS)
             return jax.shard_map(
-                together,
+                gathered,
                 mesh=self._mesh(),
-                in_specs=(everywhere, split if self.streamed else everywhere, split, split),
-                out_specs=everywhere,
+                in_specs=(replicated, sharded if self.streamed else replicated, sharded, sharded),
+                out_specs=replicated,
                 check_vma=False,
             )(variables, samples, start, length)
 
-        return whole
+        return evaluate
 
 
 SINGLE_DEVICE = BatchSharding()
+"""Batches that lie on one device."""
 
 
 def divide(
@@ -309,30 +332,31 @@ def divide(
     *,
     streamed: bool = False,
 ) -> BatchSharding:
-    """The division of batches over the devices that are there, of all processes.
+    """Chooses the distribution of batches over the available devices of all processes.
 
     Args:
-        kind: One of `KINDS`, on all devices; None: "shard_map" on as many devices as divide the
-            batch evenly, as many of each process, "none" on one. Of several processes, only
-            "shard_map".
+        kind: One of `KINDS`, over all devices; None: "shard_map" over the largest number of
+            devices, the same in every process, that divides the batch evenly, or "none" if that is
+            one. Several processes need "shard_map".
         batch_size: Entries of a batch.
-        accumulate: See `BatchSharding`.
-        sync_batch_norm: See `BatchSharding`.
-        streamed: See `BatchSharding`.
+        accumulate: Number of micro-batches, see `BatchSharding`.
+        sync_batch_norm: Synchronization of batch norms, see `BatchSharding`.
+        streamed: Streaming of samples, see `BatchSharding`.
 
     Raises:
-        InputError: The batch cannot be divided evenly.
+        InputError: The batch cannot be distributed evenly, or the kind does not work with several
+            processes.
     """
     devices, processes = tuple(jax.devices()), jax.process_count()
     if processes > 1 and kind in ("none", "pmap"):
         raise InputError(f"parallel: expected shard_map in {processes} processes, found {kind}")
     if kind is None:
-        shares = range(jax.local_device_count(), 0, -1)
-        share = next((n for n in shares if batch_size % (n * processes * accumulate) == 0), 1)
+        counts = range(jax.local_device_count(), 0, -1)
+        count = next((n for n in counts if batch_size % (n * processes * accumulate) == 0), 1)
         first = {i: min(d.id for d in devices if d.process_index == i) for i in range(processes)}
-        devices = tuple(d for d in devices if d.id < first[d.process_index] + share)
+        devices = tuple(d for d in devices if d.id < first[d.process_index] + count)
         kind = "none" if len(devices) == 1 else "shard_map"
     devices = devices[:1] if kind == "none" else devices
-    division = BatchSharding(kind, devices, accumulate, sync_batch_norm, streamed)
-    division.check(batch_size)
-    return division
+    sharding = BatchSharding(kind, devices, accumulate, sync_batch_norm, streamed)
+    sharding.check(batch_size)
+    return sharding

@@ -1,4 +1,4 @@
-"""The persistent compilation cache, so that a second run starts at once."""
+"""Persistent compilation cache, so that a second run starts without compiling."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,9 @@ import jax
 
 
 def enable_compilation_cache() -> None:
-    """Keeps compiled programs in `~/.cache/serjax`, unless JAX_COMPILATION_CACHE_DIR says where.
+    """Stores compiled programs in `~/.cache/serjax`, or in JAX_COMPILATION_CACHE_DIR if it is set.
 
-    For commands, at their start; a library that is imported leaves JAX's settings alone.
+    Commands call it at their start. Importing the library does not change JAX's settings.
     """
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -1,4 +1,4 @@
-"""Memory of a step: what it keeps for its gradients, how much it takes, and where it ran out."""
+"""Memory of a training step: rematerialization, peak use, and errors when it runs out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,58 +13,62 @@ def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
     return primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
 
 
-# What is kept of a network's forward pass for the backward one; the rest is computed again.
-_KEPT: dict[str, Callable[..., bool]] = {
+# Results of the forward pass that are saved for the backward pass; the others are computed again.
+_SAVED: dict[str, Callable[..., bool]] = {
     "dots": _is_product,
     "everything": jax.checkpoint_policies.nothing_saveable,
 }
-REMAT = ("none", *_KEPT)
+REMAT = ("none", *_SAVED)
+"""Names of the rematerializations."""
 
 
 def rematerialized(function: Callable[..., Any], remat: str) -> Callable[..., Any]:
-    """The same function, whose backward pass computes again what is not kept.
+    """Returns the same function with a backward pass that computes some results again.
 
     Args:
-        function: Differentiable.
-        remat: "none": all is kept that the backward pass reads; "dots": results of convolutions and
-            matrix products are kept, what lies between them is computed again; "everything": only
-            the input is kept.
+        function: Differentiable function.
+        remat: "none": all results that the backward pass reads are saved; "dots": results of
+            convolutions and matrix products are saved, those between them are computed again;
+            "everything": only the input is saved.
     """
-    return function if remat == "none" else jax.checkpoint(function, policy=_KEPT[remat])
+    return function if remat == "none" else jax.checkpoint(function, policy=_SAVED[remat])
 
 
 def peak_bytes(program: jax.stages.Compiled) -> int:
-    """Most bytes that a program takes on a device: arguments, results and what lies between."""
-    needs: Any = program.memory_analysis()
-    total = needs.argument_size_in_bytes + needs.output_size_in_bytes
-    return int(total + needs.temp_size_in_bytes - needs.alias_size_in_bytes)
+    """Returns the peak memory of a program on a device: arguments, results and temporaries."""
+    analysis: Any = program.memory_analysis()
+    total = analysis.argument_size_in_bytes + analysis.output_size_in_bytes
+    return int(total + analysis.temp_size_in_bytes - analysis.alias_size_in_bytes)
 
 
 @contextmanager
 def explained(
-    batch_size: int, devices: int, accumulate: int, remat: str, others: Sequence[str] = ()
+    batch_size: int, devices: int, accumulate: int, remat: str, remedies: Sequence[str] = ()
 ) -> Iterator[None]:
-    """Within the context, a device that is out of memory is an InputError that says what helps.
+    """Turns an out-of-memory error within the context into an InputError that names remedies.
 
     Args:
         batch_size: Examples of a step.
-        devices: That share them.
-        accumulate: Micro-batches.
+        devices: Number of devices that share them.
+        accumulate: Number of micro-batches.
         remat: One of `REMAT`.
-        others: What else takes less memory.
+        remedies: Further remedies, named first.
+
+    Raises:
+        InputError: A device ran out of memory.
     """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        helps = [*others]
+        remedies = [*remedies]
         if batch_size > devices * accumulate:
-            helps.append(f"--accumulate {2 * accumulate}")
-        helps += {"none": ["--remat dots"], "dots": ["--remat everything"]}.get(remat, [])
+            remedies.append(f"--accumulate {2 * accumulate}")
+        remedies += {"none": ["--remat dots"], "dots": ["--remat everything"]}.get(remat, [])
         if batch_size > devices:
-            helps.append(f"--batch-size {max(batch_size // 2, devices)}")
+            remedies.append(f"--batch-size {max(batch_size // 2, devices)}")
         raise InputError(
             f"out of memory on the device, with {batch_size // (devices * accumulate)} examples "
-            f"at once; each of these takes less: {', '.join([*helps, '--dtype bfloat16'])}"
+            f"at once; each of these takes less: {', '.join([*remedies, '--dtype bfloat16'])}"
         ) from error

@@ -1,4 +1,4 @@
-"""Several training steps as one call of the device, which never waits for the host in between."""
+"""Several training steps in one call of the device, which does not wait for the host in between."""
 
 from typing import Any
 
@@ -12,42 +12,46 @@ from serjax.training.state import TrainState
 _STEPS = 16
 
 
-def scan_steps(asked: int | None) -> int:
-    """Steps of one call: as asked, or what suits the device.
+def scan_steps(requested: int | None) -> int:
+    """Returns the number of steps of one call: the requested one, or the device's default.
 
-    On a CPU it is one: there is no other device to wait, and steps take long. Elsewhere a call must
-    stay short, for a signal is heeded only at its end.
+    The default is one on a CPU, which has no other device to wait for and whose steps take long.
+    Elsewhere a call must stay short, because a signal is handled only at its end.
+
+    Args:
+        requested: Requested number of steps; None for the default.
     """
-    if asked is not None:
-        return asked
+    if requested is not None:
+        return requested
     return 1 if jax.default_backend() == "cpu" else _STEPS
 
 
-def in_blocks(step: Any, count: int, division: BatchSharding) -> Any:
-    """Makes `steps(state, examples, indices, references) -> (state, results)` of a step.
+def in_blocks(step: Any, count: int, sharding: BatchSharding) -> Any:
+    """Makes a function that takes several training steps.
 
     Args:
-        step: Of one batch, see `serjax.training.make_train_step`.
-        count: Batches of a call.
-        division: Of a batch.
+        step: Step of one batch, see `serjax.training.training_step`.
+        count: Number of steps.
+        sharding: Distribution of a batch.
 
     Returns:
-        What takes the indices of `count` batches, the last of which may have no example and are
-        left out, and gives the step's results with a first axis `[count]`, zero where left out.
+        `steps(state, examples, indices, arrays) -> (state, results)`. It takes the indices of
+        `count` batches. The last batches may have no example and are left out. Results have a first
+        axis `[count]` and are zero for batches that are left out.
     """
 
     def steps(
-        state: TrainState, examples: Examples, indices: jax.Array, references: Any = None
+        state: TrainState, examples: Examples, indices: jax.Array, arrays: Any = None
     ) -> tuple[TrainState, Any]:
         rows = indices.reshape(count, -1)
-        _, like = jax.eval_shape(step, state, examples, rows[0], references)
+        _, like = jax.eval_shape(step, state, examples, rows[0], arrays)
         results = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), like)
 
         def body(number: jax.Array, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
             state, results = carry
-            state, result = step(state, examples, rows[number], references)
+            state, result = step(state, examples, rows[number], arrays)
             return state, jax.tree.map(lambda x, y: x.at[number].set(y), results, result)
 
-        return jax.lax.fori_loop(0, division.filled(rows), body, (state, results))
+        return jax.lax.fori_loop(0, sharding.filled(rows), body, (state, results))
 
     return steps

@@ -1,8 +1,8 @@
-"""Several processes, on one host or many, that train as one.
+"""Several processes, on one host or several, that train one network.
 
-Every process holds the corpus and computes the part of each batch that is its devices'. The first
-one alone writes the run folder, reads it, and prints; what it alone knows, it tells the others. So
-no disk needs to be shared. An error of any process ends all of them.
+Every process holds the corpus and computes the shards of each batch that lie on its devices. Only
+the first process reads and writes the run folder and prints, and it broadcasts its results to the
+others, so that no disk needs to be shared. An error of any process ends all of them.
 """
 
 import pickle
@@ -21,27 +21,27 @@ from serjax.errors import InputError
 T = TypeVar("T")
 
 _JOIN_SECONDS = 120
-# All end together; one that fails by itself ends the others after so long.
+# All processes end together; one that fails by itself ends the others after this time.
 _LEAVE_SECONDS = 60
 _BLOCK_BYTES = 1024
 _BLOCKS_AT_ONCE = 2**16
 
 
-def join(where: Sequence[str] = (), seconds: int = _JOIN_SECONDS) -> None:
-    """Joins the other processes; before anything touches a device.
+def join(arguments: Sequence[str] = (), seconds: int = _JOIN_SECONDS) -> None:
+    """Joins the other processes. It must be called before a device is used.
 
     Args:
-        where: HOST:PORT of the first process, the number of processes, and this one's, from 0.
-            Empty: as JAX learns it from SLURM, Open MPI, Kubernetes or a TPU pod.
-        seconds: How long the others are waited for.
+        arguments: HOST:PORT of the first process, the number of processes, and the number of this
+            one, from 0. Empty: JAX reads them from SLURM, Open MPI, Kubernetes or a TPU pod.
+        seconds: Seconds to wait for the other processes.
 
     Raises:
-        InputError: A wrong number, a coordinator that does not answer, or an environment that
-            says nothing.
+        InputError: A number is wrong, the first process does not answer, or the environment does
+            not name the processes.
     """
     settings: dict[str, Any] = {}
-    if where:
-        address, count, number = _numbers(where)
+    if arguments:
+        address, count, number = _parse(arguments)
         if number == 0:
             _check_free(address)
         else:
@@ -52,7 +52,7 @@ def join(where: Sequence[str] = (), seconds: int = _JOIN_SECONDS) -> None:
             "process_id": number,
             "cluster_detection_method": "deactivate",
         }
-    # The service has a handler of SIGTERM, which would keep a run that is not training yet alive.
+    # Its handler of SIGTERM would keep a run alive that is not training yet.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
@@ -65,14 +65,14 @@ def join(where: Sequence[str] = (), seconds: int = _JOIN_SECONDS) -> None:
         ) from error
 
 
-def _numbers(where: Sequence[str]) -> tuple[str, int, int]:
-    """Address, number of processes, and this one's."""
-    if len(where) != 3 or not (where[1].isdigit() and where[2].isdigit()):
+def _parse(arguments: Sequence[str]) -> tuple[str, int, int]:
+    """Returns the address of the first process, the number of processes, and that of this one."""
+    if len(arguments) != 3 or not (arguments[1].isdigit() and arguments[2].isdigit()):
         raise InputError(
             "--distributed: expected nothing, or COORDINATOR PROCESSES PROCESS such as "
-            f"localhost:9000 2 0, found {' '.join(where)}"
+            f"localhost:9000 2 0, found {' '.join(arguments)}"
         )
-    address, count, number = where[0], int(where[1]), int(where[2])
+    address, count, number = arguments[0], int(arguments[1]), int(arguments[2])
     if not address.rpartition(":")[0] or not address.rpartition(":")[2].isdigit():
         raise InputError(f"--distributed: expected HOST:PORT of process 0, found {address!r}")
     if number >= count:
@@ -89,7 +89,7 @@ def _endpoint(address: str) -> tuple[str, int]:
 
 
 def _check_free(address: str) -> None:
-    """Raises InputError where another process listens at this host's port."""
+    """Raises InputError if another process listens at this host's port."""
     port = _endpoint(address)[1]
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -103,7 +103,7 @@ def _check_free(address: str) -> None:
 
 
 def _wait_for(address: str, seconds: float) -> None:
-    """Waits until the first process listens; JAX's own failure to connect ends in an abort."""
+    """Waits until the first process listens, because JAX aborts if it cannot connect."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -119,44 +119,56 @@ def _wait_for(address: str, seconds: float) -> None:
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and prints; the only one is."""
+    """Returns True in the process that writes and prints: the first one, or the only one."""
     return jax.process_index() == 0
 
 
 def gather(*values: int) -> np.ndarray:
-    """What every process has, int32 `[processes, values]`; all must call it."""
+    """Gathers numbers of all processes. Every process must call it.
+
+    Args:
+        *values: Numbers of this process.
+
+    Returns:
+        Numbers of all processes, int32 `[processes, values]`.
+    """
     with jax.transfer_guard("allow"):
-        every = multihost_utils.process_allgather(np.array(values, np.int32))
-    return every.reshape(jax.process_count(), -1)
+        gathered = multihost_utils.process_allgather(np.array(values, np.int32))
+    return gathered.reshape(jax.process_count(), -1)
 
 
-def _tell(value: Any, source: int) -> Any:
-    """The value that one process has, at all of them."""
-    mine = jax.process_index() == source
-    content = pickle.dumps(value) if mine else b""
+def _broadcast(value: Any, source: int) -> Any:
+    """Sends a value of one process to all of them."""
+    is_source = jax.process_index() == source
+    content = pickle.dumps(value) if is_source else b""
     blocks = int(gather(-(-len(content) // _BLOCK_BYTES)).max())
-    # What is filled up follows the end that a pickle marks itself.
-    content = content.ljust(blocks * _BLOCK_BYTES if mine else 0, b"\0")
-    told = []
+    # A pickle marks its own end, so the padding does not matter.
+    content = content.ljust(blocks * _BLOCK_BYTES if is_source else 0, b"\0")
+    received = []
     for first in range(0, blocks, _BLOCKS_AT_ONCE):
         size = min(_BLOCKS_AT_ONCE, blocks - first) * _BLOCK_BYTES
-        part = np.zeros(size, np.uint8)
-        if mine:
-            part = np.frombuffer(content, np.uint8, size, first * _BLOCK_BYTES)
+        chunk = np.zeros(size, np.uint8)
+        if is_source:
+            chunk = np.frombuffer(content, np.uint8, size, first * _BLOCK_BYTES)
         with jax.transfer_guard("allow"):
-            told.append(multihost_utils.broadcast_one_to_all(part, is_source=mine).tobytes())
-    return pickle.loads(b"".join(told))
+            chunk = multihost_utils.broadcast_one_to_all(chunk, is_source=is_source)
+        received.append(chunk.tobytes())
+    return pickle.loads(b"".join(received))
 
 
 def by_all(action: Callable[[], T]) -> T:
-    """Does what every process does for itself.
+    """Runs an action in every process; if it fails in one, it fails in all.
+
+    Args:
+        action: Action.
 
     Returns:
-        This process's own result.
+        The result of this process.
 
     Raises:
-        Exception: What the action raised here.
-        InputError: What it raised at another process, in a line.
+        Exception: The action raised it in this process.
+        InputError: The action failed in another process; the message is the first line of its
+            error.
     """
     if jax.process_count() == 1:
         return action()
@@ -169,34 +181,37 @@ def by_all(action: Callable[[], T]) -> T:
     failed = np.flatnonzero(gather(error is not None).any(1))
     if len(failed):
         line = (str(error).splitlines() or [type(error).__name__])[0]
-        line = _tell(line, int(failed[0]))
+        line = _broadcast(line, int(failed[0]))
         raise error or InputError(f"process {failed[0]}: {line}")
     return results[0]
 
 
 def by_first(action: Callable[[], T]) -> T:
-    """Does what the first process does for all, such as reading and writing the run folder.
+    """Runs an action in the first process only, such as reading and writing the run folder.
 
     Args:
-        action: Its result can be pickled; arrays are NumPy's.
+        action: Action whose result can be pickled; its arrays are NumPy's.
 
     Returns:
-        The first process's result.
+        The result of the first process, in all processes.
 
     Raises:
-        Exception: As `by_all`.
+        Exception: The action raised it, see `by_all`.
     """
     if jax.process_count() == 1:
         return action()
-    return _tell(by_all(lambda: action() if is_first() else None), 0)
+    return _broadcast(by_all(lambda: action() if is_first() else None), 0)
 
 
 def check_same(what: str, *contents: Any) -> None:
-    """Raises InputError where processes do not have the same text or arrays.
+    """Checks that all processes have the same texts or arrays.
 
     Args:
-        what: Named in the error.
-        *contents: Strings, or arrays of NumPy.
+        what: Name of the contents in the error message.
+        *contents: Texts, or NumPy arrays.
+
+    Raises:
+        InputError: A process has others than the first one.
     """
     checksum = 0
     for content in contents:
@@ -204,7 +219,7 @@ def check_same(what: str, *contents: Any) -> None:
         checksum = zlib.crc32(
             content.encode() if is_text else np.ascontiguousarray(content).data, checksum
         )
-    found = gather(checksum - 2**31)
-    other = np.flatnonzero((found != found[0]).any(1))
-    if len(other):
-        raise InputError(f"{what}: expected that of process 0, found another at {other[0]}")
+    checksums = gather(checksum - 2**31)
+    different = np.flatnonzero((checksums != checksums[0]).any(1))
+    if len(different):
+        raise InputError(f"{what}: expected that of process 0, found another at {different[0]}")

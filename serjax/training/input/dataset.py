@@ -1,11 +1,10 @@
-"""A corpus ready to train on: read, checked, split and laid out."""
+"""Dataset of a run: the corpus, read, checked, split and cut into examples."""
 
 import dataclasses
 
 import numpy as np
 from rich.console import Console
 
-from serjax import classical
 from serjax.data import Corpus, batches, splits
 from serjax.data.batches import Examples
 from serjax.data.storage.lazy_waveforms import LazyWaveforms
@@ -17,17 +16,18 @@ from serjax.training.input.recordings import Recordings, divide, read, selected
 
 @dataclasses.dataclass(frozen=True)
 class RunDataset:
-    """A corpus ready to train on: read, split, and laid out.
+    """Dataset of a run.
 
     Attributes:
-        corpus: The utterances that are used.
+        corpus: Corpus of the utterances that are used.
         classes: Names of the classes.
-        labels: `[utterances]` int32.
-        split: Indices of the three parts.
-        examples: Of all parts, on the host. Where they are streamed, without samples, and with
-            starts that count from their utterance's first sample.
-        sample_rate: Of the examples, in Hz.
-        unread: Where the utterances are streamed from; None: they lie in `examples`.
+        labels: Class of each utterance, `[utterances]` int32.
+        split: Indices of the training, validation and test set.
+        examples: Segments of all utterances, on the host. If they are streamed, they have no
+            samples, and starts count from the first sample of the utterance.
+        sample_rate: Sample rate of the examples in Hz.
+        lazy_waveforms: Source that the utterances are streamed from; None: their samples are in
+            `examples`.
     """
 
     corpus: Corpus
@@ -36,10 +36,14 @@ class RunDataset:
     split: splits.Split
     examples: Examples
     sample_rate: int
-    unread: LazyWaveforms | None = None
+    lazy_waveforms: LazyWaveforms | None = None
 
     def waveform(self, utterance: int) -> np.ndarray:
-        """An utterance's samples, int16."""
+        """Returns the samples of an utterance, int16.
+
+        Args:
+            utterance: Index of the utterance.
+        """
         if self.lazy_waveforms is not None:
             return self.lazy_waveforms.waveform(utterance)
         segments = np.flatnonzero(self.examples.utterance == utterance)
@@ -47,48 +51,74 @@ class RunDataset:
         end = self.examples.start[last] + self.examples.length[last]
         return np.asarray(self.examples.samples[self.examples.start[first] : end])
 
-    def check_resident(self, what: str) -> None:
-        """Raises InputError if the utterances are streamed, which `what` cannot do with."""
+    def check_resident(self, consumer: str) -> None:
+        """Checks that the utterances are in memory and not streamed.
+
+        Args:
+            consumer: Name in the error message of the method that needs them in memory.
+
+        Raises:
+            InputError: They are streamed.
+        """
         if self.lazy_waveforms is not None:
             raise InputError(
-                f"stream: expected --no-stream with {what}, which needs a corpus whole"
+                f"stream: expected --no-stream with {consumer}, which needs the whole corpus in "
+                "memory"
             )
 
 
 def prepare(
-    config: RunConfig, front_end: FrontEnd, console: Console, recordings: Recordings | None = None
+    config: RunConfig,
+    front_end: FrontEnd,
+    console: Console,
+    recordings: Recordings | None = None,
+    corpora: tuple[Corpus, ...] | None = None,
 ) -> RunDataset:
-    """Reads, checks and splits the corpus.
+    """Reads, checks and splits the corpus of a run.
 
     Args:
-        config: What to run.
-        front_end: Of its model.
-        console: Told what is read.
-        recordings: Of the same corpora, if they are already read.
+        config: Configuration of the run.
+        front_end: Front end of its model.
+        console: Console that shows the progress of reading.
+        recordings: Recordings of the same corpora, if they were read before.
+        corpora: Corpora to read the recordings of, instead of those that the configuration names:
+            the corpus, and perhaps a second one of the test set.
 
     Raises:
-        InputError: Something about the corpus or the split does not allow the run.
+        InputError: The corpus or its split does not fit the run.
     """
-    recordings = recordings or read(config, front_end, console)
-    corpora, target = recordings.corpora, recordings.target
-    if config.model in classical.names() and isinstance(recordings.waveforms, LazyWaveforms):
+    recordings = recordings or read(config, front_end, console, corpora)
+    if config.is_classical and isinstance(recordings.waveforms, LazyWaveforms):
         raise InputError(
-            f"stream: expected --no-stream with {config.model}, which hears all at once"
+            f"stream: expected --no-stream with {config.model.name}, which needs the whole corpus "
+            "in memory"
         )
-    crossing = divide(config, corpora, target, recordings.content)
-    corpus, waveforms = crossing.corpus, selected(recordings.waveforms, crossing.indices)
+    target = recordings.target
+    corpus_split = divide(config, recordings.corpora, target, recordings.content)
+    corpus = corpus_split.corpus
+    waveforms = selected(recordings.waveforms, corpus_split.indices)
     classes = corpus.labels(target)
     if len(classes) < 2:
-        raise InputError(f"{config.dataset}: expected at least 2 classes of {target}: {classes}")
-    numbers = np.array([classes.index(str(v)) for v in corpus.column(target)], np.int32)
+        raise InputError(
+            f"{config.data.dataset}: expected at least 2 classes of {target}: {classes}"
+        )
+    labels = np.array([classes.index(str(name)) for name in corpus.column(target)], np.int32)
     longest = front_end.segment_samples
+    lazy_waveforms = None
     if isinstance(waveforms, LazyWaveforms):
-        start, length, owner = batches.segments(waveforms.lengths, longest)
-        examples = Examples(np.zeros(0, np.int16), start, length, numbers[owner], owner)
-        unread = waveforms
+        lazy_waveforms = waveforms
+        starts, lengths, utterance_ids = batches.segments(waveforms.lengths, longest)
+        no_samples = np.zeros(0, np.int16)
+        examples = Examples(no_samples, starts, lengths, labels[utterance_ids], utterance_ids)
     else:
-        heard = front_end.select_voiced(waveforms)
-        examples, unread = batches.pack(heard, numbers.tolist(), longest, room=longest), None
+        voiced = front_end.select_voiced(waveforms)
+        examples = batches.pack(voiced, labels.tolist(), longest, room=longest)
     return RunDataset(
-        corpus, classes, numbers, crossing.split, examples, front_end.sample_rate, unread
+        corpus,
+        classes,
+        labels,
+        corpus_split.split,
+        examples,
+        front_end.sample_rate,
+        lazy_waveforms,
     )

@@ -1,65 +1,72 @@
-"""What a training step is called with, batch after batch."""
+"""Feed of a training step: its arguments, call after call."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from serjax.data.batches import Examples
+
 
 class Call(NamedTuple):
-    """The arguments of a call.
+    """Arguments of one call of a training step.
 
     Attributes:
-        batches: How many batches it takes.
-        examples: `serjax.data.batches.Examples`, on the device.
-        indices: Of the batches' examples, where the step reads them.
+        batches: Number of batches that the call takes.
+        examples: Examples on the device.
+        indices: Indices of the batches' examples, placed where the step reads them.
     """
 
     batches: int
-    examples: Any
+    examples: Examples
     indices: jax.Array
 
 
-Calls = Callable[[np.ndarray, int], Iterator[Call]]
-"""`(order, first)`: the calls of an epoch, `order` `[batches, batch_size]` indices of its examples,
--1 where empty, from its batch `first` on."""
+Feed = Callable[[np.ndarray, int], Iterator[Call]]
+"""`(order, first)`: the calls of an epoch from its batch `first` on.
+
+`order` `[batches, batch_size]` holds indices of examples, -1 for padding.
+"""
 
 
-def blocks(order: np.ndarray, first: int, steps: int) -> list[tuple[int, np.ndarray]]:
-    """The batches of each call: how many, and their indices.
+def group_batches(order: np.ndarray, first: int, scan_steps: int) -> list[tuple[int, np.ndarray]]:
+    """Groups the batches of an epoch into calls.
 
     Args:
-        order: Of an epoch, see `Calls`.
-        first: Its first batch that is left to do.
-        steps: Batches that a call takes; of more than 1, the last call is filled up with batches
-            without examples.
+        order: Order of an epoch, see `Feed`.
+        first: First batch that is not done.
+        scan_steps: Number of batches of a call. If it is more than 1, the last call is padded by
+            batches without examples.
 
     Returns:
-        Indices `[batch_size]` if steps is 1, else `[steps, batch_size]`.
+        Number of batches and indices of each call, `[batch_size]` if `scan_steps` is 1, else
+        `[scan_steps, batch_size]`.
     """
-    cut = [order[at : at + steps] for at in range(first, len(order), steps)]
-    if steps == 1:
-        return [(1, block[0]) for block in cut]
+    groups = [order[at : at + scan_steps] for at in range(first, len(order), scan_steps)]
+    if scan_steps == 1:
+        return [(1, group[0]) for group in groups]
     return [
-        (len(block), np.pad(block, ((0, steps - len(block)), (0, 0)), constant_values=-1))
-        for block in cut
+        (len(group), np.pad(group, ((0, scan_steps - len(group)), (0, 0)), constant_values=-1))
+        for group in groups
     ]
 
 
-def resident(
-    examples: Any, place: Callable[[np.ndarray], jax.Array] = jax.device_put, steps: int = 1
-) -> Calls:
-    """Calls for examples that lie on the device.
+def in_memory(
+    examples: Examples,
+    place: Callable[[np.ndarray], jax.Array] = jax.device_put,
+    scan_steps: int = 1,
+) -> Feed:
+    """Makes the feed of examples that lie on the device.
 
     Args:
-        examples: Of all epochs.
-        place: Puts a call's indices where the step reads them.
-        steps: Batches that a call takes.
+        examples: Examples of all epochs.
+        place: Function that puts the indices of a call where the step reads them.
+        scan_steps: Number of batches of a call.
     """
 
-    def calls(order: np.ndarray, first: int) -> Iterator[Call]:
-        for count, block in blocks(order, first, steps):
-            yield Call(count, examples, place(block))
+    def feed(order: np.ndarray, first: int) -> Iterator[Call]:
+        for count, indices in group_batches(order, first, scan_steps):
+            yield Call(count, examples, place(indices))
 
-    return calls
+    return feed

@@ -1,4 +1,4 @@
-"""The corpora of a run: read, checked, and divided as it asks."""
+"""Recordings of a run: its corpora, read, checked and split as the configuration asks."""
 
 import dataclasses
 from collections.abc import Hashable, Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from serjax import classical, data
+from serjax import data
 from serjax.data import Corpus, splits
 from serjax.data.storage.lazy_waveforms import LazyWaveforms
 from serjax.errors import InputError, unknown_name
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 _TARGETS = ("emotion", "speaker", "text")
 
 RESIDENT_SAMPLES = 2**30
-"""Corpora of more samples, 2 GiB or 19 hours at 16 kHz, are streamed if they are stored."""
+"""Most samples that stay in memory, 2 GiB or 19 hours at 16 kHz; larger stored corpora are
+streamed."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recordings:
-    """What runs on the same corpora share, however they divide them.
+    """Recordings that several runs on the same corpora share, whatever their splits.
 
     Attributes:
-        corpora: The corpus, or the one that is trained and the one that is tested on.
-        target: The column that is recognized.
-        waveforms: float32 `[samples]` of every utterance, corpus after corpus; or where they are
-            read from in every epoch anew.
+        corpora: The corpus, or the corpus of the training set and that of the test set.
+        target: Column that is recognized.
+        waveforms: Waveforms of all utterances, corpus by corpus: float32 `[samples]` each, or the
+            source that they are streamed from.
         content: Hash of each waveform.
     """
 
@@ -40,116 +41,158 @@ class Recordings:
     content: Sequence[str]
 
 
-def tables(config: "RunConfig") -> tuple[tuple[Corpus, ...], str]:
-    """Reads the tables of the run's corpora, and tells what is recognized.
+def tables(
+    config: "RunConfig", corpora: tuple[Corpus, ...] | None = None
+) -> tuple[tuple[Corpus, ...], str]:
+    """Reads the tables of the corpora of a run, without opening a recording.
 
-    Utterances without the target, or of a class that the other corpus lacks, are left out.
+    Utterances without the target, or of a class that the other corpus does not have, are left out.
 
-    Raises:
-        InputError: A corpus can't be read, or has nothing to recognize.
-    """
-    corpora = [data.load(config.dataset, config.data_dir, **config.dataset_options)]
-    if config.test_dataset is not None:
-        options = config.test_dataset_options
-        corpora.append(data.load(config.test_dataset, config.test_dir, **options))
-    if config.labels is not None:
-        corpora = [data.labels.apply(corpus, config.labels) for corpus in corpora]
-    target = _target(config, corpora[0])
-    corpora = [_labelled(corpus, target) for corpus in corpora]
-    if len(corpora) == 2:
-        corpora = list(splits.shared_classes(corpora[0], corpora[1], target))
-    return tuple(corpora), target
+    Args:
+        config: Configuration of the run.
+        corpora: Corpora instead of those that the configuration names: the corpus, and perhaps a
+            second one of the test set.
 
-
-def read(config: "RunConfig", front_end: FrontEnd, console: Console) -> Recordings:
-    """Reads and checks the run's corpora.
+    Returns:
+        Corpora, and the column that is recognized.
 
     Raises:
-        InputError: Something about a corpus or its split does not allow the run.
+        InputError: A corpus cannot be read, or has no utterance with the target.
     """
-    if config.training_part_of is not None:
-        return _training_part(config, config.training_part_of, front_end, console)
-    corpora, target = tables(config)
-    # A split that cannot be made is better refused before all is read.
+    tables = list(_load(config) if corpora is None else corpora)
+    if len(tables) not in (1, 2):
+        raise InputError(f"corpora: expected 1, or 2 with that of the test set: {len(tables)}")
+    if config.data.labels is not None:
+        tables = [data.labels.apply(corpus, config.data.labels) for corpus in tables]
+    target = _target(config, tables[0])
+    tables = [_with_target(corpus, target) for corpus in tables]
+    if len(tables) == 2:
+        tables = list(splits.shared_classes(tables[0], tables[1], target))
+    return tuple(tables), target
+
+
+def _load(config: "RunConfig") -> list[Corpus]:
+    """Loads the corpora that the configuration names."""
+    names = config.data
+    corpora = [data.load(names.dataset, names.data_dir, **names.dataset_options)]
+    if names.test_dataset is not None:
+        corpora.append(data.load(names.test_dataset, names.test_dir, **names.test_dataset_options))
+    return corpora
+
+
+def read(
+    config: "RunConfig",
+    front_end: FrontEnd,
+    console: Console,
+    corpora: tuple[Corpus, ...] | None = None,
+) -> Recordings:
+    """Reads and checks the recordings of a run.
+
+    Args:
+        config: Configuration of the run.
+        front_end: Front end of its model.
+        console: Console that shows the progress.
+        corpora: Corpora to read the recordings of, instead of those that the configuration names,
+            see `tables`.
+
+    Raises:
+        InputError: A corpus or its split does not fit the run.
+    """
+    if config.data.training_set_of is not None:
+        return _training_set(config, config.data.training_set_of, front_end, console, corpora)
+    corpora, target = tables(config, corpora)
+    # An impossible split is better refused before all recordings are read.
     divide(config, corpora, target)
-    unread = _unread(config, front_end, corpora)
-    if unread is not None:
-        return _streamed(corpora, target, unread, front_end, config.skip_bad_files)
+    lazy_waveforms = _lazy_waveforms(config, front_end, corpora)
+    skip = config.data.skip_bad_files
+    if lazy_waveforms is not None:
+        return _streamed(corpora, target, lazy_waveforms, front_end, skip)
     checked: list[Corpus] = []
-    heard: list[np.ndarray] = []
+    waveforms: list[np.ndarray] = []
     for corpus in corpora:
         with console.status(f"reading {len(corpus)} utterances of {corpus.name}"):
-            corpus, waveforms = data.waveforms(
-                corpus, front_end.sample_rate, skip_bad_files=config.skip_bad_files
-            )
-        lengths = [len(waveform) for waveform in waveforms]
-        corpus, kept = _without_short(corpus, lengths, front_end, config.skip_bad_files)
+            corpus, of_corpus = data.waveforms(corpus, front_end.sample_rate, skip_bad_files=skip)
+        lengths = [len(waveform) for waveform in of_corpus]
+        corpus, indices = _without_short(corpus, lengths, front_end, skip)
         checked.append(corpus)
-        heard += [waveforms[i] for i in kept]
-    return Recordings(tuple(checked), target, heard, [*map(splits.content_hash, heard)])
+        waveforms += [of_corpus[i] for i in indices]
+    content = [*map(splits.content_hash, waveforms)]
+    return Recordings(tuple(checked), target, waveforms, content)
 
 
-def _training_part(
-    config: "RunConfig", outer: "RunConfig", front_end: FrontEnd, console: Console
+def _training_set(
+    config: "RunConfig",
+    outer: "RunConfig",
+    front_end: FrontEnd,
+    console: Console,
+    corpora: tuple[Corpus, ...] | None,
 ) -> Recordings:
-    """What another run trains on, as far as it has this one's target."""
-    whole = read(outer, front_end, console)
-    crossing = divide(outer, whole.corpora, whole.target, whole.content)
-    target = _target(config, crossing.corpus)
-    values = crossing.corpus.column(target)
-    part = [int(i) for i in crossing.split.train if values[i] is not None]
-    corpus = _labelled(crossing.corpus.select(crossing.split.train), target)
-    source = [crossing.indices[i] for i in part]
+    """Reads the training set of another run, without utterances that have not this run's target."""
+    recordings = read(outer, front_end, console, corpora)
+    corpus_split = divide(outer, recordings.corpora, recordings.target, recordings.content)
+    target = _target(config, corpus_split.corpus)
+    values = corpus_split.corpus.column(target)
+    labelled = [int(i) for i in corpus_split.split.train if values[i] is not None]
+    corpus = _with_target(corpus_split.corpus.select(corpus_split.split.train), target)
+    indices = [corpus_split.indices[i] for i in labelled]
     return Recordings(
         (corpus,),
         target,
-        selected(whole.waveforms, source),
-        [whole.content[i] for i in source],
+        selected(recordings.waveforms, indices),
+        [recordings.content[i] for i in indices],
     )
 
 
-def _unread(
+def _lazy_waveforms(
     config: "RunConfig", front_end: FrontEnd, corpora: Sequence[Corpus]
 ) -> LazyWaveforms | None:
-    """What corpora are streamed from; None where they are read once and stay on the device."""
-    if config.stream is False:
+    """Returns the source that corpora are streamed from; None if they stay in memory."""
+    if config.system.stream is False:
         return None
-    if config.stream is None:
-        stored = all(corpus.measure is not None for corpus in corpora)
-        whole = config.model in classical.names() or front_end.silence == "voiced"
-        if whole or not stored:
+    if config.system.stream is None:
+        is_stored = all(corpus.measure is not None for corpus in corpora)
+        if config.is_classical or front_end.silence == "voiced" or not is_stored:
             return None
     elif front_end.silence == "voiced":
         raise InputError(
             "stream: expected silence to be kept or removed, found voiced, which looks for voiced "
             "speech before training"
         )
-    unread = LazyWaveforms.of(corpora, front_end.sample_rate)
-    large = int(unread.lengths.sum()) > RESIDENT_SAMPLES
-    return unread if config.stream or large else None
+    lazy_waveforms = LazyWaveforms.of(corpora, front_end.sample_rate)
+    is_large = int(lazy_waveforms.lengths.sum()) > RESIDENT_SAMPLES
+    return lazy_waveforms if config.system.stream or is_large else None
 
 
 def _streamed(
-    corpora: Sequence[Corpus], target: str, unread: LazyWaveforms, front_end: FrontEnd, skip: bool
+    corpora: Sequence[Corpus],
+    target: str,
+    lazy_waveforms: LazyWaveforms,
+    front_end: FrontEnd,
+    skip: bool,
 ) -> Recordings:
-    """Corpora whose waveforms are read when they are heard."""
+    """Checks the lengths of corpora that are streamed."""
     checked: list[Corpus] = []
-    kept: list[int] = []
+    indices: list[int] = []
     first = 0
     for corpus in corpora:
-        lengths = unread.lengths[first : first + len(corpus)]
-        one, places = _without_short(corpus, lengths, front_end, skip)
-        checked.append(one)
-        kept += [first + place for place in places]
+        lengths = lazy_waveforms.lengths[first : first + len(corpus)]
+        long_enough, of_corpus = _without_short(corpus, lengths, front_end, skip)
+        checked.append(long_enough)
+        indices += [first + i for i in of_corpus]
         first += len(corpus)
-    unread = unread.select(kept)
-    return Recordings(tuple(checked), target, unread, unread.content)
+    lazy_waveforms = lazy_waveforms.select(indices)
+    return Recordings(tuple(checked), target, lazy_waveforms, lazy_waveforms.content)
 
 
 def selected(
     waveforms: list[np.ndarray] | LazyWaveforms, indices: Sequence[int] | np.ndarray
 ) -> list[np.ndarray] | LazyWaveforms:
-    """The waveforms at `indices`, in that order."""
+    """Selects waveforms.
+
+    Args:
+        waveforms: Waveforms, or the source that they are streamed from.
+        indices: Indices of the selected ones, in their order.
+    """
     if isinstance(waveforms, LazyWaveforms):
         return waveforms.select(indices)
     return [waveforms[i] for i in indices]
@@ -161,101 +204,112 @@ def divide(
     target: str,
     content: Sequence[Hashable] | None = None,
 ) -> splits.CorpusSplit:
-    """Divides the corpora as the run asks.
+    """Splits corpora into training, validation and test set as the configuration asks.
+
+    Args:
+        config: Configuration of the run.
+        corpora: The corpus, or the corpus of the training set and that of the test set.
+        target: Column that is recognized.
+        content: Hash of each waveform, corpus by corpus; None before they are read.
 
     Returns:
-        The split, the corpus it is of, and where each of its utterances stood in the given ones.
+        Split, its corpus, and the index of each of its utterances among those of `corpora`.
 
     Raises:
-        SplitError: They can't be divided so.
+        SplitError: The corpora cannot be split like this.
     """
     if len(corpora) == 2:
-        train, validation, _ = config.fractions
+        train, validation, _ = config.data.fractions
         return splits.split_cross_corpus(
             *corpora,
-            split=config.split,
+            split=config.data.split,
             target=target,
             validation=validation / (train + validation),
-            seed=config.effective_split_seed,
+            seed=config.split_seed,
             content=content,
         )
     (corpus,) = corpora
-    if config.fold is None:
+    if config.data.fold is None:
         split = splits.split(
             corpus,
-            config.split,
+            config.data.split,
             target=target,
-            fractions=config.fractions,
-            seed=config.effective_split_seed,
+            fractions=config.data.fractions,
+            seed=config.split_seed,
             content=content,
-            split_file=config.split_file,
+            split_file=config.data.split_file,
         )
     else:
-        number, count = splits.parse_fold(config.fold)
+        number, count = splits.parse_fold(config.data.fold)
         folds = splits.folds(
             corpus,
-            config.split,
+            config.data.split,
             target=target,
             folds=count,
-            seed=config.effective_split_seed,
+            seed=config.split_seed,
             content=content,
         )
         if len(folds) != count:
             raise InputError(
-                f"fold {config.fold}: {config.split} of {corpus.name} has {len(folds)} folds"
+                f"fold {config.data.fold}: {config.data.split} of {corpus.name} has {len(folds)} "
+                "folds"
             )
         split = folds[number - 1]
     return splits.CorpusSplit(corpus, split, np.arange(len(corpus)))
 
 
-def check_division(config: "RunConfig") -> None:
-    """Finds by the tables alone, before a recording is opened, that a run cannot be divided.
+def check_division(config: "RunConfig", corpora: tuple[Corpus, ...] | None = None) -> None:
+    """Checks that the corpora of a run can be split, before a recording is opened.
+
+    Args:
+        config: Configuration of the run.
+        corpora: Corpora instead of those that the configuration names, see `tables`.
 
     Raises:
-        InputError: A corpus is not there, has nothing to recognize, or cannot be divided so.
+        InputError: A corpus cannot be read, has no utterance with the target, or cannot be split.
     """
-    divide(config, *tables(config))
+    divide(config, *tables(config, corpora))
 
 
 def _target(config: "RunConfig", corpus: Corpus) -> str:
-    """The column that is recognized: what was asked for, or what suits the corpus."""
-    target = config.target or ("emotion" if corpus.labels("emotion") else "text")
+    """Returns the column that is recognized: the configured one, or the corpus's default."""
+    target = config.data.target or ("emotion" if corpus.labels("emotion") else "text")
     if target not in _TARGETS:
         raise InputError(unknown_name("target", target, _TARGETS))
     return target
 
 
-def _labelled(corpus: Corpus, target: str) -> Corpus:
-    """The utterances that have a target, with a note on the others."""
-    named = [i for i, value in enumerate(corpus.column(target)) if value is not None]
-    if not named:
+def _with_target(corpus: Corpus, target: str) -> Corpus:
+    """Selects the utterances that have a target, and adds a note about the others."""
+    labelled = [i for i, value in enumerate(corpus.column(target)) if value is not None]
+    if not labelled:
         raise InputError(f"{corpus.name}: expected utterances with {target}, found none")
-    if len(named) == len(corpus):
+    if len(labelled) == len(corpus):
         return corpus
-    note = f"{len(corpus) - len(named)} utterances without {target} left out"
-    return dataclasses.replace(corpus.select(named), notes=(*corpus.notes, note))
+    note = f"{len(corpus) - len(labelled)} utterances without {target} left out"
+    return dataclasses.replace(corpus.select(labelled), notes=(*corpus.notes, note))
 
 
 def _without_short(
     corpus: Corpus, lengths: Sequence[int] | np.ndarray, front_end: FrontEnd, skip: bool
 ) -> tuple[Corpus, list[int]]:
-    """Refuses utterances shorter than one analysis window, or leaves them out and notes it.
+    """Refuses utterances shorter than one analysis window, or leaves them out with a note.
 
     Returns:
-        The corpus without them, and where each of its utterances stood.
+        Corpus of the other utterances, and their indices.
     """
     window = front_end.window_samples
     short = [i for i, length in enumerate(lengths) if length < window]
     if not short:
         return corpus, list(range(len(corpus)))
     first = corpus.utterances[short[0]].path
-    found = (
+    message = (
         f"{first}: expected at least one window of {window} samples at {front_end.sample_rate} Hz, "
         f"found {lengths[short[0]]}"
     )
     if not skip:
-        raise InputError(f"{found}; {len(short)} such; --skip-bad-files trains on the rest")
-    keep = sorted(set(range(len(corpus))) - set(short))
+        others = f"; {len(short)} too short; --skip-bad-files trains on the rest"
+        raise InputError(message + others)
+    indices = sorted(set(range(len(corpus))) - set(short))
     notes = [f"skipped, too short: {corpus.utterances[i].path}" for i in short]
-    kept = dataclasses.replace(corpus.select(keep), notes=(*corpus.notes, *notes))
-    return kept, keep
+    return dataclasses.replace(corpus.select(indices), notes=(*corpus.notes, *notes)), indices

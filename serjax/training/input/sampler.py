@@ -1,4 +1,4 @@
-"""What a run hears in an epoch, and in which order."""
+"""Sampler of the training set: the examples of an epoch, and their order."""
 
 import dataclasses
 
@@ -11,19 +11,20 @@ from serjax.features.front_ends import FrontEnd
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Epochs:
-    """The batches of a run's epochs.
+class Sampler:
+    """Shuffled batches of a training set, epoch after epoch.
 
     Attributes:
-        members: `[n]` int32 indices of the examples of the training part.
-        owners: `[examples]`, the utterance that each is a stretch of.
-        one_segment_per_epoch: Whether an epoch takes one random example of each utterance, not all.
-        key: Of the orders.
-        batch_size: Entries of a batch.
+        indices: `[n]` int32 indices of the examples of the training set.
+        utterance_ids: `[examples]` index of the utterance that each example is a segment of.
+        one_segment_per_epoch: True if an epoch takes one random segment of each utterance, False
+            if it takes all.
+        key: PRNG key for the orders.
+        batch_size: Number of entries of a batch.
     """
 
-    members: np.ndarray
-    owners: np.ndarray
+    indices: np.ndarray
+    utterance_ids: np.ndarray
     one_segment_per_epoch: bool
     key: jax.Array
     batch_size: int
@@ -36,38 +37,43 @@ class Epochs:
         front_end: FrontEnd,
         key: jax.Array,
         batch_size: int,
-    ) -> "Epochs":
-        """Those of a training part.
+    ) -> "Sampler":
+        """Makes the sampler of a training set.
 
         Args:
-            examples: Of all parts.
-            train: Indices of the training part's utterances.
-            front_end: What is heard.
-            key: See above.
-            batch_size: See above.
+            examples: Examples of all splits.
+            train: Indices of the utterances of the training set.
+            front_end: Front end of the model.
+            key: PRNG key for the orders.
+            batch_size: Number of entries of a batch.
         """
-        owners = np.asarray(examples.utterance)
-        members = np.flatnonzero(np.isin(owners, train)).astype(np.int32)
+        utterance_ids = np.asarray(examples.utterance)
+        indices = np.flatnonzero(np.isin(utterance_ids, train)).astype(np.int32)
         if front_end.variable_length:
             # An epoch takes one random chunk of each utterance, however long it is.
-            members = members[np.unique(owners[members], return_index=True)[1]]
-        return cls(members, owners, front_end.one_segment_per_epoch, key, batch_size)
+            indices = indices[np.unique(utterance_ids[indices], return_index=True)[1]]
+        return cls(indices, utterance_ids, front_end.one_segment_per_epoch, key, batch_size)
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
-        heard = (
-            np.unique(self.utterance_ids[self.members])
-            if self.one_segment_per_epoch
-            else self.members
-        )
-        return -(-len(heard) // self.batch_size)
+        """Number of batches of an epoch."""
+        examples = self.indices
+        if self.one_segment_per_epoch:
+            examples = np.unique(self.utterance_ids[examples])
+        return -(-len(examples) // self.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
-        """Indices of an epoch's examples `[steps, batch_size]` int32, -1 where empty."""
-        key, heard = jax.random.fold_in(self.key, epoch), self.members
+        """Shuffles the examples of an epoch.
+
+        Args:
+            epoch: Number of the epoch.
+
+        Returns:
+            Indices `[steps, batch_size]` int32, -1 for padding of the last batch.
+        """
+        key, indices = jax.random.fold_in(self.key, epoch), self.indices
         if self.one_segment_per_epoch:
-            heard = batches.one_segment_per_utterance(
-                jax.random.fold_in(key, 1), heard, self.utterance_ids
+            indices = batches.one_segment_per_utterance(
+                jax.random.fold_in(key, 1), indices, self.utterance_ids
             )
-        return batches.epoch_order(key, heard, self.batch_size)
+        return batches.epoch_order(key, indices, self.batch_size)

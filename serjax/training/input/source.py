@@ -1,4 +1,4 @@
-"""Where a run's batches come from: its examples lie on the device, or are streamed."""
+"""Source of a run's batches: examples that lie on the device, or are streamed."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,58 +7,62 @@ import flax.linen as nn
 import numpy as np
 
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import Evaluator, evaluation_batch
 from serjax.training.input.dataset import RunDataset
-from serjax.training.input.feed import Calls, resident
+from serjax.training.input.feed import Feed, in_memory
 from serjax.training.input.streaming import Streamed, StreamedEvaluator
-from serjax.training.state import Variables
+from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
 
 
 class Source(NamedTuple):
-    """A run's examples, for training and evaluation.
+    """Examples of a run, for training and evaluation.
 
     Attributes:
         arguments: Examples and indices of a call, or their shapes, to compile the step for.
-        calls: What the step is called with.
-        compile: Compiles all that evaluating under such variables needs.
-        evaluate: Variables, indices of utterances `[n]` -> probabilities `[n, classes]`.
+        feed: Feed of the training step.
+        compile: Function of variables that compiles all programs of `evaluate`.
+        evaluate: Function from variables and ascending indices of utterances `[utterances]` to
+            predictions `[utterances, n]`.
     """
 
     arguments: tuple[Any, Any]
-    calls: Calls
+    feed: Feed
     compile: Callable[[Variables], None]
     evaluate: Callable[[Variables, np.ndarray], np.ndarray]
 
 
 def source_of(
-    task: RunDataset,
+    dataset: RunDataset,
     model: nn.Module,
     front_end: FrontEnd,
     batch_size: int,
-    steps: int,
-    division: BatchSharding,
+    scan_steps: int,
+    sharding: BatchSharding,
+    predict: PredictionFunction = class_probabilities,
 ) -> Source:
-    """The source of a task's examples.
+    """Makes the source of a dataset's examples.
 
     Args:
-        task: What is recognized.
-        model: From `serjax.models.create`.
-        front_end: What it hears.
-        batch_size: Examples of a batch.
-        steps: Batches that a call takes.
-        division: Of a batch; streamed if the task's waveforms are unread.
+        dataset: Dataset of the run.
+        model: Network from `serjax.models.create`.
+        front_end: Front end of the model.
+        batch_size: Number of entries of a batch.
+        scan_steps: Number of batches of a call.
+        sharding: Sharding of a batch, streamed if the dataset is.
+        predict: Prediction function; streamed utterances have class probabilities only.
     """
-    if task.lazy_waveforms is not None:
-        streamed = Streamed(task, front_end, division, steps)
+    if dataset.lazy_waveforms is not None:
+        streamed = Streamed(dataset, front_end, sharding, scan_steps)
         reader = StreamedEvaluator(model, streamed, evaluation_batch(batch_size))
         arguments = streamed.abstract_call(batch_size)
-        return Source(arguments, streamed.calls, reader.compile, reader)
-    examples = division.replicate(task.examples)
-    evaluator = Evaluator(model, front_end, evaluation_batch(batch_size), division=division)
+        return Source(arguments, streamed.feed, reader.compile, reader)
+    examples = sharding.replicate(dataset.examples)
+    evaluator = Evaluator(model, front_end, evaluation_batch(batch_size), predict, sharding)
     return Source(
-        (examples, division.abstract_batch(batch_size, steps)),
-        resident(examples, division.split, steps),
+        (examples, sharding.abstract_batch(batch_size, scan_steps)),
+        in_memory(examples, sharding.split, scan_steps),
         lambda variables: evaluator.compile(variables, examples),
         lambda variables, utterances: evaluator(variables, examples, utterances),
     )

@@ -1,8 +1,8 @@
-"""A run on a corpus that is too large for the device: every batch is read when its turn comes.
+"""Streaming of a corpus that is too large for the device: each batch is read when it is needed.
 
-The order of the batches is that of a corpus that lies on the device, and a step takes the same
-waveforms in the same places of a batch, so the numbers are the same, and a stopped run resumes at
-the same batch.
+The order of the batches is that of a corpus on the device, and a step receives the same waveforms
+at the same positions of a batch. Results are therefore the same, and a stopped run resumes at the
+same batch.
 """
 
 import dataclasses
@@ -18,30 +18,39 @@ import numpy as np
 from serjax.data.batches import Examples, Segments
 from serjax.data.storage import streaming
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import EvaluationPrograms, input_sizes, utterance_means
 from serjax.training.input.dataset import RunDataset
-from serjax.training.input.feed import Call, blocks
-from serjax.training.objective import class_probabilities
-from serjax.training.state import Variables
+from serjax.training.input.feed import Call, group_batches
+from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
 from serjax.training.step import cut_samples
 
 _THREADS = 8
-_AHEAD = 16
-"""Batches that are read ahead of the step."""
+_BATCHES_AHEAD = 16  # read before the step needs them
 
 
 def _read_ahead(
     items: Sequence[Any], read: Callable[[Any], Any], place: Callable[[Any], Any], ahead: int
 ) -> Iterator[Any]:
-    """What `read` makes of each item, on the device one item before it is asked for."""
+    """Reads items in threads and puts them on the device one item before they are needed.
+
+    Args:
+        items: Descriptions of the items.
+        read: Function from a description to arrays on the host.
+        place: Function that puts these arrays on the device.
+        ahead: Number of items that are read ahead.
+
+    Yields:
+        Arrays of each item on the device.
+    """
     import grain
 
     options = grain.ReadOptions(num_threads=min(_THREADS, ahead), prefetch_buffer_size=ahead)
     dataset = grain.MapDataset.source(items).map(read).to_iter_dataset(options)
     placed: deque[Any] = deque()
-    for found in dataset:
-        placed.append(place(found))
+    for arrays in dataset:
+        placed.append(place(arrays))
         if len(placed) > 1:
             yield placed.popleft()
     yield from placed
@@ -49,87 +58,112 @@ def _read_ahead(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Streamed:
-    """Reads batches of a task's examples; every process those of its own devices.
+    """Batches of a streamed dataset; each process reads those of its own devices.
 
     Attributes:
-        task: Its waveforms are unread.
-        front_end: What the model hears.
-        division: Of a batch, its samples streamed.
-        steps: Batches that a call takes.
+        dataset: Streamed dataset.
+        front_end: Front end of the model.
+        sharding: Sharding of a batch, with streamed samples.
+        steps: Number of batches of a call.
     """
 
-    task: RunDataset
+    dataset: RunDataset
     front_end: FrontEnd
-    division: BatchSharding
+    sharding: BatchSharding
     steps: int = 1
 
     @functools.cached_property
     def segments(self) -> Segments:
-        """All examples, each in its utterance."""
-        return Segments.of(self.task.examples)
+        """Segments of all examples, each within its utterance."""
+        return Segments.of(self.dataset.examples)
 
     def read(self, rows: np.ndarray, size: int) -> streaming.Batch:
-        """Reads examples, `[batch]` and -1 where empty, padded to a size."""
-        assert self.task.lazy_waveforms is not None
-        return streaming.read_batch(self.task.lazy_waveforms.waveform, self.segments, rows, size)
+        """Reads examples.
 
-    def _call(self, indices: np.ndarray) -> tuple[Examples, np.ndarray]:
-        """What the devices of this process need for one call, with a first axis of devices."""
+        Args:
+            rows: Indices of the examples `[batch]`; -1 is an empty entry.
+            size: Samples that each example is padded to.
+        """
+        return streaming.read_batch(self.dataset.waveform, self.segments, rows, size)
+
+    def _read_call(self, indices: np.ndarray) -> tuple[Examples, np.ndarray]:
+        """Reads the examples of one call for the devices of this process, their first axis."""
         size = int(self.segments.lengths.max())
-        parts = self.division.parts(indices)[self.division.own]
-        found = []
-        for part in parts:
-            batch = self.read(part.reshape(-1), size)
+        shards = []
+        for shard in self.sharding.parts(indices)[self.sharding.own]:
+            batch = self.read(shard.reshape(-1), size)
             examples, rows = streaming.to_examples(
-                batch, self.task.labels, cut_samples(self.front_end)
+                batch, self.dataset.labels, cut_samples(self.front_end)
             )
-            found.append((examples, rows.reshape(part.shape)))
-        stacked: tuple[Examples, np.ndarray] = jax.tree.map(lambda *x: np.stack(x), *found)
+            shards.append((examples, rows.reshape(shard.shape)))
+        stacked: tuple[Examples, np.ndarray] = jax.tree.map(lambda *x: np.stack(x), *shards)
         return stacked
 
     def abstract_call(self, batch_size: int) -> tuple[Any, Any]:
-        """Shapes, dtypes and places of a call's examples and indices."""
-        indices = self.division.abstract_batch(batch_size, self.steps)
+        """Returns shapes, dtypes and shardings of the examples and indices of a call.
+
+        Args:
+            batch_size: Entries of a batch.
+        """
+        indices = self.sharding.abstract_batch(batch_size, self.steps)
         devices, *_, entries = indices.shape
         rows = entries * self.steps
         size = int(self.segments.lengths.max())
 
-        def each(dtype: Any, count: int) -> Any:
+        def array(dtype: Any, count: int) -> Any:
             return jax.ShapeDtypeStruct((devices, count), dtype, sharding=indices.sharding)
 
-        samples = each(np.int16, rows * size + cut_samples(self.front_end))
-        return Examples(samples, *[each(np.int32, rows)] * 4), indices
+        samples = array(np.int16, rows * size + cut_samples(self.front_end))
+        return Examples(samples, *[array(np.int32, rows)] * 4), indices
 
-    def calls(self, order: np.ndarray, first: int) -> Iterator[Call]:
-        """The calls of an epoch, as `serjax.training.input.feed.Calls`."""
-        cut = blocks(order, first, self.steps)
-        ahead = max(_AHEAD // self.steps, 2)
-        read = _read_ahead([b for _, b in cut], self._call, self.division.split_own, ahead)
-        for (count, _), (examples, indices) in zip(cut, read, strict=True):
+    def feed(self, order: np.ndarray, first: int) -> Iterator[Call]:
+        """Yields the calls of an epoch, see `serjax.training.input.feed.Feed`.
+
+        Args:
+            order: Order of the epoch, `[batches, batch_size]` indices of examples.
+            first: First batch that is not done.
+        """
+        groups = group_batches(order, first, self.steps)
+        ahead = max(_BATCHES_AHEAD // self.steps, 2)
+        calls = _read_ahead(
+            [indices for _, indices in groups], self._read_call, self.sharding.split_own, ahead
+        )
+        for (count, _), (examples, indices) in zip(groups, calls, strict=True):
             yield Call(count, examples, indices)
 
 
 class StreamedEvaluator:
-    """Probabilities of utterances that are read when their turn comes, as of `Evaluator`.
+    """Predictions of a model for streamed utterances, equal to those of `Evaluator`.
 
     Args:
-        model: From `serjax.models.create`.
-        source: Of the utterances.
-        batch_size: Segments at a time.
+        model: Network from `serjax.models.create`.
+        source: Streamed utterances.
+        batch_size: Number of segments of a batch.
+        predict: Prediction function; probabilities of the classes by default.
     """
 
-    def __init__(self, model: nn.Module, source: Streamed, batch_size: int) -> None:
-        division = source.division
+    def __init__(
+        self,
+        model: nn.Module,
+        source: Streamed,
+        batch_size: int,
+        predict: PredictionFunction = class_probabilities,
+    ) -> None:
+        sharding = source.sharding
         self._source = source
-        self._entries = (division.device_count, batch_size // division.device_count)
+        self._entries = (sharding.device_count, batch_size // sharding.device_count)
         self._programs = EvaluationPrograms(
-            model, source.front_end, batch_size, self._entries, class_probabilities, division
+            model, source.front_end, batch_size, self._entries, predict, sharding
         )
 
     def compile(self, variables: Variables) -> None:
-        """Compiles all that evaluating will need."""
+        """Compiles all programs that evaluation needs.
+
+        Args:
+            variables: Variables of the model.
+        """
         devices, entries = self._entries
-        sharding = self._source.division.split_sharding()
+        sharding = self._source.sharding.split_sharding()
         for size in input_sizes(self._source.segments.lengths, self._source.front_end):
             shape = (devices, entries * size)
             samples = jax.ShapeDtypeStruct(shape, np.int16, sharding=sharding)
@@ -139,34 +173,38 @@ class StreamedEvaluator:
         """Predicts utterances.
 
         Args:
-            variables: Of the model.
-            utterances: `[n]` indices of the utterances, ascending.
+            variables: Variables of the model.
+            utterances: Ascending indices of utterances `[utterances]`.
 
         Returns:
-            `[n, classes]` float64, rows in the order of `utterances`.
+            `[utterances, n]` float64, rows in the order of `utterances`.
         """
         source = self._source
         self.compile(variables)
-        cut = list(self._programs.batches(source.segments, utterances))
-        read = _read_ahead(cut, self._batch, source.division.split_own, _AHEAD)
-        found: list[np.ndarray] = []
+        batches = list(self._programs.batches(source.segments, utterances))
+        arrays = _read_ahead(batches, self._read_batch, source.sharding.split_own, _BATCHES_AHEAD)
+        outputs: list[np.ndarray] = []
         running: deque[jax.Array] = deque()
-        for (_, size), (samples, start, length) in zip(cut, read, strict=True):
+        for (_, size), (samples, start, length) in zip(batches, arrays, strict=True):
             running.append(self._programs.run(variables, samples, start, length, size))
-            if len(running) > 2:  # no more batches should lie on the device
-                found.append(jax.device_get(running.popleft()))
-        found += jax.device_get(list(running))
-        indices = [indices for indices, _ in cut]
-        return utterance_means(list(zip(indices, found, strict=True)), source.segments, utterances)
+            if len(running) > 2:  # limits the batches on the device
+                outputs.append(jax.device_get(running.popleft()))
+        outputs += jax.device_get(list(running))
+        predictions = [
+            (indices, output) for (indices, _), output in zip(batches, outputs, strict=True)
+        ]
+        return utterance_means(predictions, source.segments, utterances)
 
-    def _batch(self, cut: tuple[np.ndarray, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Samples, starts and lengths of a batch's segments on the devices of this process."""
-        indices, size = cut
-        parts = indices.reshape(self._entries)[self._source.division.own]
-        read = [self._source.read(part, size) for part in parts]
-        start = np.arange(parts.shape[1], dtype=np.int32) * np.int32(size)
+    def _read_batch(
+        self, batch: tuple[np.ndarray, int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reads samples, starts and lengths of a batch for the devices of this process."""
+        indices, size = batch
+        shards = indices.reshape(self._entries)[self._source.sharding.own]
+        contents = [self._source.read(shard, size) for shard in shards]
+        start = np.arange(shards.shape[1], dtype=np.int32) * np.int32(size)
         return (
-            np.stack([batch.samples.reshape(-1) for batch in read]),
-            np.broadcast_to(start, parts.shape).copy(),
-            np.stack([batch.length for batch in read]).astype(np.int32),
+            np.stack([content.samples.reshape(-1) for content in contents]),
+            np.broadcast_to(start, shards.shape).copy(),
+            np.stack([content.length for content in contents]).astype(np.int32),
         )

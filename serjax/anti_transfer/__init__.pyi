@@ -1,0 +1,13 @@
+from .config import UNTRAINED as UNTRAINED
+from .config import AntiTransfer as AntiTransfer
+from .loss import AntiTransferLoss as AntiTransferLoss
+from .loss import layers_of as layers_of
+from .source_network import SourceNetwork as SourceNetwork
+from .source_network import load_source_networks as load_source_networks
+from .source_tasks import TASKS as TASKS
+from .source_tasks import find_or_train as find_or_train
+from .source_tasks import source_task_config as source_task_config
+from .source_tasks import with_source_network as with_source_network
+from .source_tasks import with_source_networks as with_source_networks
+from .sweep import METHODS as METHODS
+from .sweep import Sweep as Sweep

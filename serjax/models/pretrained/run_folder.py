@@ -1,0 +1,180 @@
+"""Run folders as a source of pretrained weights: the model of a run and its best checkpoint."""
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from serjax import models
+from serjax.errors import InputError
+from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables, leaves_by_path, variable_shapes
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Finished run of a network.
+
+    Attributes:
+        folder: Run folder.
+        model: Name of the model.
+        options: Fields of the network that the run set, its arithmetic among them.
+        classes: Names of the classes, in the order of the logits.
+        input_shape: Shape of a batch of one input, `(1, frames, bins, channels)`.
+        best_step: Step of the best checkpoint.
+    """
+
+    folder: Path
+    model: str
+    options: dict[str, Any]
+    classes: list[str]
+    input_shape: tuple[int, ...]
+    best_step: int
+
+    def create(self, num_classes: int, **options: Any) -> nn.Module:
+        """Creates the network of the run.
+
+        Args:
+            num_classes: Number of classes.
+            **options: Fields of the network that differ from those of the run.
+        """
+        return models.create(self.model, num_classes, **{**self.options, **options})
+
+    def restore(self, **options: Any) -> Variables:
+        """Restores the variables of the best checkpoint.
+
+        Args:
+            **options: Fields of the network that differ from those of the run.
+
+        Returns:
+            "params" and "batch_stats" as nested dictionaries of NumPy arrays.
+
+        Raises:
+            InputError: The checkpoint is missing, damaged, or of another model, or the options are
+                not those of a network.
+        """
+        best = self.folder / "checkpoints" / "best"
+        steps = sorted(int(path.name) for path in best.glob("*") if path.name.isdigit())
+        if self.best_step not in steps:
+            raise InputError(
+                f"{best}: expected a checkpoint of step {self.best_step}, found {steps or 'none'}"
+            )
+        path = best / str(self.best_step)
+        network = self.create(len(self.classes), **options)
+        try:
+            expected = variable_shapes(network, self.input_shape)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.folder}: not options of {self.model}: {error}") from error
+        try:
+            variables = _read_checkpoint(path / "variables")
+            _check_same_shapes(variables, expected)
+        except Exception as error:  # Orbax raises plain exceptions for damaged files
+            first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(
+                f"{path}: not a checkpoint of this model, or a damaged one: {first_line}"
+            ) from error
+        return variables
+
+
+def read(folder: Path) -> Run:
+    """Reads the description of a finished run.
+
+    The modules that its configuration names under `imports` are imported first, as they may
+    register its model.
+
+    Args:
+        folder: Run folder, with `config.json`, `metrics.json` and `checkpoints/`.
+
+    Raises:
+        InputError: The folder holds no finished run of a network, or its files are damaged.
+    """
+    for name in ("config.json", "metrics.json"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: expected a finished run folder with {name}, found none")
+    path = folder / "config.json"
+    config = _read_object(path)
+    model = _entry(path, config, "model")
+    name, options = _entry(path, model, "name", "model."), _entry(path, model, "options", "model.")
+    if _entry(path, model, "dtype", "model.") == "bfloat16":
+        options = {"dtype": jax.numpy.bfloat16, **options}
+    for module in config.get("imports", ()):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise InputError(f"{path}: expected a module {module!r}, found: {error}") from error
+    metrics = _read_object(folder / "metrics.json")
+    if "best_step" not in metrics:
+        raise InputError(
+            f"{folder}: expected one run of a network, whose weights are saved; found a run of "
+            "another model, or several runs in sub-folders"
+        )
+    try:
+        front_end = FrontEnd(**_entry(path, config, "resolved_front_end"))
+    except TypeError as error:
+        raise InputError(f"{path}: expected the fields of a front end, found: {error}") from error
+    return Run(
+        folder=folder,
+        model=name,
+        options=options,
+        classes=_entry(path, config, "classes"),
+        input_shape=(1, *front_end.input_shape),
+        best_step=metrics["best_step"],
+    )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Reads the object of a JSON file."""
+    try:
+        content = json.loads(path.read_text("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise InputError(f"{path}: expected a file of a run folder, {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: expected JSON, {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _entry(path: Path, content: Any, key: str, prefix: str = "") -> Any:
+    """Returns the value of a required key of a JSON object."""
+    if not isinstance(content, Mapping) or key not in content:
+        raise InputError(f"{path}: expected {prefix}{key}, found none")
+    return content[key]
+
+
+def _read_checkpoint(path: Path) -> Variables:
+    """Reads a tree of arrays saved by Orbax."""
+    # Imported here, as it takes half as long as importing JAX.
+    import orbax.checkpoint as ocp
+
+    # Each of several processes reads for itself, without waiting for the others.
+    process = jax.process_index()
+    processes = ocp.options.MultiprocessingOptions(
+        primary_host=process,
+        active_processes={process},
+        barrier_sync_key_prefix=f"pretrained{process}",
+    )
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=processes)
+    with ocp.Checkpointer(handler, multiprocessing_options=processes) as checkpointer:
+        variables = checkpointer.restore(path.absolute())
+    return jax.tree.map(np.asarray, variables)
+
+
+def _check_same_shapes(variables: Variables, shapes: Variables) -> None:
+    """Raises ValueError unless variables have the expected structure and shapes."""
+    restored, expected = leaves_by_path(variables), leaves_by_path(shapes)
+    for path in [*expected, *restored]:
+        if path not in restored or path not in expected:
+            problem = "missing" if path not in restored else "unknown"
+            raise ValueError(f"{'/'.join(path)} is {problem}")
+        if restored[path].shape != expected[path].shape:
+            raise ValueError(
+                f"{'/'.join(path)}: expected an array of shape {expected[path].shape}, found "
+                f"{restored[path].shape}"
+            )

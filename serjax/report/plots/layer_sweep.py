@@ -1,0 +1,75 @@
+"""Figure of a layer sweep: the gain in accuracy at each layer of anti-transfer."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serjax.files import PathLike
+from serjax.report.plots.drawing import LIGHT, new_figure, save, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = Sequence[Mapping[str, Any]]
+Groups = Mapping[tuple[str, str, str], Rows]
+
+_DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+_MARKERS = "os^D"  # a single layer has no line
+
+
+def plot_layer_sweep(groups: Groups, path: PathLike | None = None) -> "Figure | None":
+    """Plots the mean test accuracy at each layer minus the accuracy without anti-transfer.
+
+    Source: Guizzo et al. (2023), Figure 2.
+
+    Args:
+        groups: Runs by (model, method, split), each with its `layer` and its `test` accuracy in
+            [0, 1]. The method "none" is the baseline without anti-transfer.
+        path: File to save, `.png` or `.pdf`; None saves nothing.
+
+    Returns:
+        The figure with a panel for each model; None if all runs are without anti-transfer.
+    """
+    models = sorted({model for model, method, _ in groups if method != "none"})
+    if not models:
+        return None
+    with styled(LIGHT):
+        figure = new_figure(4.2 * len(models), 3.4)
+        panels = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
+        for axes, model in zip(panels, models, strict=True):
+            _plot_model(axes, model, groups)
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 4))
+    save(figure, path)
+    return figure
+
+
+def _plot_model(axes: "Axes", model: str, groups: Groups) -> None:
+    """Plots a line for each method and split of one model."""
+    lines = [key for key in groups if key[0] == model and key[1] != "none"]
+    methods = list(dict.fromkeys(method for _, method, _ in lines))
+    for key in lines:
+        _, method, split = key
+        baseline = _mean_test(groups.get((model, "none", split), []))
+        layers = sorted({run["layer"] for run in groups[key]})
+        at_layers = [[run for run in groups[key] if run["layer"] == layer] for layer in layers]
+        number = methods.index(method)
+        axes.plot(
+            layers,
+            [100 * (_mean_test(runs) - baseline) for runs in at_layers],
+            marker=_MARKERS[number % len(_MARKERS)],
+            ms=3,
+            color=LIGHT.train if split == "random" else LIGHT.validation,
+            ls=_DASHES[number % len(_DASHES)],
+            label=f"{method}, {split}",
+        )
+    axes.set_xticks(sorted({run["layer"] for key in lines for run in groups[key]}))
+    axes.axhline(0, color=LIGHT.muted, lw=0.8, zorder=0)
+    axes.set_xlabel("layer")
+    axes.set_title(f"{model}: accuracy gained (points)", loc="left")
+
+
+def _mean_test(runs: Rows) -> float:
+    return float(np.mean([run["test"] for run in runs])) if runs else 0.0

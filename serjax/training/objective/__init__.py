@@ -1,0 +1,1 @@
+"""Objective of training: the loss of the task and auxiliary losses."""

@@ -1,0 +1,1 @@
+"""Optimization: optimizers, learning-rate schedules, frozen layers."""

@@ -1,0 +1,1 @@
+"""Run folders: metadata, checkpoints, result files, and the trained model that they hold."""

@@ -1,0 +1,186 @@
+"""Run folders: creation for a new run, reuse for a resumed run, protection from other runs."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+from rich.console import Console
+
+from serjax import options, report
+from serjax.errors import InputError
+from serjax.files import PathLike
+from serjax.training.config import RunConfig
+from serjax.training.devices import processes
+from serjax.training.run_folder.metadata import METADATA_KEYS
+
+_LOCK = ".lock"
+_CONFIG = "config.json"
+_CHECKPOINTS = "checkpoints"
+# Metadata of the data and of the protocol, which a resumed run shares.
+_FIXED_METADATA = (
+    *("classes", "utterances", "protocol", "runs", "dimensions", "reconstruction", "emotions"),
+)
+
+
+def is_finished(folder: Path) -> bool:
+    """Returns True if the run in a folder is finished."""
+    return (folder / "report.html").exists()  # a run writes it last
+
+
+def _default_folders(config: RunConfig, metadata: Mapping[str, Any]) -> tuple[list[Path], Path]:
+    """Returns existing folders of runs of this name, in order, and the next free one."""
+    split = metadata.get("protocol", config.data.split)
+    keys = (config.data.dataset, config.model.name, config.data.target, split, config.seed)
+    name = "-".join(str(key) for key in keys if key is not None)
+    base = Path("runs") / name
+    used: list[Path] = []
+    while _holds_run(base if not used else base.with_name(f"{name}-{len(used) + 1}")):
+        used.append(base if not used else base.with_name(f"{name}-{len(used) + 1}"))
+    return used, base if not used else base.with_name(f"{name}-{len(used) + 1}")
+
+
+def _holds_run(folder: Path) -> bool:
+    return folder.exists() and any(file.name != _LOCK for file in folder.iterdir())
+
+
+def _has_no_results(folder: Path) -> bool:
+    """Returns True if a run ended before its first checkpoint, so that nothing can be lost."""
+    if any(file.name not in (_LOCK, _CONFIG, _CHECKPOINTS) for file in folder.iterdir()):
+        return False
+    return not any(file.is_file() for file in (folder / _CHECKPOINTS).rglob("*"))
+
+
+def check_free(folder: Path, resume: bool) -> None:
+    """Checks that a run may use a folder. It can be called before the corpus is read.
+
+    Args:
+        folder: Requested folder.
+        resume: Whether a run in the folder is resumed.
+
+    Raises:
+        InputError: It is a file, or it holds files that would be lost.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder for the run, found a file")
+    if _holds_run(folder) and not resume and not _has_no_results(folder):
+        raise InputError(
+            f"{folder}: expected a new or empty folder, found "
+            f"{'another run' if (folder / _CONFIG).exists() else 'other files'}; "
+            "choose another --out, or resume that run by --resume"
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Locks a folder; the operating system unlocks it if this process is killed."""
+    lock = filelock.FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(
+            f"{folder}: another run is at work there; wait for its end, or choose another --out"
+        ) from None
+    except NotImplementedError:
+        pass  # some network filesystems have no locks, and runs must work there too
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def open_folder(
+    out: PathLike | None,
+    resume: bool,
+    config: RunConfig,
+    metadata: Mapping[str, Any],
+    console: Console,
+) -> Iterator[Path]:
+    """Finds or makes the folder of a run or a set of runs, writes `config.json`, and locks it.
+
+    A resumed run may change the options of the `system` group, `optimizer.patience` and, unless the
+    schedule is a cosine, `optimizer.epochs`. A run that was killed before it saved anything is
+    started again from its beginning.
+
+    Args:
+        out: Requested folder; None: a folder below `runs/`, named after the run.
+        resume: Whether a run in the folder is resumed.
+        config: Resolved configuration.
+        metadata: Further content of `config.json`, see `run_metadata`. That of a set of runs has
+            the key "protocol", the name of their protocol, and "runs", the names of their folders.
+        console: Console that the path of the folder is printed on.
+
+    Yields:
+        Path of the folder.
+
+    Raises:
+        InputError: The folder holds a run and `resume` is False, it holds another run, another
+            process uses it, or it cannot be written to.
+    """
+    with contextlib.ExitStack() as stack:
+        yield processes.by_first(lambda: _open(out, resume, config, metadata, console, stack))
+
+
+def _open(
+    out: PathLike | None,
+    resume: bool,
+    config: RunConfig,
+    metadata: Mapping[str, Any],
+    console: Console,
+    stack: contextlib.ExitStack,
+) -> Path:
+    """Opens the folder, which is locked until the stack is closed."""
+    if out is None:
+        used, free = _default_folders(config, metadata)
+        folder = used[-1] if resume and used else free
+    else:
+        folder = Path(out)
+    check_free(folder, resume)
+    config_path = folder / _CONFIG
+    if resume and config_path.exists() and not _has_no_results(folder):
+        changes = _changes(config_path, config, metadata)
+        if changes:
+            raise InputError(f"{folder}: --resume found another run there: {', '.join(changes)}")
+    elif resume:
+        console.print(f"{folder}: no run to resume there yet; starting it", soft_wrap=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_locked(folder))
+        report.write_json(config_path, {**options.to_json(config), **metadata})
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected a folder that can be written to, found: {error.strerror}"
+        ) from error
+    console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
+    return folder
+
+
+def _changes(path: Path, config: RunConfig, metadata: Mapping[str, Any]) -> list[str]:
+    """Describes what a resumed run must not change and differs from the run's `config.json`."""
+    before = options.read_file(RunConfig, path, ignored=METADATA_KEYS)
+    # As it is read back, so that nested configurations are of the same classes.
+    now = options.from_mapping(RunConfig, options.to_json(config))
+    values = {
+        option.path: pair
+        for option, *pair in options.differences(before, now)
+        if not _may_change(option.path, now)
+    }
+    if before.auxiliary_losses != now.auxiliary_losses:
+        values["auxiliary_losses"] = [[*before.auxiliary_losses], [*now.auxiliary_losses]]
+    metadata_before = json.loads(path.read_text(encoding="utf-8"))
+    metadata_now = json.loads(json.dumps(dict(metadata)))
+    for key in _FIXED_METADATA:
+        pair = [metadata_before.get(key), metadata_now.get(key)]
+        if pair[0] != pair[1]:
+            values[key] = pair
+    return [f"{name} {old!r} not {new!r}" for name, (old, new) in values.items()]
+
+
+def _may_change(option: str, config: RunConfig) -> bool:
+    """Returns True for an option that changes no result of the steps that were taken before."""
+    if option == "optimizer.epochs":
+        return config.optimizer.schedule != "cosine"  # it ends at the last epoch
+    return option.startswith("system.") or option == "optimizer.patience"

@@ -1,0 +1,90 @@
+"""Trained model of a finished run: its best weights, its configuration and its classes."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+
+from serjax import models, options, report
+from serjax.errors import InputError
+from serjax.files import PathLike
+from serjax.models.variables import Variables
+from serjax.training.build import abstract_variables, build_model
+from serjax.training.config import RunConfig
+from serjax.training.config.resolve import front_end_of
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.run_folder.metadata import METADATA_KEYS
+
+
+class TrainedRun(NamedTuple):
+    """Trained model.
+
+    Attributes:
+        config: Configuration of the run, with the model options that were asked for.
+        classes: Names of the classes, in the order of the logits.
+        model: Network.
+        variables: Variables of the best epoch.
+    """
+
+    config: RunConfig
+    classes: list[str]
+    model: nn.Module
+    variables: Variables
+
+
+def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -> TrainedRun:
+    """Loads the best weights of a run.
+
+    The modules that its configuration names under `imports` are imported first.
+
+    Args:
+        folder: Finished run folder.
+        model: Required name of the model; None for any.
+        **model_options: Options of the model that differ from those of the run.
+
+    Raises:
+        InputError: The folder holds no finished run, a run of another model, or a checkpoint that
+            does not fit the model.
+    """
+    folder = Path(folder)
+    for file in ("config.json", "metrics.json"):
+        if not (folder / file).is_file():
+            raise InputError(
+                f"{folder}: expected a finished run folder with {file}, found "
+                + ("none" if folder.is_dir() else "no such folder")
+            )
+    path = folder / "config.json"
+    config = options.read_file(RunConfig, path, ignored=METADATA_KEYS)
+    name = config.model.name
+    if model not in (None, name):
+        raise InputError(f"{folder}: expected a run of {model}, found one of {name}")
+    for module in config.imports:
+        importlib.import_module(module)
+    if name not in models.names():
+        raise InputError(
+            f"{folder}: expected a run of a network, whose weights are saved; found one of {name}"
+        )
+    metrics = report.read_metrics(folder / "metrics.json")
+    if "best_step" not in metrics:
+        raise InputError(
+            f"{folder}: expected one run, whose weights are saved; found several, in sub-folders"
+        )
+    classes = _classes(path)
+    config = config.replace(model_options={**config.model.options, **model_options})
+    if "dtype" in model_options:
+        config = config.replace(dtype="float32")  # `build_model` leaves the option as it is
+    network = build_model(config, len(classes))
+    like = abstract_variables(network, front_end_of(config))
+    like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
+    variables = Checkpoints(folder / "checkpoints").restore_best(like, metrics["best_step"])
+    return TrainedRun(config, classes, network, variables)
+
+
+def _classes(path: Path) -> list[str]:
+    """Reads the names of the classes from `config.json`."""
+    classes = json.loads(path.read_text(encoding="utf-8")).get("classes")
+    if not isinstance(classes, list):
+        raise InputError(f"{path}: expected a list of classes, found {classes!r}")
+    return [str(name) for name in classes]

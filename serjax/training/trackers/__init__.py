@@ -1,0 +1,1 @@
+"""Trackers of a run: progress on the console, TensorBoard, profiles."""
