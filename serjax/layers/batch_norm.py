@@ -152,7 +152,7 @@ class QuaternionBatchNorm(HypercomplexBatchNorm):
     """Batch normalization of quaternions: a mean per component, one variance per quaternion.
 
     `HypercomplexBatchNorm` over four components (Grassucci et al., 2021), as in RH-emo (Guizzo et
-    al., 2023). `WhiteningBatchNorm` normalizes by the covariance of the components instead.
+    al., 2022). `WhiteningBatchNorm` normalizes by the covariance of the components instead.
     """
 
     components: int = 4

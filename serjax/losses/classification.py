@@ -56,7 +56,7 @@ def binary_cross_entropy(
 ) -> Float[Array, " batch"]:
     """Computes the binary cross-entropy `-y log p - (1 - y) log(1 - p)` of p = sigmoid(logits).
 
-    The loss of RH-emo's reconstruction, with the spectrogram as the target (Guizzo et al., 2023).
+    The loss of RH-emo's reconstruction, with the spectrogram as the target (Guizzo et al., 2022).
     It is finite for all finite logits.
 
     Args:
@@ -84,7 +84,7 @@ def emotion_loss(
 
     The cross-entropy of the discrete emotion and the binary cross-entropies of valence, arousal
     and dominance. It is added to the reconstruction loss in the second stage of the pretraining
-    (Guizzo et al., 2023).
+    (Guizzo et al., 2022).
 
     Args:
         logits: Logits `[batch, classes]` of the discrete emotion, floating.

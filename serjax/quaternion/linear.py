@@ -193,6 +193,6 @@ def conv_transpose(
     check_shapes(x, kernel, bias, 4, 1, "quaternion conv_transpose")
 
     multiply = transposed_convolution(rank, strides, padding, precision)
-    output_ratio = math.prod(per_axis(strides, rank, "strides"))
+    output_ratio = float(math.prod(per_axis(strides, rank, "strides")))
     y = _multiply(multiply, x, kernel, form, output_ratio)
     return add_bias(y, bias)

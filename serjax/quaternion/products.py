@@ -57,11 +57,11 @@ _RESULT_SUMS = (
 # Size of a piece of the input in the eight-product form.
 _PIECE_BYTES = 2**21
 
-Weights = tuple[tuple[float, ...], ...]
+Weights = tuple[tuple[int | float, ...], ...]
 """Matrix of weights: one row per sum, one column per summand."""
 
 
-def _weighted_sum(summands: Sequence[Array], weights: Sequence[float]) -> Array:
+def _weighted_sum(summands: Sequence[Array], weights: Sequence[int | float]) -> Array:
     """Sums arrays with weights, without multiplying by 0 or 1."""
     terms = [
         summand if abs(weight) == 1 else summand * jnp.asarray(abs(weight), summand.dtype)

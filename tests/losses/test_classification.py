@@ -1,4 +1,4 @@
-"""Tests of the losses of RH-emo: values by hand, and PyTorch's."""
+"""Losses of classes and of emotion dimensions: values by hand, and PyTorch's."""
 
 import math
 
