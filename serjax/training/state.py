@@ -1,7 +1,7 @@
 """State of a training run that changes from step to step."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -9,10 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-Variables = dict[str, Any]
-"""Variables of a model by collection: "params" and "batch_stats"."""
+from serjax.models.variables import Variables, compile_initialization
 
-_T = TypeVar("_T")
+__all__ = [
+    "TrainState",
+    "Variables",
+    "compile_initialization",
+    "create_state",
+    "parameter_count",
+    "state_of",
+]
 
 
 @flax.struct.dataclass
@@ -56,18 +62,6 @@ def create_state(
         return state_of(model.init(key, jnp.zeros(input_shape, jnp.float32)), optimizer)
 
     return compile_initialization(initialize, key)
-
-
-def compile_initialization(initialize: Callable[[jax.Array], _T], key: jax.Array) -> _T:
-    """Calls a function that samples initial weights, compiled as one program.
-
-    Args:
-        initialize: Function from a PRNG key to a tree of arrays.
-        key: PRNG key for the weights.
-    """
-    # It runs once: random numbers for every layer take half a minute to optimize on two CPU cores
-    # and, optimized or not, half a second to sample.
-    return jax.jit(initialize, compiler_options={"xla_backend_optimization_level": 1})(key)
 
 
 def state_of(variables: Mapping[str, Any], optimizer: optax.GradientTransformation) -> TrainState:

@@ -13,8 +13,7 @@ batch norms normalize by their running statistics, which do not change either: a
 same function as in evaluation. Dropout has no parameters to freeze and stays active.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -22,57 +21,20 @@ import jax
 import optax
 
 from serjax.errors import InputError
+from serjax.models.variables import Path, check_patterns, leaf_path, matches
 
-Path = tuple[str, ...]
+__all__ = [
+    "Frozen",
+    "apply",
+    "check_patterns",
+    "is_frozen",
+    "leaf_path",
+    "matches",
+    "optimizer",
+    "stages",
+]
+
 Frozen = Mapping[str, int | None]
-
-
-def matches(pattern: str, path: Path) -> bool:
-    """Returns True if a pattern matches a module or one that contains it.
-
-    Args:
-        pattern: Regular expression.
-        path: Names of the modules that lead to the module.
-
-    >>> matches("stage[12]_.*", ("stage2_block1", "conv1"))
-    True
-    """
-    parents = ("/".join(path[: depth + 1]) for depth in range(len(path)))
-    return any(re.fullmatch(pattern, parent) for parent in parents)
-
-
-def leaf_path(keys: Iterable[Any]) -> Path:
-    """Returns the names that lead to a leaf of a collection of variables.
-
-    Args:
-        keys: Keys of `jax.tree_util`.
-    """
-    return tuple(key.key for key in keys)
-
-
-def check_patterns(patterns: Iterable[str], params: Any) -> None:
-    """Checks that every pattern matches a layer.
-
-    Args:
-        patterns: Regular expressions, see the module's description.
-        params: Parameters, or their shapes.
-
-    Raises:
-        InputError: A pattern is no regular expression, or matches no layer of these parameters.
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    layers = list(dict.fromkeys(leaf_path(keys)[:-1] for keys, _ in leaves))
-    for pattern in patterns:
-        try:
-            has_match = any(matches(pattern, layer) for layer in layers)
-        except re.error as error:
-            raise InputError(f"{pattern!r}: not a regular expression: {error}") from error
-        if not has_match:
-            examples = ", ".join("/".join(layer) for layer in layers[:4])
-            raise InputError(
-                f"{pattern!r}: expected to match a layer, found {len(layers)} and none of that "
-                f"name: {examples}{', ...' if len(layers) > 4 else ''}"
-            )
 
 
 def _first_step(path: Path, frozen: Frozen) -> int | None:
