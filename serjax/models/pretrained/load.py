@@ -71,8 +71,9 @@ def load(
             for spectrograms: the first convolution is summed over its channels, so its output for
             one channel is that for three equal ones. Standardize the input as ImageNet's images
             are. A run has its own number of channels, and no other is accepted.
-        fresh: Further layers to initialize randomly, as patterns, see `serjax.training.freeze`.
-            Padi et al. (2021), section 3.2, replace all dense layers: `("dense1.*", "head")`.
+        fresh: Further layers to initialize randomly, as patterns of their paths, see
+            `serjax.models.variables.matches`. Padi et al. (2021), section 3.2, replace all dense
+            layers: `("dense1.*", "head")`.
         key: PRNG key for the new layers, by default `jax.random.key(0)`.
         **options: Fields of the network, see `serjax.models.create`. For a run they take precedence
             over those of the run.
