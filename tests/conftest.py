@@ -7,12 +7,18 @@ from pathlib import Path
 from types import ModuleType
 
 import jax
+import jaxtyping
 import pytest
 from hypothesis import settings
 
-from serjax.ops.cpu import use_threaded_convolutions
+# The shapes and dtypes in the annotations of the functional packages are checked at every call.
+# This has to come before their first import.
+_CHECKED = ("features", "augment", "ops", "losses", "quaternion", "hypercomplex", "metrics")
+jaxtyping.install_import_hook([f"serjax.{name}" for name in _CHECKED], "beartype.beartype")
 
-# As the commands do, at a time when no array is made yet.
+from serjax.ops.cpu import use_threaded_convolutions  # noqa: E402
+
+# The commands do the same, before any array is made.
 use_threaded_convolutions()
 
 # A float64 constant or an implicit promotion that slips into a kernel is an error here.
