@@ -1,10 +1,10 @@
 """Training steps on several devices, in a process that has this number of virtual devices.
 
-python tests/helpers/parallel_worker.py train FOLDER MODEL ...   every kind of step, a checkpoint
-python tests/helpers/parallel_worker.py resume FOLDER            the step after that checkpoint
-python tests/helpers/parallel_worker.py run FOLDER EPOCHS KIND   a whole run, or the rest of it
-python tests/helpers/parallel_worker.py stream FOLDER STORED     runs on a streamed corpus
-python tests/helpers/parallel_worker.py join FOLDER COORDINATOR PROCESSES PROCESS
+python -m tests.helpers.parallel_worker train FOLDER MODEL ...   every kind of step, a checkpoint
+python -m tests.helpers.parallel_worker resume FOLDER            the step after that checkpoint
+python -m tests.helpers.parallel_worker run FOLDER EPOCHS KIND   a whole run, or the rest of it
+python -m tests.helpers.parallel_worker stream FOLDER STORED     runs on a streamed corpus
+python -m tests.helpers.parallel_worker join FOLDER COORDINATOR PROCESSES PROCESS
                                                          steps of several processes
 """
 

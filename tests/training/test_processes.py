@@ -61,7 +61,7 @@ def joined(tmp_path_factory):
     address = free_address()
     finish(
         [
-            start(2, "tests/helpers/parallel_worker.py", "join", folder, address, "2", number)
+            start(2, "-m", "tests.helpers.parallel_worker", "join", folder, address, "2", number)
             for number in range(2)
         ]
     )
