@@ -11,49 +11,69 @@ serjax corpus emodb --data-dir EMODB --write DIR
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
-from serjax import data
+from serjax.cli import flags
 from serjax.cli.parser import Parser, key_value
-from serjax.data import labels
-from serjax.data.corpora import PUBLISHED
-from serjax.data.describe import describe, print_description
 
 
-def main() -> int:
-    """Parses the command line and prints; returns the exit status."""
-    parser = Parser(__doc__, prog="serjax corpus")
+def _parser() -> Parser:
+    parser = Parser(__doc__, prog="serjax corpus", usage="%(prog)s NAME [options]")
     add = parser.add_argument
-    add("name", metavar="NAME", help=", ".join(data.names()))
+    add("name", metavar="NAME", help="Name of the corpus; an unknown one lists all names.")
     add(
         "--data-dir",
-        help="folder of the corpus, or CSV file; none for the bundled synthetic corpus",
+        metavar="DIR",
+        help="Folder of the corpus, or CSV file; the bundled needs none.",
     )
-    add("--labels", help=f"label set of the emotions to select: {', '.join(labels.names())} (all)")
-    add("--plot", type=Path, metavar="DIR", help="folder for figures of the description, PNG")
+    add("--labels", metavar="NAME", help="Named set of emotions that is kept (all).")
+    add("--plot", type=Path, metavar="DIR", help="Folder for figures of the description, PNG.")
     add(
         "--dataset-option",
         type=key_value,
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="option of the corpus; repeatable",
+        help="Option of the corpus; repeatable.",
     )
     add(
         "--write",
         type=Path,
         metavar="DIR",
-        help="folder in which the corpus is stored as a TFDS dataset",
+        help="Folder in which the corpus is stored as a TFDS dataset.",
     )
     add(
         "--sample-rate",
         type=int,
         default=16000,
-        help="sample rate of the stored corpus, in Hz (%(default)s)",
+        metavar="HZ",
+        help="Sample rate of the stored corpus, in Hz (default: %(default)s).",
     )
-    add("--skip-bad-files", action="store_true", help="skip and list unreadable files with --write")
-    arguments = parser.parse_args()
+    add(
+        "--skip-bad-files", action="store_true", help="Skip and list unreadable files with --write."
+    )
+    add(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="Module that registers corpora; repeatable.",
+    )
+    return parser
+
+
+def main() -> int:
+    """Parses the command line and prints; returns the exit status."""
+    arguments = _parser().parse_args()
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from serjax import data
+    from serjax.data import labels
+    from serjax.data.corpora import PUBLISHED
+    from serjax.data.describe import describe, print_description
+
+    flags.import_modules(arguments.imports)
     if arguments.write is not None:
         return _write(arguments)
     corpus = data.load(arguments.name, arguments.data_dir, **dict(arguments.dataset_option))
@@ -78,6 +98,8 @@ def main() -> int:
 
 def _write(arguments: argparse.Namespace) -> int:
     """Stores the corpus and prints its notes and folder; returns the exit status."""
+    from serjax import data
+
     builder = data.build(
         arguments.name,
         arguments.data_dir,
