@@ -22,7 +22,7 @@ def _parser() -> Parser:
     add(
         "--data-dir",
         metavar="DIR",
-        help="Folder of the corpus, or CSV file; the bundled needs none.",
+        help="Folder or CSV file of the corpus; none if bundled.",
     )
     add("--labels", metavar="NAME", help="Named set of emotions that is kept (all).")
     add("--plot", type=Path, metavar="DIR", help="Folder for figures of the description, PNG.")
@@ -48,7 +48,7 @@ def _parser() -> Parser:
         help="Sample rate of the stored corpus, in Hz (default: %(default)s).",
     )
     add(
-        "--skip-bad-files", action="store_true", help="Skip and list unreadable files with --write."
+        "--skip-bad-files", action="store_true", help="With --write, skip and list bad files."
     )
     add(
         "--import",
