@@ -32,7 +32,7 @@ settings.load_profile("serjax")
 def pytest_configure(config: pytest.Config) -> None:
     """Programs are compiled once for all tests, and for the commands that they run.
 
-    They lie in pytest's own cache: `--cache-clear` compiles anew.
+    They lie in pytest's own cache: `--cache-clear` compiles again.
     """
     cache = getattr(config, "cache", None)
     if cache is not None and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -88,7 +88,7 @@ def standard_promotion() -> Iterator[None]:
 def torchvision() -> ModuleType:
     """torchvision, or skip.
 
-    Where it was built for another PyTorch it lacks its compiled operators and cannot be imported;
+    Where it was built for another PyTorch its compiled operators are missing and cannot be imported;
     no network tested here calls them, so placeholders stand in.
     """
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")

@@ -1,4 +1,4 @@
-"""What importing the library leaves alone."""
+"""Imports of the library: no heavy packages, and members at first use."""
 
 import re
 import subprocess

@@ -47,9 +47,7 @@ def _parser() -> Parser:
         metavar="HZ",
         help="Sample rate of the stored corpus, in Hz (default: %(default)s).",
     )
-    add(
-        "--skip-bad-files", action="store_true", help="With --write, skip and list bad files."
-    )
+    add("--skip-bad-files", action="store_true", help="With --write, skip and list bad files.")
     add(
         "--import",
         dest="imports",

@@ -115,7 +115,7 @@ RECIPE = Recipe(
     deviations=(
         "Theirs starts from a network trained on the 7,000 speakers of VoxCeleb 1 and 2. Here "
         "`--data-dir voxceleb=DIR` trains one on VoxCeleb1's, or `--init` names one; without "
-        "either, Table 3 starts from random weights, and Figure 4 lacks the rows with transfer.",
+        "either, Table 3 starts from random weights, and Figure 4 has no rows with transfer.",
         "They add two augmented copies of every utterance; here every utterance is augmented "
         "again in every epoch.",
         "They do not say when training stops, nor name a validation set. Here it is one of four "

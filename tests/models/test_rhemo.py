@@ -87,7 +87,7 @@ def test_the_encoder_is_that_of_networks_with_an_encoder():
     assert models.front_end("rhemo") == front_ends.GUIZZO_QUATERNION
 
 
-# --- Beside PyTorch ------------------------------------------------------------------------------
+# --- Compared with PyTorch ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -220,7 +220,7 @@ def test_the_loss_of_a_reconstruction_that_rounds_to_0_or_1_is_exact():
     @jax.jit
     @jax.value_and_grad
     def loss(bias):
-        # The last layer is its bias alone, so all four channels are equal.
+        # The last layer is only its bias, so all four channels are equal.
         last = variables["params"]["decoder"]["conv3"]
         last = {"kernel": jnp.zeros_like(last["kernel"]), "bias": bias}
         decoder = {**variables["params"]["decoder"], "conv3": last}

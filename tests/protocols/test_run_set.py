@@ -425,7 +425,7 @@ class TestComparison:
         )
 
     def test_repetitions_are_drawn_together(self, command, tmp_path):
-        # As of two seeds: what every answer says twice tells no more about new speakers.
+        # Two seeds repeat every prediction, which says no more about new speakers.
         generator = np.random.default_rng(0)
         true, first, second = generator.integers(0, 2, (3, 40))
         paths = [f"{i}.wav" for i in range(40)]

@@ -78,7 +78,7 @@ def test_tables_show_rows_that_exist_and_figures_that_can_be(recipes, name):
     recipe = importlib.import_module(f"serjax.recipes.{name}").RECIPE
     rows = {row.name: row for row in recipe.rows}
     assert set().union(*(table.rows for table in recipe.tables)) == set(rows)
-    # The small scale makes all of the paper's tables but those of rows that differ in labels alone.
+    # The small scale makes all of the paper's tables but those of rows that differ in labels only.
     if recipe.small_rows and name not in ("guizzo2023", "padi2021"):
         assert all(set(table.rows) & set(recipe.small_rows) for table in recipe.tables)
     for table in recipe.tables:
@@ -398,8 +398,8 @@ def test_a_partial_corpus_is_reported_before_training(reproduce, tmp_path):
         *("deepika2025", "--data-dir", f"ravdess={root}", "--only", "ravdess-raw")
     )
     assert status == 2
-    told = "ravdess is not as published: utterances 16 of 1,440; speakers 2 of 24"
-    assert told in output.replace("\n", " ")
+    expected = "ravdess is not as published: utterances 16 of 1,440; speakers 2 of 24"
+    assert expected in output.replace("\n", " ")
     assert "Traceback" not in errors
 
 
@@ -423,15 +423,15 @@ def test_every_recipes_corpora_are_checked(recipes, tmp_path, name):
             deviating({corpus: str(wrong)})
         if corpus == "iemocap":
             part = iemocap(tmp_path / corpus, {1: {"ang": 5, "sad": 5}, 2: {"neu": 5}})
-            told = "utterances 15 of 10,039; speakers 4 of 10"
+            expected = "utterances 15 of 10,039; speakers 4 of 10"
         elif corpus in PARTIAL:
-            files, told = PARTIAL[corpus]
+            files, expected = PARTIAL[corpus]
             part = touch(tmp_path / corpus, *files)
-        else:  # its owners publish no counts of words
+        else:  # its authors publish no counts of words
             assert corpus == "librispeech_words"
             continue
         (line,) = deviating({corpus: str(part)})
-        assert line.startswith(f"{corpus} is not as published: {told}")
+        assert line.startswith(f"{corpus} is not as published: {expected}")
 
 
 def test_impossible_splits_are_reported_first(reproduce, tmp_path):

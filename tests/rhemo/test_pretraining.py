@@ -91,7 +91,7 @@ def test_a_corpus_own_dimensions_are_scaled_by_the_training_part():
         rated("neutral", valence=2.5, activation=0.5, dominance=3.0),
     ]
     found, own = dimensions.targets(utterances, np.array([0, 1]))
-    # Dominance, which one utterance lacks, is mapped for all of them.
+    # Dominance, which is missing for one utterance, is mapped for all of them.
     expected = [[0, 1, 1], [1, 0, 0], [1, 0.25, 1], [0.5, 0, 0.5]]
     np.testing.assert_allclose(found, expected)
     assert found.dtype == np.float32
@@ -337,9 +337,9 @@ def test_defaults_are_the_papers_except_on_the_bundled_corpus():
     assert (second.learning_rate, second.batch_size, second.patience) == (1e-6, 20, 30)
     assert (first.weight_decay, second.weight_decay) == (0, 1e-5)
     assert "hidden" not in published.run_config().model.options
-    embedded = rhemo.RHEmoConfig()
-    assert sum(stage.epochs for stage in embedded.stages()) <= 20
-    assert embedded.run_config().model.options["hidden"] == 64
+    config = rhemo.RHEmoConfig()
+    assert sum(stage.epochs for stage in config.stages()) <= 20
+    assert config.run_config().model.options["hidden"] == 64
 
 
 @pytest.mark.parametrize(

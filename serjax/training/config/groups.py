@@ -73,7 +73,7 @@ class DataConfig:
     )
     training_set_of: "RunConfig | None" = option(
         None,
-        "Run on the same corpus whose training set alone is used and split again, so that a "
+        "Run on the same corpus whose training set is used and split again, so that a "
         "source-task network has seen nothing of its student's test set.",
         flag=None,
     )
