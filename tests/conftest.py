@@ -88,8 +88,8 @@ def standard_promotion() -> Iterator[None]:
 def torchvision() -> ModuleType:
     """torchvision, or skip.
 
-    Where it was built for another PyTorch its compiled operators are missing and cannot be imported;
-    no network tested here calls them, so placeholders stand in.
+    A build for another PyTorch has no compiled operators and cannot be imported; no network tested
+    here calls them, so placeholders stand in.
     """
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'serjax[torch]'")
     if importlib.util.find_spec("torchvision") is None:
