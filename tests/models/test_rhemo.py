@@ -87,7 +87,7 @@ def test_the_encoder_is_that_of_networks_with_an_encoder():
     assert models.front_end("rhemo") == front_ends.GUIZZO_QUATERNION
 
 
-# --- Compared with PyTorch -------------------------------------------------------------------------
+# --- Compared with PyTorch ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("train", [True, False])
