@@ -13,7 +13,16 @@ from hypothesis import settings
 
 # The shapes and dtypes in the annotations of the functional packages are checked at every call.
 # This has to come before their first import.
-_CHECKED = ("features", "augment", "ops", "losses", "quaternion", "hypercomplex", "metrics")
+_CHECKED = (
+    "features",
+    "augment",
+    "ops",
+    "losses",
+    "quaternion",
+    "hypercomplex",
+    "layers",
+    "metrics",
+)
 jaxtyping.install_import_hook([f"serjax.{name}" for name in _CHECKED], "beartype.beartype")
 
 from serjax.ops.cpu import use_threaded_convolutions  # noqa: E402

@@ -11,7 +11,7 @@ from serjax import augment
 from serjax.augment import SpecAugmentPolicy, spec_augment, spec_augment_mask
 from serjax.errors import InputError
 from tests.helpers import reference
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 DRAWS = 200_000
 # A correct sampler fails a test at this level for one key in ten thousand. The keys are fixed, so a
@@ -233,7 +233,7 @@ def test_examples_of_one_or_no_valid_frame_stay_finite(key, frames):
     ],
 )
 def test_bad_arguments(key, arguments, message):
-    with unchecked_types(), pytest.raises(InputError, match=message):
+    with without_type_checks(), pytest.raises(InputError, match=message):
         spec_augment(key, **{"spectrogram": noise(2, 30, 20), **arguments})
 
 
@@ -246,5 +246,5 @@ def test_bad_arguments(key, arguments, message):
     ],
 )
 def test_bad_policies(values, message):
-    with unchecked_types(), pytest.raises(InputError, match=message):
+    with without_type_checks(), pytest.raises(InputError, match=message):
         SpecAugmentPolicy(*values)

@@ -9,7 +9,7 @@ import scipy.stats
 
 from serjax.augment import elastic, elastic_displacement, flip, rotate, scale
 from serjax.errors import InputError
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 FRAMES, BINS = 30, 22
 FUNCTIONS = {
@@ -184,16 +184,22 @@ def test_dtype_is_preserved(key, name, dtype, float64):
     ],
 )
 def test_bad_arguments(key, call, message):
-    with unchecked_types(), pytest.raises(InputError, match=message):
+    with without_type_checks(), pytest.raises(InputError, match=message):
         call(key, levels(3, 3))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_bad_shapes(key, name):
-    with unchecked_types(), pytest.raises(InputError, match="spectrogram must be floating"):
+    with without_type_checks(), pytest.raises(InputError, match="spectrogram must be floating"):
         FUNCTIONS[name](key, levels(3))
-    with unchecked_types(), pytest.raises(InputError, match=r"mask must be bool of shape \(3,\)"):
+    with (
+        without_type_checks(),
+        pytest.raises(InputError, match=r"mask must be bool of shape \(3,\)"),
+    ):
         FUNCTIONS[name](key, levels(3, 3), mask=np.ones(4, bool))
     if name != "flip":
-        with unchecked_types(), pytest.raises(InputError, match=r"fill must be .* found 'median'"):
+        with (
+            without_type_checks(),
+            pytest.raises(InputError, match=r"fill must be .* found 'median'"),
+        ):
             FUNCTIONS[name](key, levels(3, 3), fill="median")

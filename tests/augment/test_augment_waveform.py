@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from serjax.augment import add_noise, change_speed, gain, shift
 from serjax.errors import InputError
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 SAMPLES = 600  # One size for all generated cases, so that each function is compiled once.
 
@@ -180,17 +180,17 @@ def test_speeds_are_uniform(key):
     ],
 )
 def test_bad_arguments(key, call, message):
-    with unchecked_types(), pytest.raises(InputError, match=message):
+    with without_type_checks(), pytest.raises(InputError, match=message):
         call(key, noise(2, 10))
 
 
 def test_bad_shapes(key):
     for function in (add_noise, shift, change_speed):
         with (
-            unchecked_types(),
+            without_type_checks(),
             pytest.raises(InputError, match=r"lengths must be integer of shape \(2,\)"),
         ):
             function(key, noise(2, 10), np.array([1, 2, 3]))
     for function in (add_noise, gain, shift, change_speed):
-        with unchecked_types(), pytest.raises(InputError, match="waveform must be floating"):
+        with without_type_checks(), pytest.raises(InputError, match="waveform must be floating"):
             function(key, np.ones(10, np.int16))

@@ -9,7 +9,7 @@ import pytest
 
 from serjax import augment
 from serjax.errors import InputError
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_unknown_names_suggest_registered_ones():
     ],
 )
 def test_bad_registrations(name, source, message):
-    with unchecked_types(), pytest.raises(InputError, match=message):
+    with without_type_checks(), pytest.raises(InputError, match=message):
         augment.register(name)(source)
     assert name not in augment.PRESETS or augment.PRESETS[name].waveform_transforms
 

@@ -12,7 +12,7 @@ from serjax.errors import InputError
 from serjax.layers import HypercomplexBatchNorm, PHMConv, PHMConvTranspose, PHMDense, phm
 from tests.helpers import reference
 from tests.helpers.strategies import convolutions, normal
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 COMPONENTS = (1, 2, 3, 4, 5)
 
@@ -405,5 +405,5 @@ ERRORS = {
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors_name_what_was_expected_and_found(case):
     function, message = ERRORS[case]
-    with unchecked_types(), pytest.raises(InputError, match=message):
+    with without_type_checks(), pytest.raises(InputError, match=message):
         function()

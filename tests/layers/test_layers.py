@@ -20,7 +20,7 @@ from serjax.layers import (
 from tests.helpers import reference
 from tests.helpers.networks import assert_close, shapes
 from tests.helpers.strategies import normal
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 ALGEBRAS = [pytest.param(a, id=a.name) for a in (REAL, QUATERNION, phm(2))]
 PRECISIONS = [(jnp.float32, 1e-5), (jnp.float64, 1e-12)]
@@ -109,7 +109,7 @@ def test_dtype_sets_the_arithmetic_and_the_bias_is_optional(name):
     ],
 )
 def test_widths_must_be_whole_quaternions(layer, x_shape, message, key):
-    with unchecked_types(), pytest.raises(InputError, match=message):
+    with without_type_checks(), pytest.raises(InputError, match=message):
         jax.eval_shape(layer.init, key, jax.ShapeDtypeStruct(x_shape, jnp.float32))
 
 

@@ -10,7 +10,7 @@ from serjax.layers import StatisticsPooling, adaptive_average_pool, average_pool
 from tests.helpers import reference
 from tests.helpers.networks import assert_close
 from tests.helpers.strategies import normal
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 # --- Statistics pooling --------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ def test_statistics_pooling_of_constants_has_a_finite_gradient(lengths):
 def test_statistics_pooling_checks_the_axes(shape, mask):
     valid = None if mask is None else jnp.ones(mask, bool)
     with (
-        unchecked_types(),
+        without_type_checks(),
         pytest.raises(
             InputError, match=r"expected input \[batch, frames, features\], .*found"
         ) as e,

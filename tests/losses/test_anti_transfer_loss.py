@@ -11,7 +11,7 @@ from serjax.errors import InputError
 from serjax.losses import gram
 from tests.helpers import reference
 from tests.helpers.strategies import normal
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 # Rows, columns and channels of the 13 convolutions of VGG16 on a 64 x 64 embedding.
 VGG16_LAYERS = [(64, 64, 64)] * 2 + [(32, 32, 128)] * 2
@@ -145,12 +145,12 @@ def test_loss_is_beta_for_proportional_and_zero_for_disjoint_layers():
 def test_shapes_and_aggregations_are_checked():
     x = np.ones((2, 3, 4, 5), np.float32)
     with (
-        unchecked_types(),
+        without_type_checks(),
         pytest.raises(InputError, match=r"same shape .*found \(2, 3, 4, 5\) and \(2, 3, 4, 6\)"),
     ):
         losses.anti_transfer_loss(x, np.ones((2, 3, 4, 6), np.float32))
     with (
-        unchecked_types(),
+        without_type_checks(),
         pytest.raises(InputError, match=r"\[batch, ..., channels\], found \(2, 5\)"),
     ):
         losses.anti_transfer_loss(normal(0, 2, 5), normal(0, 2, 5))

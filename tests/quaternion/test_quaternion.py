@@ -18,7 +18,7 @@ from serjax.errors import InputError
 from serjax.quaternion import products
 from tests.helpers import reference
 from tests.helpers.strategies import convolutions, normal
-from tests.helpers.types import unchecked_types
+from tests.helpers.type_checks import without_type_checks
 
 FORMS = ("block", "eight", "stacked")
 
@@ -517,7 +517,7 @@ ERRORS = {
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors_name_what_was_expected_and_found(case):
     function, message = ERRORS[case]
-    with unchecked_types(), pytest.raises(InputError, match=message):
+    with without_type_checks(), pytest.raises(InputError, match=message):
         function()
 
 
