@@ -1,7 +1,6 @@
 """Run folders as a source of pretrained weights: the model of a run and its best checkpoint."""
 
 import dataclasses
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,8 +84,8 @@ class Run:
 def read(folder: Path) -> Run:
     """Reads the description of a finished run.
 
-    The modules that its configuration names under `imports` are imported first, as they may
-    register its model.
+    The modules that its configuration names under `imports` are not imported: a run folder may
+    come from somebody else.
 
     Args:
         folder: Run folder, with `config.json`, `metrics.json` and `checkpoints/`.
@@ -103,11 +102,6 @@ def read(folder: Path) -> Run:
     name, options = _entry(path, model, "name", "model."), _entry(path, model, "options", "model.")
     if _entry(path, model, "dtype", "model.") == "bfloat16":
         options = {"dtype": jax.numpy.bfloat16, **options}
-    for module in config.get("imports", ()):
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise InputError(f"{path}: expected a module {module!r}, found: {error}") from error
     metrics = _read_object(folder / "metrics.json")
     if "best_step" not in metrics:
         raise InputError(
