@@ -181,7 +181,7 @@ def test_a_freezing_step_is_a_number(train):
         (["--task", "word", "--model", "svm"], "--model: expected a network, whose weights"),
         ([], "--task"),
         (["--task", "rhemo", "--dimensions", "low"], "unknown dimensions 'low'"),
-        (["--task", "rhemo", "--epochs", "3"], "--epochs: expected none of the whole pretraining"),
+        (["--task", "rhemo", "--epochs", "3"], "--epochs: expected none for the whole pretraining"),
         (["--task", "rhemo", "--emotions", "epoch=3"], "did you mean 'epochs'?"),
         (["--task", "rhemo", "--emotions", "epochs=0"], "--emotions, epochs: expected at least 1"),
         (["--task", "rhemo", "--reconstruction", "3"], "expected KEY=VALUE, found '3'"),

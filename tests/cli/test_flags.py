@@ -9,6 +9,7 @@ from serjax import options
 from serjax.cli import flags
 from serjax.cli.parser import Parser
 from serjax.errors import InputError
+from serjax.losses import registry
 from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
 
@@ -104,6 +105,7 @@ def test_modules_are_imported_first(parser, tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(registry, "_LOSSES", dict(registry._LOSSES))
     config = read(parser, "--import", "my_losses_module", "--loss", "a_loss_of_a_user")
     check_config(config)
     assert config.imports == ("my_losses_module",)

@@ -187,7 +187,8 @@ class AugmentationConfig:
 
     preset: str = option(
         "none",
-        "Augmentation of the training set; several presets are joined by +.",
+        "Augmentation of the training set: none, conservative, aggressive, waveform or tiwari; "
+        "several are joined by +.",
         name="augment",
         common=True,
     )
