@@ -96,7 +96,7 @@ def test_a_network_trains_on_chunks_from_pretrained_weights(tmp_path):
     folder = training.run(config, out=tmp_path / "run", console=Console(file=io.StringIO()))
     predictions = report.read_predictions(folder / "predictions.csv")
     recognizer = training.Recognizer(folder)
-    corpus, waveforms = data.waveforms(data.load("synthetic", **config.dataset_options))
+    corpus, waveforms = data.waveforms(data.load("synthetic", **config.data.dataset_options))
     probabilities = dict(zip(corpus.column("path"), recognizer(waveforms), strict=True))
     for path, expected in zip(predictions.paths, predictions.probabilities, strict=True):
         np.testing.assert_allclose(probabilities[path], expected, atol=1e-5)
