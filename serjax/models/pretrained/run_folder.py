@@ -109,7 +109,11 @@ def read(folder: Path) -> Run:
             "another model, or several runs in sub-folders"
         )
     try:
-        front_end = FrontEnd(**_entry(path, config, "resolved_front_end"))
+        fields = dict(_entry(path, config, "resolved_front_end"))
+        # JSON has no tuples.
+        front_end = FrontEnd(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        )
     except TypeError as error:
         raise InputError(f"{path}: expected the fields of a front end, found: {error}") from error
     return Run(
