@@ -109,11 +109,13 @@ def read(folder: Path) -> Run:
             "another model, or several runs in sub-folders"
         )
     try:
-        fields = dict(_entry(path, config, "resolved_front_end"))
+        entries = dict(_entry(path, config, "resolved_front_end"))
         # JSON has no tuples.
-        front_end = FrontEnd(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        )
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in entries.items()
+        }
+        front_end = FrontEnd(**fields)
     except TypeError as error:
         raise InputError(f"{path}: expected the fields of a front end, found: {error}") from error
     return Run(
