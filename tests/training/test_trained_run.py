@@ -99,9 +99,14 @@ def test_damaged_configurations_are_refused(trained, tmp_path, update, message):
         load_run(change(trained[0], tmp_path / "damaged", update))
 
 
-def test_modules_of_the_configuration_are_imported(trained, tmp_path, monkeypatch):
+def test_modules_of_the_configuration_are_named_and_not_imported(trained, tmp_path, monkeypatch):
     (tmp_path / "module_of_a_user.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    folder = change(trained[0], tmp_path / "run", lambda c: c.update(imports=["module_of_a_user"]))
-    load_run(folder)
-    assert "module_of_a_user" in sys.modules
+
+    def update(config):
+        config.update(imports=["module_of_a_user"])
+        config["model"].update(name="net_of_a_user")
+
+    with pytest.raises(InputError, match="found one of net_of_a_user; import module_of_a_user f"):
+        load_run(change(trained[0], tmp_path / "run", update))
+    assert "module_of_a_user" not in sys.modules

@@ -1,6 +1,5 @@
 """Trained model of a finished run: its best weights, its configuration and its classes."""
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +36,8 @@ class TrainedRun(NamedTuple):
 def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -> TrainedRun:
     """Loads the best weights of a run.
 
-    The modules that its configuration names under `imports` are imported first.
+    The modules that its configuration names under `imports` are not imported: a run folder may come
+    from somebody else. Import them before, so that its model is registered.
 
     Args:
         folder: Finished run folder.
@@ -60,11 +60,11 @@ def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -
     name = config.model.name
     if model not in (None, name):
         raise InputError(f"{folder}: expected a run of {model}, found one of {name}")
-    for module in config.imports:
-        importlib.import_module(module)
     if name not in models.names():
+        hint = f"; import {', '.join(config.imports)} first" if config.imports else ""
         raise InputError(
-            f"{folder}: expected a run of a network, whose weights are saved; found one of {name}"
+            f"{folder}: expected a run of a network, whose weights are saved; found one of "
+            f"{name}{hint}"
         )
     metrics = report.read_metrics(folder / "metrics.json")
     if "best_step" not in metrics:
