@@ -33,6 +33,7 @@ def test_second_derivatives(float64):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 2)))
 
     def function(x, bias):
+        x, bias = jnp.asarray(x), jnp.asarray(bias)  # check_grads passes NumPy arrays
         return jnp.sum(jnp.sin(channel_sum(jnp.square(add_bias(x, bias)))))
 
     check_grads(function, (x, jnp.asarray([0.5, -1.0])), order=2)
