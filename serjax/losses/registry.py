@@ -35,8 +35,8 @@ def register(name: str) -> Callable[[ClassificationLoss], ClassificationLoss]:
     ... def focal_loss(logits, labels, features):
     ...     cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     ...     return (1 - jnp.exp(-cross_entropy)) ** 2 * cross_entropy
-    >>> names()
-    ['cross_entropy', 'focal']
+    >>> "focal" in names()
+    True
     >>> get("focal")(jnp.zeros((2, 4)), jnp.array([0, 3]), {}).shape
     (2,)
     >>> del _LOSSES["focal"]
