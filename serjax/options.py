@@ -27,7 +27,7 @@ from typing import (
 )
 
 from serjax.errors import InputError, unknown_name
-from serjax.files import PathLike
+from serjax.files import PathLike, parse_json, read_text
 
 Config = TypeVar("Config")
 _KEY = "option"
@@ -315,6 +315,8 @@ def from_mapping(
             fields[key] = _from_plain(value, hints[key], path)
             if dataclasses.is_dataclass(hints[key]) and not dataclasses.is_dataclass(fields[key]):
                 raise InputError(f"{path}: expected a table of options, found {value!r}")
+            if not _is_of_type(fields[key], hints[key]):
+                raise InputError(f"{path}: expected {_in_words(hints[key])}, found {value!r}")
         elif key not in ignored:
             raise InputError(f"{where + ': ' if where else ''}{unknown_name('key', key, known)}")
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
@@ -336,18 +338,16 @@ def read_file(config: type[Config], path: PathLike, ignored: Iterable[str] = ())
         InputError: The file cannot be read, or holds something else.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix.lower() in (".yaml", ".yml"):
-            import yaml
+    text = read_text(path)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        import yaml
 
+        try:
             content = yaml.safe_load(text)
-        else:
-            content = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected a JSON or YAML file, found {error}") from None
-    except Exception as error:  # PyYAML's errors have no base of the standard library
-        raise InputError(f"{path}: expected a YAML file, found {error}") from None
+        except Exception as error:  # PyYAML's errors have no base of the standard library
+            raise InputError(f"{path}: expected a YAML file, found {error}") from None
+    else:
+        content = parse_json(text, path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: expected a table of options, found {type(content).__name__}")
     try:

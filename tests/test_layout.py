@@ -12,8 +12,10 @@ PACKAGE = ROOT / "serjax"
 
 # Data flows down this list; a package imports only from its own line and those above it.
 LAYERS = (
-    ("errors", "files"),
-    ("options",),
+    ("errors",),
+    ("schema",),
+    ("files",),
+    ("options", "run_files"),
     ("audio", "metrics"),
     ("significance",),
     ("features",),

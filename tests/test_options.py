@@ -112,14 +112,16 @@ def test_yaml_files_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "expected a JSON or YAML file"),
+        ("{", "expected JSON"),
         ("[]", "expected a table of options, found list"),
         ('{"sed": 1}', r"unknown key 'sed': did you mean 'seed'\?"),
         ('{"inner": {"sice": 1}}', r"inner: unknown key 'sice': did you mean 'size'\?"),
         ('{"inner": 3}', "inner: expected a table of options, found 3"),
         ('{"inner": {"pair": [1]}}', "inner.pair: expected 2 values, found 1"),
         ('{"items": [{"weight": 1}]}', "items: expected name, found none"),
-        ("[" * 100_000, "expected a JSON or YAML file"),
+        ('{"inner": {"pair": [1, "a"]}}', r"inner.pair: expected a list or null, found \[1, 'a'\]"),
+        ('{"items": 3}', "items: expected a list, found 3"),
+        ("[" * 100_000, "expected values nested at most 32 deep"),
     ],
 )
 def test_bad_files_are_refused(tmp_path, text, message):
@@ -131,7 +133,7 @@ def test_bad_files_are_refused(tmp_path, text, message):
 
 
 def test_missing_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere\.json: expected a JSON or YAML file"):
+    with pytest.raises(InputError, match=r"nowhere\.json: expected a file, found: No such"):
         options.read_file(Config, tmp_path / "nowhere.json")
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(InputError, match=r"bad\.yaml: expected a YAML file"):

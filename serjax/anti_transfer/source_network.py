@@ -105,7 +105,7 @@ def load_source_networks(
         folder = Path(term.source)
         run = load_run(folder, name, dtype=dtype)
         config = report.read_config(folder / "config.json")
-        _check_front_end(folder, name, config["resolved_front_end"], front_end)
+        _check_front_end(folder, name, config.get("resolved_front_end", {}), front_end)
         networks.append((run.model, run.variables))
     return networks
 

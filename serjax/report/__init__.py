@@ -4,7 +4,7 @@ Everything is made from `config.json`, `history.csv`, `predictions.csv` and `met
 run folder (see `serjax.report.files`), so it can be rebuilt at any time.
 """
 
-from serjax.report.files.formats import write_json
+from serjax.files import write_json
 from serjax.report.files.history import (
     HISTORY_COLUMNS,
     auxiliary_losses,

@@ -220,10 +220,14 @@ def test_a_folder_of_several_runs_is_refused(run, tmp_path):
     [
         ({"model": None}, "expected model, found none"),
         ({"model": {"name": "dscnn", "dtype": "float32"}}, "expected model.options, found none"),
-        ({"model": "dscnn"}, "expected model.name, found none"),
+        ({"model": "dscnn"}, "model: expected an object, found 'dscnn'"),
         ({"classes": None}, "expected classes, found none"),
         ({"resolved_front_end": None}, "expected resolved_front_end, found none"),
-        ({"resolved_front_end": {"bin": 3}}, "expected the fields of a front end, found: "),
+        (
+            {"resolved_front_end": {"bin": 3}},
+            "resolved_front_end: unknown key 'bin': did you mean 'bins'",
+        ),
+        ({"resolved_front_end": {"bins": "x"}}, "resolved_front_end.bins: expected a whole number"),
     ],
 )
 def test_a_damaged_configuration_is_refused(run, tmp_path, entries, message):
@@ -235,7 +239,7 @@ def test_a_damaged_configuration_is_refused(run, tmp_path, entries, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "expected JSON, "), ("[]", "expected a JSON object, found list")],
+    [("{", "expected JSON, "), ("[]", "expected an object, found a list")],
 )
 def test_a_file_that_is_no_json_object_is_refused(run, tmp_path, content, message):
     folder = shutil.copytree(run, tmp_path / "run")

@@ -183,7 +183,7 @@ def test_the_training_set_of_another_run_is_compared(tmp_path):
 
 def test_a_damaged_configuration_is_reported(saved):
     (saved / "config.json").write_text("{")
-    with pytest.raises(InputError, match=r"run/config\.json: expected a JSON or YAML file"):
+    with pytest.raises(InputError, match=r"run/config\.json: expected JSON"):
         open_again(saved, True)
 
 

@@ -91,7 +91,7 @@ def test_checkpoints_that_do_not_fit_are_refused(trained, tmp_path):
     ("update", "message"),
     [
         (lambda c: c.update(dataset="emodb"), r"config\.json: unknown key 'dataset'"),
-        (lambda c: c.update(classes="anger"), "expected a list of classes, found 'anger'"),
+        (lambda c: c.update(classes="anger"), "classes: expected a list, found 'anger'"),
     ],
 )
 def test_damaged_configurations_are_refused(trained, tmp_path, update, message):

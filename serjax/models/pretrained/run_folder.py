@@ -1,8 +1,6 @@
 """Run folders as a source of pretrained weights: the model of a run and its best checkpoint."""
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,12 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from serjax import models
+from serjax import models, options
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
+from serjax.files import read_json
 from serjax.models.variables import Variables, leaves_by_path, variable_shapes
+from serjax.run_files import BestContent, TrainedConfigContent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,55 +97,30 @@ def read(folder: Path) -> Run:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: expected a finished run folder with {name}, found none")
     path = folder / "config.json"
-    config = _read_object(path)
-    model = _entry(path, config, "model")
-    name, options = _entry(path, model, "name", "model."), _entry(path, model, "options", "model.")
-    if _entry(path, model, "dtype", "model.") == "bfloat16":
-        options = {"dtype": jax.numpy.bfloat16, **options}
-    metrics = _read_object(folder / "metrics.json")
+    config = read_json(path, TrainedConfigContent)
+    name, model_options = config["model"]["name"], config["model"]["options"]
+    if config["model"]["dtype"] == "bfloat16":
+        model_options = {"dtype": jax.numpy.bfloat16, **model_options}
+    metrics = read_json(folder / "metrics.json", BestContent)
     if "best_step" not in metrics:
         raise InputError(
             f"{folder}: expected one run of a network, whose weights are saved; found a run of "
             "another model, or several runs in sub-folders"
         )
     try:
-        entries = dict(_entry(path, config, "resolved_front_end"))
-        # JSON has no tuples.
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in entries.items()
-        }
-        front_end = FrontEnd(**fields)
-    except TypeError as error:
-        raise InputError(f"{path}: expected the fields of a front end, found: {error}") from error
+        front_end = options.from_mapping(
+            FrontEnd, config["resolved_front_end"], "resolved_front_end"
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     return Run(
         folder=folder,
         model=name,
-        options=options,
-        classes=_entry(path, config, "classes"),
+        options=model_options,
+        classes=config["classes"],
         input_shape=(1, *front_end.input_shape),
         best_step=metrics["best_step"],
     )
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    """Reads the object of a JSON file."""
-    try:
-        content = json.loads(path.read_text("utf-8", "surrogateescape"))
-    except OSError as error:
-        raise InputError(f"{path}: expected a file of a run folder, {error.strerror}") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: expected JSON, {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
-
-
-def _entry(path: Path, content: Any, key: str, prefix: str = "") -> Any:
-    """Returns the value of a required key of a JSON object."""
-    if not isinstance(content, Mapping) or key not in content:
-        raise InputError(f"{path}: expected {prefix}{key}, found none")
-    return content[key]
 
 
 def _read_checkpoint(path: Path) -> Variables:

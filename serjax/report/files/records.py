@@ -1,16 +1,13 @@
 """Configuration, metrics, times and summary of a run folder, read from its JSON files."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-
+from serjax import schema
 from serjax.errors import InputError
-from serjax.files import PathLike
-from serjax.report.files.formats import read_json, require, require_numbers
-
-_METRICS = ("wa", "ua", "f1_macro")
-_PER_CLASS = ("precision", "recall", "f1", "support")
+from serjax.files import PathLike, read_json
+from serjax.metrics import METRICS
+from serjax.run_files import ConfigContent, MetricsContent, SummaryContent, TimingContent
 
 
 def read_config(path: PathLike) -> dict[str, Any]:
@@ -23,16 +20,9 @@ def read_config(path: PathLike) -> dict[str, Any]:
         The groups of the configuration and the metadata, see `serjax.report.files`.
 
     Raises:
-        InputError: The file does not exist, is not a JSON object, or has no `model.name`,
-            `data.dataset` or `data.split`.
+        InputError: The file does not exist, or has other content than `ConfigContent`.
     """
-    config = read_json(path)
-    require(path, config, ("model", "data"))
-    require(path, config["model"], ("name",), "model.")
-    require(path, config["data"], ("dataset", "split"), "data.")
-    if not isinstance(config.get("notes", []), list):
-        raise InputError(f"{path}: expected a list of strings in notes, found {config['notes']!r}")
-    return config
+    return cast(dict[str, Any], read_json(path, ConfigContent))
 
 
 def read_metrics(path: PathLike) -> dict[str, Any]:
@@ -45,30 +35,33 @@ def read_metrics(path: PathLike) -> dict[str, Any]:
         The metrics, see `serjax.report.files`.
 
     Raises:
-        InputError: The file does not exist, is not a JSON object, has no value at a required key,
-            or its confusion matrix and its classes do not fit each other.
+        InputError: The file does not exist, has other content than `MetricsContent`, or its
+            confusion matrix and its classes do not fit each other.
     """
-    metrics = read_json(path)
-    require(path, metrics, ("test", "per_class", "confusion", "classes"))
-    for split in ("test", "validation"):
-        if split in metrics:
-            require(path, metrics[split], (*_METRICS, "utterances"), f"{split}.")
-            for name in _METRICS:
-                ends = ("value", "low", "high")
-                require_numbers(path, metrics[split][name], ends, f"{split}.{name}.")
+    metrics = cast(dict[str, Any], read_json(path, MetricsContent))
+    registered = {
+        f"{split}.{key}": metrics[split][key]
+        for split in ("test", "validation")
+        for key in METRICS
+        if key in metrics.get(split, {})
+    }
+    for name, interval in registered.items():
+        for end in ("value", "low", "high"):
+            schema.check(interval, dict[str, float], f"{path}: {name}")
+            if end not in interval:
+                raise InputError(f"{path}: expected {name}.{end}, found none")
     classes = metrics["classes"]
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise InputError(f"{path}: expected a list of names in classes, found {classes!r}")
-    require(path, metrics["per_class"], classes, "per_class.")
-    for name in classes:
-        require_numbers(path, metrics["per_class"][name], _PER_CLASS, f"per_class.{name}.")
-    try:
-        shape = np.asarray(metrics["confusion"], float).shape
-    except (TypeError, ValueError):
-        raise InputError(f"{path}: expected rows of numbers of one length in confusion") from None
-    if shape != (len(classes), len(classes)):
+    if len(set(classes)) != len(classes) or not classes:
+        raise InputError(f"{path}: classes: expected different names, found {classes}")
+    if sorted(metrics["per_class"]) != sorted(classes):
         raise InputError(
-            f"{path}: expected a confusion matrix of {len(classes)} classes, found shape {shape}"
+            f"{path}: per_class: expected {classes}, found {list(metrics['per_class'])}"
+        )
+    lengths = [len(row) for row in metrics["confusion"]]
+    if lengths != [len(classes)] * len(classes):
+        raise InputError(
+            f"{path}: confusion: expected {len(classes)} rows of {len(classes)} numbers, found "
+            f"rows of {lengths}"
         )
     return metrics
 
@@ -85,13 +78,7 @@ def read_timing(path: PathLike) -> dict[str, float]:
     Raises:
         InputError: The file is not a JSON object of numbers.
     """
-    if not Path(path).exists():
-        return {}
-    content = read_json(path)
-    for name, value in content.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise InputError(f"{path}: expected a number in {name}, found {value!r}")
-    return content
+    return read_json(path, TimingContent) if Path(path).exists() else {}
 
 
 def read_summary(path: PathLike) -> dict[str, Any]:
@@ -104,10 +91,17 @@ def read_summary(path: PathLike) -> dict[str, Any]:
         The summary, see `serjax.report.write_run_set`; empty if the file does not exist.
 
     Raises:
-        InputError: The file is not a JSON object, or has no value at a required key.
+        InputError: The file has other content than `SummaryContent`, or means of metrics that its
+            runs do not have.
     """
     if not Path(path).exists():
         return {}
-    summary = read_json(path)
-    require(path, summary, ("runs", "mean", "standard_deviation", "pooled", "interval"))
+    summary = cast(dict[str, Any], read_json(path, SummaryContent))
+    for name in ("standard_deviation", "pooled"):
+        if summary[name].keys() != summary["mean"].keys():
+            raise InputError(f"{path}: {name}: expected {list(summary['mean'])}")
+    for number, row in enumerate(summary["runs"]):
+        for key in summary["mean"]:
+            if not isinstance(row.get(key), int | float):
+                raise InputError(f"{path}: runs[{number}]: expected a number in {key}")
     return summary

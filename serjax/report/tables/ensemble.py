@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from serjax.errors import InputError
-from serjax.files import PathLike
-from serjax.report.files.formats import write_json
+from serjax.files import PathLike, write_json
 from serjax.report.files.predictions import read_predictions, write_predictions
 from serjax.report.files.records import read_timing
 from serjax.report.tables.summary import measure

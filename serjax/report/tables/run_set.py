@@ -9,9 +9,9 @@ import numpy as np
 from rich.console import Console
 
 from serjax.errors import InputError
-from serjax.files import PathLike, write_text_atomic
+from serjax.files import PathLike, write_json, write_text_atomic
 from serjax.metrics import METRICS
-from serjax.report.files.formats import write_json, write_table
+from serjax.report.files.formats import write_table
 from serjax.report.files.predictions import Predictions, read_predictions, write_predictions
 from serjax.report.files.records import read_metrics, read_timing
 from serjax.report.page.page import write_page

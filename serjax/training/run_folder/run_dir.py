@@ -170,7 +170,7 @@ def _changes(path: Path, config: RunConfig, metadata: Mapping[str, Any]) -> list
     }
     if before.auxiliary_losses != now.auxiliary_losses:
         values["auxiliary_losses"] = [[*before.auxiliary_losses], [*now.auxiliary_losses]]
-    metadata_before = json.loads(path.read_text(encoding="utf-8"))
+    metadata_before = report.read_config(path)
     metadata_now = json.loads(json.dumps(dict(metadata)))
     for key in _FIXED_METADATA:
         pair = [metadata_before.get(key), metadata_now.get(key)]

@@ -1,6 +1,5 @@
 """Trained model of a finished run: its best weights, its configuration and its classes."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,7 +70,9 @@ def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -
         raise InputError(
             f"{folder}: expected one run, whose weights are saved; found several, in sub-folders"
         )
-    classes = _classes(path)
+    classes = report.read_config(path).get("classes")
+    if classes is None:
+        raise InputError(f"{path}: expected classes, found none")
     config = config.replace(model_options={**config.model.options, **model_options})
     if "dtype" in model_options:
         config = config.replace(dtype="float32")  # `build_model` leaves the option as it is
@@ -80,11 +81,3 @@ def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     variables = Checkpoints(folder / "checkpoints").restore_best(like, metrics["best_step"])
     return TrainedRun(config, classes, network, variables)
-
-
-def _classes(path: Path) -> list[str]:
-    """Reads the names of the classes from `config.json`."""
-    classes = json.loads(path.read_text(encoding="utf-8")).get("classes")
-    if not isinstance(classes, list):
-        raise InputError(f"{path}: expected a list of classes, found {classes!r}")
-    return [str(name) for name in classes]
