@@ -2,12 +2,10 @@
 
 import shutil
 import struct
-import subprocess
 import sys
 import warnings
 from pathlib import Path
 
-import audioread
 import numpy as np
 import pytest
 import soundfile
@@ -15,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serjax import audio
+from tests.helpers.sounds import encode, reason, sine, wav_bytes
 
 # Format, subtype, suffix, and the error of quantization or coding at an amplitude of one half.
 FORMATS = [
@@ -34,41 +33,6 @@ FORMATS = [
     ("W64", "PCM_16", "w64", 2**-15),
     ("NIST", "PCM_16", "sph", 2**-15),
 ]
-
-
-def sine(samples: int, sample_rate: int, hz: float = 1000.0) -> np.ndarray:
-    return (0.5 * np.sin(2 * np.pi * hz * np.arange(samples) / sample_rate)).astype(np.float32)
-
-
-def wav_bytes(samples: np.ndarray, *, data_bytes: int | None = None, before: bytes = b"") -> bytes:
-    """Builds a 16 kHz mono int16 WAV file by hand, with chunks before its samples."""
-    data = samples.astype("<i2").tobytes()
-    head = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + before
-    body = b"WAVE" + head + b"data"
-    body += struct.pack("<I", len(data) if data_bytes is None else data_bytes) + data
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def encode(path: Path, samples: np.ndarray, sample_rate: int, *options: str) -> Path:
-    """Encodes a file with ffmpeg in the format of its suffix, or skips the test."""
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("needs ffmpeg, which decodes m4a, aac and wma: https://ffmpeg.org")
-    source = path.with_name("source.wav")
-    soundfile.write(source, samples, sample_rate)
-    command = ["ffmpeg", "-v", "error", "-y", "-i", str(source), *options, str(path)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip(f"this ffmpeg does not write {path.suffix}")
-    return path
-
-
-def reason(path: Path, **segment: float) -> str:
-    """Returns why `load` refuses a file, after a check that the message is one line."""
-    with pytest.raises(audio.AudioError) as caught:
-        audio.load(path, **segment)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message.removeprefix(f"{path}: ")
 
 
 @pytest.mark.parametrize(("format_", "subtype", "ending", "tolerance"), FORMATS)
@@ -259,26 +223,24 @@ def test_truncated_decoded_file(tmp_path):
     # The index at the start, as on the web: what is there can be decoded.
     path = encode(tmp_path / "x.m4a", samples, 16_000, "-movflags", "+faststart")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    assert reason(path).startswith("is truncated: its header promises 2")
+    assert reason(path).startswith("is truncated: its header promises ")
     # The index at the end, which is cut off.
     path = encode(tmp_path / "y.m4a", samples, 16_000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    assert reason(path) == "is not audio that libsndfile or ffmpeg reads"
+    assert reason(path).startswith("is truncated: its header promises ")
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg: https://ffmpeg.org")
 def test_not_audio_for_ffmpeg(tmp_path):
     (tmp_path / "x.m4a").write_bytes(b"path,emotion\n" * 100)
-    assert reason(tmp_path / "x.m4a") == "is not audio that libsndfile or ffmpeg reads"
+    message = reason(tmp_path / "x.m4a")
+    assert message.startswith("is not audio that libsndfile or ffmpeg reads (")
 
 
 @pytest.mark.parametrize("ending", ["m4a", "aac", "wma"])
 @pytest.mark.parametrize("function", [audio.load, audio.header])
-@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has a decoder of its own")
 def test_no_decoder(tmp_path, monkeypatch, ending, function):
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(audioread, "BACKENDS", [])  # the cache of the decoders of this machine
-    monkeypatch.setattr(audioread, "_gst_available", lambda: False)
     path = tmp_path / f"x.{ending}"
     path.write_bytes(bytes(range(256)) * 10)
     with pytest.raises(audio.AudioError) as caught:
@@ -291,7 +253,6 @@ def test_no_decoder(tmp_path, monkeypatch, ending, function):
 
 def test_wav_under_another_name_needs_no_decoder(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(audioread, "BACKENDS", [])
     (tmp_path / "x.m4a").write_bytes(wav_bytes(np.arange(100)))
     np.testing.assert_array_equal(audio.load(tmp_path / "x.m4a"), np.arange(100) / 32768)
     assert audio.header(tmp_path / "x.m4a") == (16_000, 1)
@@ -322,14 +283,6 @@ def test_header_without_samples(tmp_path, ending):
 def test_wav_that_was_never_finished(tmp_path):
     (tmp_path / "x.wav").write_bytes(wav_bytes(np.arange(100), data_bytes=0))
     assert reason(tmp_path / "x.wav") == "has no samples"
-
-
-@pytest.mark.parametrize("ending", ["wav", "aiff", "flac", "mp3"])
-def test_truncated(tmp_path, ending):
-    path = tmp_path / f"x.{ending}"
-    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 32_000), 16_000)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    assert reason(path).startswith("is truncated")
 
 
 @pytest.mark.parametrize("name", ["x.wav", "x.mp3", "x.raw", "x"])
