@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
 from serjax import losses
 from serjax.anti_transfer.config import NAME, AntiTransfer, check_configs
@@ -210,11 +211,11 @@ class AntiTransferLoss(AuxiliaryLoss):
 
         @jax.jit
         def quantized_grams(
-            variables: Variables, leaves: Any, examples: Examples, indices: jax.Array
+            variables: Variables, leaves: PyTree, examples: Examples, indices: jax.Array
         ) -> list[jax.Array]:
             start, length, _, _ = batches.select(examples, indices)
             x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
-            shared: Any = x
+            shared: PyTree = x
             if classify_method(self._model) is not None:
                 shared = self._model.apply(variables, x, mask=mask, method="embed")
             layers = self._source_features(leaves, shared, mask)
@@ -246,7 +247,7 @@ class AntiTransferLoss(AuxiliaryLoss):
 
         def apply_both(
             variables: Variables, x: jax.Array, *, mask: jax.Array, **options: Any
-        ) -> tuple[Any, Any]:
+        ) -> tuple[PyTree, PyTree]:
             embedding = {}
             if method is not None:
                 x, updates = apply(variables, x, mask=mask, method="embed", **options)
@@ -261,7 +262,9 @@ class AntiTransferLoss(AuxiliaryLoss):
 
         return apply_both
 
-    def _source_features(self, leaves: Any, shared: jax.Array, mask: jax.Array) -> list[jax.Array]:
+    def _source_features(
+        self, leaves: PyTree, shared: jax.Array, mask: jax.Array
+    ) -> list[jax.Array]:
         """Computes the activations of all layers in the source networks."""
         return [
             layer

@@ -9,6 +9,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
 
 from serjax import models, report
 from serjax.anti_transfer.config import UNTRAINED, AntiTransfer
@@ -49,7 +51,7 @@ class SourceNetwork:
         leaves, self._tree = jax.tree.flatten(variables)
         self._abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
 
-        def features(leaves: list[Any], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
+        def features(leaves: list[PyTree], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
             variables = jax.tree.unflatten(self._tree, leaves)
             _, features = model.apply(variables, x, mask=mask, method=classify_method(model))
             return [features[layer] for layer in layers]
@@ -60,7 +62,7 @@ class SourceNetwork:
         self._needed = [i for i in exported.module_kept_var_idx if i < len(leaves)]
         self.leaves = [leaves[i] for i in self._needed]
 
-    def __call__(self, leaves: list[Any], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
+    def __call__(self, leaves: list[PyTree], x: jax.Array, mask: jax.Array) -> list[jax.Array]:
         """Computes the activations of the layers.
 
         Args:
@@ -78,7 +80,7 @@ def load_source_networks(
     terms: Sequence[AntiTransfer],
     name: str,
     front_end: FrontEnd,
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     *,
     untrained: Callable[[], tuple[nn.Module, Variables]] | None = None,
 ) -> list[tuple[nn.Module, Variables]]:

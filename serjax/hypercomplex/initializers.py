@@ -1,11 +1,11 @@
 """Initial weights of hypercomplex layers."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from serjax.quaternion import Initializer
@@ -32,7 +32,7 @@ def multiplication_initializer() -> Initializer:
     """
 
     def initialize(
-        key: PRNGKeyArray, shape: Sequence[int], dtype: Any = jnp.float32
+        key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "n n n"]:
         n = shape[0]
         orthogonal = nn.initializers.orthogonal()

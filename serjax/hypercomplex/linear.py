@@ -5,9 +5,9 @@ once. The layers need the arithmetic of a real layer of the same width, with an 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
+from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
 from serjax.errors import InputError
@@ -68,7 +68,7 @@ def dense(
     kernel: Float[Array, "n inputs//n outputs_of_component"],
     bias: Float[Array, " outputs"] | None = None,
     *,
-    precision: Any = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "*batch outputs"]:
     """Applies a hypercomplex matrix product.
 
@@ -107,7 +107,7 @@ def conv(
     padding: Padding = "SAME",
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
-    precision: Any = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Applies a hypercomplex convolution (a cross-correlation, as usual in deep learning).
 
@@ -144,7 +144,7 @@ def conv_transpose(
     *,
     strides: int | Sequence[int] = 1,
     padding: Padding = "SAME",
-    precision: Any = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Applies a hypercomplex transposed convolution, to the input dilated by the strides.
 

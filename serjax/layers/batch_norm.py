@@ -1,11 +1,11 @@
 """Batch normalization of hypercomplex values by one variance per value."""
 
 import math
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from serjax.features.arrays import at_least_float32
@@ -93,8 +93,8 @@ class HypercomplexBatchNorm(nn.Module):
     use_running_average: bool | None = None
     momentum: float = 0.9
     epsilon: float = 1e-5
-    dtype: Any | None = None
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
     components: int = 1
     axis_name: str | None = None
 

@@ -1,14 +1,15 @@
 """Layers of parameterized hypercomplex multiplication (PHM)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.lax import PrecisionLike
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from serjax import hypercomplex
-from serjax.layers.quaternion import Dtype, as_kernel_size
+from serjax.layers.quaternion import as_kernel_size
 from serjax.ops.convolution import Padding, check_blocks
 from serjax.quaternion import Initializer
 
@@ -18,7 +19,7 @@ def _parameters(
     x: Float[Array, "..."],
     kernel_size: tuple[int, ...] = (),
     groups: int = 1,
-) -> list[Any]:
+) -> list[Array]:
     """Returns input, multiplication tensor, kernel and bias in the dtype of the arithmetic."""
     name, n = type(layer).__name__, layer.components
     check_blocks(x.shape[-1], n, f"{name}, input")
@@ -60,11 +61,11 @@ class PHMDense(nn.Module):
     features: int
     components: int
     use_bias: bool = True
-    dtype: Dtype | None = None
-    param_dtype: Dtype = jnp.float32
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
     multiplication_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
-    precision: Any = None
+    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch features"]:
@@ -106,11 +107,11 @@ class PHMConv(nn.Module):
     kernel_dilation: int | Sequence[int] = 1
     feature_group_count: int = 1
     use_bias: bool = True
-    dtype: Dtype | None = None
-    param_dtype: Dtype = jnp.float32
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
     multiplication_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
-    precision: Any = None
+    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
@@ -157,11 +158,11 @@ class PHMConvTranspose(nn.Module):
     strides: int | Sequence[int] = 1
     padding: Padding = "SAME"
     use_bias: bool = True
-    dtype: Dtype | None = None
-    param_dtype: Dtype = jnp.float32
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
     multiplication_init: Initializer = hypercomplex.multiplication_initializer()
     kernel_init: Initializer = hypercomplex.kernel_initializer()
-    precision: Any = None
+    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(

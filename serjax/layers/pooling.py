@@ -3,13 +3,13 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from serjax.errors import InputError
@@ -141,7 +141,7 @@ def adaptive_average_pool(
     return y.astype(x.dtype)
 
 
-def _bin_weights(positions: int, bins: int, dtype: Any) -> Float[Array, "{bins} {positions}"]:
+def _bin_weights(positions: int, bins: int, dtype: DTypeLike) -> Float[Array, "{bins} {positions}"]:
     """Returns the weights of positions in the means of bins."""
     index, position = np.arange(bins)[:, None], np.arange(positions)
     start, stop = index * positions // bins, -(-(index + 1) * positions // bins)

@@ -1,19 +1,17 @@
 """Quaternion layers: dense, convolution and transposed convolution."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.lax import PrecisionLike
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from serjax import quaternion
 
-Dtype = Any
-"""Anything that `jax.numpy.dtype` accepts."""
 
-
-def _cast(dtype: Dtype | None, *arrays: Array | None) -> list[Any]:
+def _cast(dtype: DTypeLike | None, *arrays: Array | None) -> list[Array]:
     """Casts arrays to the dtype of the arithmetic: `dtype`, or their promoted dtype if None."""
     return list(nn.dtypes.promote_dtype(*arrays, dtype=dtype, inexact=True))
 
@@ -46,10 +44,10 @@ class QuaternionDense(nn.Module):
 
     features: int
     use_bias: bool = True
-    dtype: Dtype | None = None
-    param_dtype: Dtype = jnp.float32
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
     kernel_init: quaternion.Initializer = quaternion.polar_initializer("he")
-    precision: Any = None
+    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch features"]:
@@ -97,10 +95,10 @@ class QuaternionConv(nn.Module):
     kernel_dilation: int | Sequence[int] = 1
     feature_group_count: int = 1
     use_bias: bool = True
-    dtype: Dtype | None = None
-    param_dtype: Dtype = jnp.float32
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
     kernel_init: quaternion.Initializer = quaternion.polar_initializer("he")
-    precision: Any = None
+    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
@@ -161,10 +159,10 @@ class QuaternionConvTranspose(nn.Module):
     strides: int | Sequence[int] = 1
     padding: quaternion.Padding = "SAME"
     use_bias: bool = True
-    dtype: Dtype | None = None
-    param_dtype: Dtype = jnp.float32
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
     kernel_init: quaternion.Initializer = quaternion.polar_initializer("he")
-    precision: Any = None
+    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(

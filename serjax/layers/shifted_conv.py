@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from serjax.features.arrays import at_least_float32
+from serjax.ops.real_convolution import Pairs
 
 
 def shifted_conv(
@@ -26,7 +26,7 @@ def shifted_conv(
     Args:
         x: Input.
         kernel: Kernel.
-        padding: Padding, a pair per axis.
+        padding: Pairs, a pair per axis.
 
     Returns:
         Result in the input's dtype; sums are float32 at least.
@@ -34,7 +34,7 @@ def shifted_conv(
     return _shifted_conv(x, kernel, tuple((int(before), int(after)) for before, after in padding))
 
 
-def _sum_of_shifts(x: Array, kernel: Array, padding: Any) -> Array:
+def _sum_of_shifts(x: Array, kernel: Array, padding: Pairs) -> Array:
     height, width, inputs, outputs = kernel.shape
     # With channels first, a shifted channel is a contiguous image, and the sum vectorizes.
     images = jnp.pad(jnp.moveaxis(at_least_float32(x), -1, 1), ((0, 0), (0, 0), *padding))
@@ -52,22 +52,24 @@ def _sum_of_shifts(x: Array, kernel: Array, padding: Any) -> Array:
     return jnp.stack(sums, axis=-1).astype(x.dtype)
 
 
-def _conv(x: Array, kernel: Array, padding: Any) -> Array:
+def _conv(x: Array, kernel: Array, padding: Pairs) -> Array:
     return lax.conv_general_dilated(
         x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _shifted_conv(x: Array, kernel: Array, padding: Any) -> Array:
+def _shifted_conv(x: Array, kernel: Array, padding: Pairs) -> Array:
     return _sum_of_shifts(x, kernel, padding)
 
 
-def _forward(x: Array, kernel: Array, padding: Any) -> tuple[Array, Any]:
+def _forward(x: Array, kernel: Array, padding: Pairs) -> tuple[Array, tuple[Array, Array]]:
     return _shifted_conv(x, kernel, padding), (x, kernel)
 
 
-def _backward(padding: Any, residuals: Any, gradient: Array) -> tuple[Array, Array]:
+def _backward(
+    padding: Pairs, residuals: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
     x, kernel = residuals
     kernel_size = kernel.shape[:2]
     flipped = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)

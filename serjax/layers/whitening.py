@@ -1,11 +1,10 @@
 """Batch normalization of hypercomplex values by the covariance of their components."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from serjax.features.arrays import at_least_float32
@@ -63,8 +62,8 @@ class WhiteningBatchNorm(nn.Module):
     use_running_average: bool | None = None
     momentum: float = 0.9
     epsilon: float = 1e-5
-    dtype: Any | None = None
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
     components: int = 4
     axis_name: str | None = None
 
@@ -98,7 +97,7 @@ class WhiteningBatchNorm(nn.Module):
         values = channels // n
         rows, columns = np.tril_indices(n)
 
-        def identity_over_root(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+        def identity_over_root(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
             diagonal = jnp.asarray(rows == columns, dtype) / jnp.asarray(np.sqrt(n), dtype)
             return jnp.broadcast_to(diagonal[:, None], shape)
 

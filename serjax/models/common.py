@@ -73,7 +73,7 @@ def check_outputs(name: str, network: nn.Module, input_shape: tuple[int, int, in
         )
 
 
-def _structure(value: Any) -> str:
+def _structure(value: object) -> str:
     """Describes the structure of a network's outputs in a few words."""
     if isinstance(value, tuple | list):
         return f"({', '.join(map(_structure, value))})"

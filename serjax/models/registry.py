@@ -294,7 +294,7 @@ _KINDS: dict[type, tuple[str, Any]] = {
 }
 
 
-def _check_value(name: str, option: str, value: Any, family: _Family) -> None:
+def _check_value(name: str, option: str, value: object, family: _Family) -> None:
     """Raises InputError for a value that would only fail when the network is compiled."""
     field = family.network.__dataclass_fields__[option]
     kind = type(family.options.get(option, field.default))

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.tree_util import DictKey
+from jaxtyping import PyTree
 
 from serjax.errors import InputError
 
@@ -47,7 +49,7 @@ def compile_initialization(initialize: Callable[[jax.Array], _T], key: jax.Array
     return jax.jit(initialize, compiler_options={"xla_backend_optimization_level": 1})(key)
 
 
-def leaf_path(keys: Iterable[Any]) -> Path:
+def leaf_path(keys: Iterable[DictKey]) -> Path:
     """Returns the names that lead to a leaf of a collection of variables.
 
     Args:
@@ -56,7 +58,7 @@ def leaf_path(keys: Iterable[Any]) -> Path:
     return tuple(key.key for key in keys)
 
 
-def leaves_by_path(variables: Any) -> dict[Path, Any]:
+def leaves_by_path(variables: PyTree) -> dict[Path, Any]:
     """Returns the leaves of a tree of dictionaries by path, such as ("params", "head", "bias")."""
     leaves = jax.tree_util.tree_leaves_with_path(variables)
     return {leaf_path(keys): leaf for keys, leaf in leaves}
@@ -76,7 +78,7 @@ def matches(pattern: str, path: Path) -> bool:
     return any(re.fullmatch(pattern, parent) for parent in parents)
 
 
-def check_patterns(patterns: Iterable[str], params: Any) -> None:
+def check_patterns(patterns: Iterable[str], params: PyTree) -> None:
     """Checks that every pattern matches a layer.
 
     Args:

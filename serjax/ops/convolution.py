@@ -6,11 +6,11 @@ outputs / components]`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
 from serjax.errors import InputError
@@ -144,7 +144,7 @@ def convolution(
     strides: int | Sequence[int],
     padding: Padding,
     dilation: int | Sequence[int],
-    precision: Any,
+    precision: PrecisionLike,
 ) -> Multiply:
     """Makes a real convolution `(x, kernel) -> y`, channels last.
 
@@ -175,9 +175,9 @@ def conv_general_dilated(
     padding: str | Sequence[tuple[int, int]],
     lhs_dilation: Sequence[int] | None = None,
     rhs_dilation: Sequence[int] | None = None,
-    dimension_numbers: Any = None,
+    dimension_numbers: lax.ConvGeneralDilatedDimensionNumbers = None,
     feature_group_count: int = 1,
-    precision: Any = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Convolves with the arguments of `jax.lax.conv_general_dilated`, channels last.
 
@@ -201,7 +201,7 @@ def conv_general_dilated(
 
 
 def transposed_convolution(
-    rank: int, strides: int | Sequence[int], padding: Padding, precision: Any
+    rank: int, strides: int | Sequence[int], padding: Padding, precision: PrecisionLike
 ) -> Multiply:
     """Makes a real transposed convolution `(x, kernel) -> y` as `jax.lax.conv_transpose`.
 

@@ -8,12 +8,13 @@ matrix products instead.
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
 from serjax.ops.cpu import has_threaded_convolutions
@@ -41,7 +42,7 @@ class ConvSettings(NamedTuple):
     kernel_size: Steps
     strides: Steps
     dilation: Steps
-    precision: Any
+    precision: PrecisionLike
 
 
 def convolve(
@@ -50,7 +51,7 @@ def convolve(
     strides: Steps,
     padding: str | Sequence[tuple[int, int]],
     dilation: Steps,
-    precision: Any,
+    precision: PrecisionLike,
     lhs_dilation: Steps | None = None,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Applies XLA's convolution, channels last.
@@ -160,7 +161,7 @@ def _by_patches(
     piece_rows = spans[0] + (kernel_size[0] - 1) * dilation[0]
     sum_dtype = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
 
-    def add_piece(index: Any, total: Array) -> Array:
+    def add_piece(index: Array, total: Array) -> Array:
         image, row = index // counts[1] * images, index % counts[1] * height
         x_piece = lax.dynamic_slice_in_dim(x, image, images, 0)
         x_piece = lax.dynamic_slice_in_dim(x_piece, row * strides[0], piece_rows, 1)

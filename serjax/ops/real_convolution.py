@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
 from serjax.ops.kernel_gradient import ConvSettings, Steps, convolve, kernel_gradient
@@ -30,7 +31,7 @@ def conv(
     strides: Steps,
     padding: Pairs,
     dilation: Steps,
-    precision: Any = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Applies a real convolution over one to three spatial axes, channels last.
 
@@ -65,7 +66,12 @@ def conv(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def _conv_with_custom_gradient(
-    x: Array, kernel: Array, strides: Steps, padding: Pairs, dilation: Steps, precision: Any
+    x: Array,
+    kernel: Array,
+    strides: Steps,
+    padding: Pairs,
+    dilation: Steps,
+    precision: PrecisionLike,
 ) -> Array:
     return convolve(x, kernel, strides, padding, dilation, precision)
 
@@ -78,7 +84,7 @@ def _backward(
     strides: Steps,
     padding: Pairs,
     dilation: Steps,
-    precision: Any,
+    precision: PrecisionLike,
     residuals: tuple[Array, Array],
     gradient: Array,
 ) -> tuple[Array, Array]:
@@ -103,7 +109,7 @@ def conv_transpose(
     kernel: Float[Array, "*kernel_size inputs outputs"],
     strides: Steps,
     padding: str | Sequence[tuple[int, int]],
-    precision: Any = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Applies a real transposed convolution as `jax.lax.conv_transpose`, channels last.
 
@@ -142,7 +148,7 @@ def _transposed_padding(extent: int, stride: int, padding: str) -> tuple[int, in
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _transposed_with_custom_gradient(
-    x: Array, kernel: Array, strides: Steps, padding: Pairs, precision: Any
+    x: Array, kernel: Array, strides: Steps, padding: Pairs, precision: PrecisionLike
 ) -> Array:
     ones = (1,) * len(strides)
     return _dilated_input_conv(x, kernel, ones, padding, strides, ones, precision)
@@ -157,7 +163,7 @@ def _transposed_forward(
 def _transposed_backward(
     strides: Steps,
     padding: Pairs,
-    precision: Any,
+    precision: PrecisionLike,
     residuals: tuple[Array, Array],
     gradient: Array,
 ) -> tuple[Array, Array]:
@@ -201,7 +207,7 @@ def _input_gradient(
     padding: Pairs,
     lhs_dilation: Steps,
     dilation: Steps,
-    precision: Any,
+    precision: PrecisionLike,
 ) -> Float[Array, "batch *space inputs"]:
     """Computes the derivative of a convolution by its input.
 
@@ -233,7 +239,7 @@ def _dilated_input_conv(
     padding: Pairs,
     lhs_dilation: Steps,
     dilation: Steps,
-    precision: Any,
+    precision: PrecisionLike,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Applies a convolution to a dilated input without multiplying by the zeros between positions.
 

@@ -6,7 +6,6 @@ import functools
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -173,7 +172,7 @@ def _sampler_of(config: ResolvedRunConfig, dataset: RunDataset) -> Sampler:
 
 def _rates(
     config: ResolvedRunConfig, steps: Sequence[int]
-) -> Callable[[Any], optax.ScalarOrSchedule]:
+) -> Callable[[jax.Array | int], optax.ScalarOrSchedule]:
     """Returns a function from a run's number to its learning rate.
 
     The schedule of a run depends on the number of steps of its epochs.
@@ -185,7 +184,7 @@ def _rates(
     schedules = [rate if callable(rate) else optax.constant_schedule(rate) for rate in rates]
     positions = np.array([distinct.index(count) for count in steps], np.int32)
 
-    def rate_of(number: Any) -> optax.Schedule:
+    def rate_of(number: jax.Array | int) -> optax.Schedule:
         position = jnp.asarray(positions)[number]
         return lambda count: jax.lax.switch(position, schedules, count)
 
@@ -214,7 +213,7 @@ class _BatchedTraining:
         optimizer, frozen = make_optimizer(self._config, rate), self._config.model.freeze
         return freeze.optimizer(optimizer, frozen) if frozen else optimizer
 
-    def _rate_of(self) -> Callable[[Any], optax.ScalarOrSchedule]:
+    def _rate_of(self) -> Callable[[jax.Array | int], optax.ScalarOrSchedule]:
         return _rates(self._config, [run.sampler.steps for run in self._list])
 
     def _step_maker(self) -> Callable[[jax.Array, jax.Array], TrainStep]:

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 
 from serjax.data.batches import Examples, Segments
 from serjax.errors import InputError, unknown_name
@@ -44,7 +45,7 @@ _AXIS = "runs"
 def _map_runs(function: Callable[..., Any], method: str) -> Callable[..., Any]:
     """Maps `function(of_run, shared)` over the first axis of `of_run`."""
 
-    def mapped(of_runs: Any, shared: Any) -> Any:
+    def mapped(of_runs: PyTree, shared: PyTree) -> Any:
         if len(jax.tree.leaves(of_runs)[0]) == 1:  # the program of one run, without loop or groups
             result = function(jax.tree.map(lambda x: x[0], of_runs), shared)
             return jax.tree.map(lambda x: x[None], result)
@@ -97,22 +98,22 @@ class RunBatch:
         """Returns the sharding of arrays that have the axis of runs first."""
         return self._sharding(_AXIS)
 
-    def replicate(self, tree: Any) -> Any:
+    def replicate(self, tree: PyTree) -> PyTree:
         """Puts arrays that the runs share on every device."""
         return jax.device_put(tree, self._sharding())
 
-    def distribute(self, tree: Any) -> Any:
+    def distribute(self, tree: PyTree) -> PyTree:
         """Puts arrays `[count, ...]` of the runs on the devices as `[rows, ...]`."""
         idle = self.rows - self.count
         if idle:  # idle rows repeat the first run
             tree = jax.tree.map(lambda x: jnp.concatenate([x, jnp.repeat(x[:1], idle, 0)]), tree)
         return jax.device_put(tree, self.split_sharding())
 
-    def stack(self, trees: Sequence[Any]) -> Any:
+    def stack(self, trees: Sequence[PyTree]) -> PyTree:
         """Stacks a tree of arrays of each run and distributes them over the devices."""
         return self.distribute(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees))
 
-    def gather(self, tree: Any) -> Any:
+    def gather(self, tree: PyTree) -> PyTree:
         """Returns arrays `[count, ...]` of the runs on the host."""
         return jax.tree.map(lambda x: x[: self.count], jax.device_get(tree))
 
@@ -135,7 +136,7 @@ class RunBatch:
             scan_steps: Number of batches of a call.
         """
 
-        def step_of_run(of_run: Any, examples: Any) -> tuple[TrainState, StepResult]:
+        def step_of_run(of_run: PyTree, examples: PyTree) -> tuple[TrainState, StepResult]:
             number, key, state, indices = of_run
             step = make_step(number, key)
             has_examples = jnp.any(indices >= 0)
@@ -152,10 +153,18 @@ class RunBatch:
 
         step_of_runs = _map_runs(step_of_run, self.method)
 
-        def steps(numbers: Any, keys: Any, states: Any, examples: Any, indices: Any) -> Any:
+        def steps(
+            numbers: jax.Array,
+            keys: jax.Array,
+            states: PyTree,
+            examples: PyTree,
+            indices: jax.Array,
+        ) -> Any:
             local, _, batch_size = indices.shape
 
-            def step(states: Any, examples: Any, row: Any, arrays: Any = None) -> Any:
+            def step(
+                states: PyTree, examples: PyTree, row: jax.Array, arrays: PyTree = None
+            ) -> Any:
                 of_runs = (numbers, keys, states, row.reshape(local, batch_size))
                 return step_of_runs(of_runs, examples)
 
@@ -175,7 +184,7 @@ class RunBatch:
             check_vma=False,
         )
 
-        def program(states: Any, examples: Any, indices: Any, keys: Any) -> Any:
+        def program(states: PyTree, examples: PyTree, indices: jax.Array, keys: jax.Array) -> Any:
             numbers = jnp.arange(self.rows, dtype=jnp.int32)
             return sharded(numbers, keys, states, examples, indices)
 
@@ -189,8 +198,10 @@ class RunBatch:
                 of runs first; `size` is static.
         """
 
-        def program(variables: Any, samples: Any, start: Any, length: Any, size: int) -> jax.Array:
-            def predict(of_run: Any, samples: Any) -> jax.Array:
+        def program(
+            variables: Variables, samples: PyTree, start: jax.Array, length: jax.Array, size: int
+        ) -> jax.Array:
+            def predict(of_run: PyTree, samples: PyTree) -> jax.Array:
                 variables, start, length = of_run
                 return step(variables, samples, start, length, size)
 

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from serjax.errors import InputError
@@ -39,7 +39,7 @@ def polar_initializer(criterion: str = "he") -> Initializer:
         raise InputError(f"criterion: expected 'he' or 'glorot', found {criterion!r}")
 
     def initialize(
-        key: PRNGKeyArray, shape: Sequence[int], dtype: Any = jnp.float32
+        key: PRNGKeyArray, shape: Sequence[int], dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "4 ..."]:
         _, *kernel_size, inputs, outputs = shape
         area = math.prod(kernel_size)

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
 from serjax.errors import InputError
@@ -79,7 +80,7 @@ def dense(
     kernel: Float[Array, "4 inputs//4 outputs_of_component"],
     bias: Float[Array, " outputs"] | None = None,
     *,
-    precision: Any = None,
+    precision: PrecisionLike = None,
     form: Form | None = None,
 ) -> Float[Array, "*batch outputs"]:
     """Applies a quaternion matrix product.
@@ -125,7 +126,7 @@ def conv(
     padding: Padding = "SAME",
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
-    precision: Any = None,
+    precision: PrecisionLike = None,
     form: Form | None = None,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Applies a quaternion convolution (a cross-correlation, as usual in deep learning).
@@ -168,7 +169,7 @@ def conv_transpose(
     *,
     strides: int | Sequence[int] = 1,
     padding: Padding = "SAME",
-    precision: Any = None,
+    precision: PrecisionLike = None,
     form: Form | None = None,
 ) -> Float[Array, "batch *out_space outputs"]:
     """Applies a quaternion transposed convolution: a convolution of the input dilated by strides.

@@ -15,12 +15,11 @@ a convolution or a transposed convolution.
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from serjax.ops.convolution import Multiply
 from serjax.quaternion.algebra import COMPONENT, SIGN
@@ -226,7 +225,7 @@ def _backward(
         grad_x = _weighted_sums(grad_input_sums, _transpose(_INPUT_SUMS))
         return jnp.concatenate(grad_x, axis=-1), grad_kernel_sums
 
-    def add_piece(total: Any, piece: tuple[Array, Array]) -> tuple[Any, Array]:
+    def add_piece(total: PyTree, piece: tuple[Array, Array]) -> tuple[PyTree, Array]:
         grad_x, grad_kernel_sums = differentiate_piece(*piece)
         return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, grad_kernel_sums), grad_x
 

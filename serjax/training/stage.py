@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import optax
+from jaxtyping import PyTree
 from rich.console import Console
 
 from serjax.features.front_ends import FrontEnd
@@ -264,13 +265,17 @@ def train_stage(
 
 
 def _call_step(
-    step: jax.stages.Compiled, arrays: Any, state: TrainState, examples: Any, indices: jax.Array
+    step: jax.stages.Compiled,
+    arrays: PyTree,
+    state: TrainState,
+    examples: PyTree,
+    indices: jax.Array,
 ) -> tuple[TrainState, StepResult]:
     return step(state, examples, indices, arrays)
 
 
 def _profiled(
-    run: RunContext, step: jax.stages.Compiled, arrays: Any, done: int, folder: Path
+    run: RunContext, step: jax.stages.Compiled, arrays: PyTree, done: int, folder: Path
 ) -> contextlib.AbstractContextManager[TrainStep]:
     """Returns the step as the loop calls it, some of its calls profiled if that is requested."""
     call: TrainStep = functools.partial(_call_step, step, arrays)

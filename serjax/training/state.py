@@ -8,6 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 from serjax.models.variables import Variables, compile_initialization
 
@@ -24,8 +25,8 @@ class TrainState:
     """
 
     step: jax.Array
-    params: Any
-    batch_stats: Any
+    params: PyTree
+    batch_stats: PyTree
     opt_state: optax.OptState
 
     @property
@@ -67,6 +68,6 @@ def state_of(variables: Mapping[str, Any], optimizer: optax.GradientTransformati
     return TrainState(jnp.zeros((), jnp.int32), params, stats, jax.jit(optimizer.init)(params))
 
 
-def parameter_count(tree: Any) -> int:
+def parameter_count(tree: PyTree) -> int:
     """Returns the number of values in a tree of arrays or abstract arrays."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))

@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 from serjax import augment, metrics
 from serjax.data import batches
@@ -177,13 +178,13 @@ def gradients(
     prepare: Callable[[jax.Array, Shard], Batch],
     apply: Apply,
     losses: Callable[..., tuple[jax.Array, dict[str, jax.Array]]],
-    params: Any,
+    params: PyTree,
     key: jax.Array,
     num_classes: int,
-    batch_stats: Any,
+    batch_stats: PyTree,
     indices: jax.Array,
     shard: Shard,
-) -> tuple[Any, tuple[Any, StepResult]]:
+) -> tuple[PyTree, tuple[PyTree, StepResult]]:
     """Computes the gradients of the mean loss for one shard of a batch.
 
     Args:
@@ -203,7 +204,7 @@ def gradients(
     """
     batch = prepare(indices, shard)
 
-    def mean_loss(params: Any) -> tuple[jax.Array, Any]:
+    def mean_loss(params: PyTree) -> tuple[jax.Array, PyTree]:
         variables = {"params": params, "batch_stats": batch_stats}
         (logits, features), updates = forward(apply, variables, batch, key, shard)
         task, auxiliary = losses(batch, logits, features)
@@ -231,7 +232,7 @@ def gradients(
 
 
 def update(
-    state: TrainState, grads: Any, batch_stats: Any, optimizer: optax.GradientTransformation
+    state: TrainState, grads: PyTree, batch_stats: PyTree, optimizer: optax.GradientTransformation
 ) -> TrainState:
     """Moves the parameters by the optimizer's update."""
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -278,7 +279,7 @@ def training_step(
     first_steps = freeze.stages(frozen)
 
     def stage_step(
-        first_step: int, state: TrainState, examples: Examples, indices: jax.Array, arrays: Any
+        first_step: int, state: TrainState, examples: Examples, indices: jax.Array, arrays: PyTree
     ) -> tuple[TrainState, StepResult]:
         """Takes a step in the stage of frozen layers that begins at `first_step`."""
         step_key = jax.random.fold_in(key, state.step)
@@ -309,7 +310,7 @@ def training_step(
         return state, result._replace(gradient_norm=optax.tree.norm(grads))
 
     def step(
-        state: TrainState, examples: Examples, indices: jax.Array, arrays: Any = None
+        state: TrainState, examples: Examples, indices: jax.Array, arrays: PyTree = None
     ) -> tuple[TrainState, StepResult]:
         stage = jnp.searchsorted(jnp.array(first_steps), state.step, side="right") - 1
         branches = [functools.partial(stage_step, first) for first in first_steps]

@@ -17,8 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jaxtyping import PyTree
 
 from serjax.errors import InputError
+from serjax.models.variables import Variables
 from serjax.training.devices.shard import Shard
 
 KINDS = ("none", "shard_map", "pmap")
@@ -27,7 +29,7 @@ KINDS = ("none", "shard_map", "pmap")
 _AXIS = "data"
 
 
-def put(tree: Any, sharding: Sharding) -> Any:
+def put(tree: PyTree, sharding: Sharding) -> PyTree:
     """Puts a tree of arrays, equal in all processes, on devices.
 
     Args:
@@ -46,12 +48,12 @@ def put(tree: Any, sharding: Sharding) -> Any:
     return jax.tree.map(put_array, tree)
 
 
-def _combine(tree: Any, other: Any) -> Any:
+def _combine(tree: PyTree, other: PyTree) -> PyTree:
     """Adds the numbers of two trees and joins their truth values by `and`."""
     return jax.tree.map(lambda a, b: a & b if a.dtype == bool else a + b, tree, other)
 
 
-def _combine_devices(tree: Any) -> Any:
+def _combine_devices(tree: PyTree) -> PyTree:
     """Adds the numbers of all devices and joins their truth values by `and`."""
 
     def total(x: jax.Array) -> jax.Array:
@@ -109,7 +111,7 @@ class BatchSharding:
             return SingleDeviceSharding(self.devices[0] if self.devices else jax.devices()[0])
         return NamedSharding(self._mesh(), PartitionSpec(*axes))
 
-    def replicate(self, tree: Any) -> Any:
+    def replicate(self, tree: PyTree) -> PyTree:
         """Puts a whole tree of arrays on every device."""
         return put(tree, self._sharding())
 
@@ -146,7 +148,7 @@ class BatchSharding:
         process = jax.process_index()
         return [i for i, device in enumerate(self.devices) if device.process_index == process]
 
-    def split_own(self, tree: Any) -> Any:
+    def split_own(self, tree: PyTree) -> PyTree:
         """Puts arrays on the devices of this process.
 
         Args:
@@ -190,10 +192,10 @@ class BatchSharding:
 
     def sum_over_shards(
         self,
-        shard_step: Callable[[Any, jax.Array, Shard], tuple[Any, Any]],
-        stats: Any,
+        shard_step: Callable[[PyTree, jax.Array, Shard], tuple[PyTree, PyTree]],
+        stats: PyTree,
         indices: jax.Array,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[PyTree, PyTree]:
         """Computes the shards of a batch and sums over them.
 
         Args:
@@ -212,7 +214,7 @@ class BatchSharding:
         device = jnp.int32(0) if self.axis is None else jax.lax.axis_index(self.axis)
         sync_axis = self.axis if self.sync_batch_norm else None
 
-        def run(stats: Any, number: jax.Array, indices: jax.Array) -> tuple[Any, Any]:
+        def run(stats: PyTree, number: jax.Array, indices: jax.Array) -> tuple[PyTree, PyTree]:
             first = (number * self.device_count + device) * micro_size
             batch_size = micro_size * self.device_count * self.accumulate
             shard = Shard(first, jnp.maximum(weight, 1.0), batch_size, sync_axis)
@@ -222,7 +224,7 @@ class BatchSharding:
             stats, sums = run(stats, jnp.int32(0), indices[0])
         else:
 
-            def add(carry: tuple[Any, Any], micro: tuple[jax.Array, jax.Array]) -> Any:
+            def add(carry: tuple[PyTree, PyTree], micro: tuple[jax.Array, jax.Array]) -> Any:
                 stats, sums = run(carry[0], *micro)
                 return (stats, _combine(carry[1], sums)), None
 
@@ -304,7 +306,9 @@ class BatchSharding:
             return jax.jit(step, static_argnums=4)
 
         @functools.partial(jax.jit, static_argnums=4)
-        def evaluate(variables: Any, samples: Any, start: Any, length: Any, size: int) -> jax.Array:
+        def evaluate(
+            variables: Variables, samples: PyTree, start: jax.Array, length: jax.Array, size: int
+        ) -> jax.Array:
             def gathered(*arguments: Any) -> jax.Array:
                 return jax.lax.all_gather(step(*arguments, size=size), _AXIS, tiled=True)
 

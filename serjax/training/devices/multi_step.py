@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from serjax.data.batches import Examples
 from serjax.training.devices.batch_sharding import BatchSharding
@@ -41,13 +42,13 @@ def in_blocks(step: Any, count: int, sharding: BatchSharding) -> Any:
     """
 
     def steps(
-        state: TrainState, examples: Examples, indices: jax.Array, arrays: Any = None
-    ) -> tuple[TrainState, Any]:
+        state: TrainState, examples: Examples, indices: jax.Array, arrays: PyTree = None
+    ) -> tuple[TrainState, PyTree]:
         rows = indices.reshape(count, -1)
         _, like = jax.eval_shape(step, state, examples, rows[0], arrays)
         results = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), like)
 
-        def body(number: jax.Array, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
+        def body(number: jax.Array, carry: tuple[TrainState, PyTree]) -> tuple[TrainState, PyTree]:
             state, results = carry
             state, result = step(state, examples, rows[number], arrays)
             return state, jax.tree.map(lambda x, y: x.at[number].set(y), results, result)

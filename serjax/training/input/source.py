@@ -1,10 +1,11 @@
 """Source of a run's batches: examples that lie on the device, or are streamed."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import numpy as np
+from jaxtyping import PyTree
 
 from serjax.features.front_ends import FrontEnd
 from serjax.models.variables import Variables
@@ -27,7 +28,7 @@ class Source(NamedTuple):
             predictions `[utterances, n]`.
     """
 
-    arguments: tuple[Any, Any]
+    arguments: tuple[PyTree, PyTree]
     feed: Feed
     compile: Callable[[Variables], None]
     evaluate: Callable[[Variables, np.ndarray], np.ndarray]

@@ -14,6 +14,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
 
 from serjax.data.batches import Examples, Segments
 from serjax.data.storage import streaming
@@ -99,7 +101,7 @@ class Streamed:
         stacked: tuple[Examples, np.ndarray] = jax.tree.map(lambda *x: np.stack(x), *shards)
         return stacked
 
-    def abstract_call(self, batch_size: int) -> tuple[Any, Any]:
+    def abstract_call(self, batch_size: int) -> tuple[PyTree, PyTree]:
         """Returns shapes, dtypes and shardings of the examples and indices of a call.
 
         Args:
@@ -110,7 +112,7 @@ class Streamed:
         rows = entries * self.steps
         size = int(self.segments.lengths.max())
 
-        def array(dtype: Any, count: int) -> Any:
+        def array(dtype: DTypeLike, count: int) -> Any:
             return jax.ShapeDtypeStruct((devices, count), dtype, sharding=indices.sharding)
 
         samples = array(np.int16, rows * size + cut_samples(self.front_end))

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import numpy as np
+from jaxtyping import PyTree
 from rich.console import Console
 
 from serjax.data.batches import Examples
@@ -85,7 +86,7 @@ class AuxiliaryLoss:
         """
         return ()
 
-    def wrap(self, apply: Callable[..., Any], arrays: Any) -> Callable[..., Any]:
+    def wrap(self, apply: Callable[..., Any], arrays: PyTree) -> Callable[..., Any]:
         """Returns the `apply` of a step, which may add features to those of the network.
 
         Args:
@@ -95,7 +96,7 @@ class AuxiliaryLoss:
         return apply
 
     def __call__(
-        self, arrays: Any, batch: Batch, features: Features, logits: jax.Array
+        self, arrays: PyTree, batch: Batch, features: Features, logits: jax.Array
     ) -> jax.Array:
         """Computes the weighted loss of each example.
 
@@ -198,7 +199,7 @@ class _SumOfFunction(AuxiliaryLoss):
         ]
 
     def __call__(
-        self, arrays: Any, batch: Batch, features: Features, logits: jax.Array
+        self, arrays: PyTree, batch: Batch, features: Features, logits: jax.Array
     ) -> jax.Array:
         terms = [weight * term(features, batch, logits) for weight, term in self._terms]
         return functools.reduce(jax.numpy.add, terms)

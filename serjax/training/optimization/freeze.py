@@ -19,6 +19,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import optax
+from jaxtyping import PyTree
 
 from serjax.errors import InputError
 from serjax.models.variables import Path, check_patterns, leaf_path, matches
@@ -84,7 +85,7 @@ def optimizer(
     def label(keys: Any, leaf: Any) -> str:
         return str(_first_step(leaf_path(keys)[:-1], frozen))
 
-    def labels(params: Any) -> Any:
+    def labels(params: PyTree) -> Any:
         check_patterns(frozen, params)
         return jax.tree_util.tree_map_with_path(label, params)
 

@@ -1,7 +1,8 @@
 """Optimizers and learning-rate schedules by name."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -28,7 +29,7 @@ def step_decay(
 
     # `optax.exponential_decay(staircase=True)` has the same values where `hold >= every`. For the
     # others its `transition_begin`, `hold - every` epochs, would be negative, which it ignores.
-    def schedule(step: Any) -> Any:
+    def schedule(step: jax.Array | int) -> jax.Array:
         epoch = jnp.asarray(step) // steps_per_epoch
         changes = jnp.maximum((epoch - hold) // every + 1, 0)
         return rate * factor ** changes.astype(jnp.float32)
