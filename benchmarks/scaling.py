@@ -116,7 +116,7 @@ def _step(
 
     def make_arguments(index: int) -> tuple[jax.Array]:
         indices = np.random.default_rng(index).integers(0, utterances, batch)
-        return (sharding.split(indices.astype(np.int32)),)
+        return (sharding.put_indices(indices.astype(np.int32)),)
 
     first = make_arguments(0)
     program = compile_traced(step.trace(state, examples, *first, None), *first)

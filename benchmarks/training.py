@@ -148,7 +148,7 @@ def measure_run(**options: Any) -> dict[str, Any]:
     batch = resolve(config).optimizer.batch_size
     first = min(1, len(step.seconds) - 1)
     seconds, examples = np.array(step.seconds[first:]), np.array(step.examples[first:])
-    sharding = batch_sharding.divide(config.system.parallel, batch)
+    sharding = batch_sharding.shard_batches(config.system.parallel, batch)
     return {
         "batch": batch,
         "seconds": seconds.tolist(),

@@ -15,7 +15,7 @@ from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.config.variants import for_models
-from serjax.training.input.recordings import Recordings, read
+from serjax.training.input.recordings import Recordings, read_recordings
 from serjax.training.run_folder.run_dir import is_finished
 from serjax.training.single_run import run
 
@@ -119,7 +119,7 @@ class Sweep:
         rows: list[dict[str, object]] = []
         layers = {model: self._layers_of(model) for model in self.models if self._uses_layers()}
         for student in self._students():
-            recordings = read(student, front_end_of(student), console)
+            recordings = read_recordings(student, front_end_of(student), console)
             for method in self.methods:
                 for layer in layers[student.model.name] if METHODS[method] else (None,):
                     last = self._run_method(

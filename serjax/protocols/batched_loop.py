@@ -185,7 +185,7 @@ def train_runs(
             row = all_loops[number].finish_epoch(validation[number])
             is_best[number] = all_loops[number].is_best(row, int(steps[number]))
             display.epoch(row, bool(is_best[number]), names[number])
-        is_best_on_device = jax.device_put(is_best, run_batch.split_sharding())
+        is_best_on_device = jax.device_put(is_best, run_batch.first_axis_sharding())
         state = _update_best_in_place(state, is_best_on_device)
         if not unfinished() or schedule.due_after_epoch():
             save()

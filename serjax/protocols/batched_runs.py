@@ -24,7 +24,7 @@ from serjax.training.config.resolve import ResolvedRunConfig, front_end_of, reso
 from serjax.training.devices import memory, multi_step
 from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import evaluation_batch, scores
-from serjax.training.input.dataset import RunDataset, prepare
+from serjax.training.input.dataset import RunDataset, prepare_dataset
 from serjax.training.input.recordings import Recordings
 from serjax.training.input.sampler import Sampler
 from serjax.training.loop import LoopState, StopRequest
@@ -116,7 +116,7 @@ def run_batched(
     configs = [resolve(config) for config in runs.values()]
     front_end = front_end_of(configs[0])
     with _timed(clocks, "data"):
-        datasets = [prepare(config, front_end, console, recordings) for config in configs]
+        datasets = [prepare_dataset(config, front_end, console, recordings) for config in configs]
         datasets[0].check_resident("--batching")
         datasets = _share_examples(datasets)
     prepared = {
@@ -286,7 +286,7 @@ class _BatchedTraining:
         config, batch, console = self._config, self._batch, self._console
         scan_steps = multi_step.scan_steps(config.system.scan_steps)
         explained = functools.partial(
-            memory.explained,
+            memory.explain_out_of_memory,
             config.optimizer.batch_size,
             1,
             config.optimizer.accumulate,
@@ -389,7 +389,7 @@ class _BatchedTraining:
                 run.folder,
                 loop,
                 parameter_count(self.abstract["params"]),
-                results.predict_parts(probabilities, run.dataset),
+                results.predict_splits(probabilities, run.dataset),
                 run.dataset,
                 run.clock,
                 self._console,

@@ -94,7 +94,7 @@ class RunBatch:
     def _sharding(self, *axes: str) -> NamedSharding:
         return NamedSharding(Mesh(np.array(self.devices), (_AXIS,)), PartitionSpec(*axes))
 
-    def split_sharding(self) -> NamedSharding:
+    def first_axis_sharding(self) -> NamedSharding:
         """Returns the sharding of arrays that have the axis of runs first."""
         return self._sharding(_AXIS)
 
@@ -107,7 +107,7 @@ class RunBatch:
         idle = self.rows - self.count
         if idle:  # idle rows repeat the first run
             tree = jax.tree.map(lambda x: jnp.concatenate([x, jnp.repeat(x[:1], idle, 0)]), tree)
-        return jax.device_put(tree, self.split_sharding())
+        return jax.device_put(tree, self.first_axis_sharding())
 
     def stack(self, trees: Sequence[PyTree]) -> PyTree:
         """Stacks a tree of arrays of each run and distributes them over the devices."""
@@ -120,7 +120,7 @@ class RunBatch:
     def place(self, indices: np.ndarray) -> jax.Array:
         """Puts indices `[count, ...]` on the devices as `[rows, ...]`, idle rows as -1."""
         idle = ((0, self.rows - len(indices)), *[(0, 0)] * (indices.ndim - 1))
-        return jax.device_put(np.pad(indices, idle, constant_values=-1), self.split_sharding())
+        return jax.device_put(np.pad(indices, idle, constant_values=-1), self.first_axis_sharding())
 
     def compile_step(
         self, make_step: Callable[[jax.Array, jax.Array], TrainStep], scan_steps: int = 1
@@ -171,14 +171,14 @@ class RunBatch:
             if scan_steps == 1:
                 states, results = step(states, examples, indices)
                 return states, jax.tree.map(lambda x: x[:, None], results)
-            several = multi_step.in_blocks(step, scan_steps, SINGLE_DEVICE)
+            several = multi_step.make_multi_step(step, scan_steps, SINGLE_DEVICE)
             states, results = several(states, examples, jnp.moveaxis(indices, 1, 0))
             return states, jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), results)
 
         split, replicated = PartitionSpec(_AXIS), PartitionSpec()
         sharded = jax.shard_map(
             steps,
-            mesh=self.split_sharding().mesh,
+            mesh=self.first_axis_sharding().mesh,
             in_specs=(split, split, split, replicated, split),
             out_specs=split,
             check_vma=False,
@@ -188,7 +188,7 @@ class RunBatch:
             numbers = jnp.arange(self.rows, dtype=jnp.int32)
             return sharded(numbers, keys, states, examples, indices)
 
-        return jax.jit(program, donate_argnums=0, out_shardings=self.split_sharding())
+        return jax.jit(program, donate_argnums=0, out_shardings=self.first_axis_sharding())
 
     def compile_evaluation(self, step: Callable[..., jax.Array]) -> jax.stages.Wrapped:
         """Compiles `step(variables, samples, start, length, size)` of all runs.
@@ -208,7 +208,7 @@ class RunBatch:
             split = PartitionSpec(_AXIS)
             predictions: jax.Array = jax.shard_map(
                 _map_runs(predict, self.method),
-                mesh=self.split_sharding().mesh,
+                mesh=self.first_axis_sharding().mesh,
                 in_specs=(split, PartitionSpec()),
                 out_specs=split,
                 check_vma=False,

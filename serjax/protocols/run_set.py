@@ -17,7 +17,7 @@ from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.devices import processes
-from serjax.training.input.recordings import Recordings, divide, read, tables
+from serjax.training.input.recordings import Recordings, read_recordings, read_tables, split_corpora
 from serjax.training.run_folder.metadata import device, versions
 from serjax.training.run_folder.run_dir import is_finished, open_folder
 from serjax.training.single_run import run
@@ -77,7 +77,7 @@ def cross_validate(
     if split.startswith("leave_one_"):
         if folds is not None:
             raise InputError(f"folds: expected none with {split}, found {folds}")
-        (table,), target = tables(config.replace(test_dataset=None), corpora)
+        (table,), target = read_tables(config.replace(test_dataset=None), corpora)
         folds = len(splits.folds(table, split, target=target, seed=config.split_seed))
     folds = folds or 5
     runs = {
@@ -151,7 +151,7 @@ def check_folds(config: RunConfig, *, folds: int | None = None) -> None:
     Raises:
         InputError: The corpus does not exist, has nothing to recognize, or cannot be split so.
     """
-    (corpus,), target = tables(config)
+    (corpus,), target = read_tables(config)
     # A protocol that leaves one out ignores the number of folds.
     splits.folds(corpus, config.data.split, target=target, folds=folds or 5, seed=config.split_seed)
 
@@ -194,9 +194,11 @@ def _run_all(
     for config in runs.values():
         check_config(config)
     first = next(iter(runs.values()))
-    recordings = processes.by_all(lambda: read(first, front_end_of(first), console, corpora))
+    recordings = processes.by_all(
+        lambda: read_recordings(first, front_end_of(first), console, corpora)
+    )
     for config in runs.values():  # a split that does not exist is refused before hours of training
-        divide(config, recordings.corpora, recordings.target, recordings.content)
+        split_corpora(config, recordings.corpora, recordings.target, recordings.content)
     # The folder holds all folds.
     shared = first.replace(fold=None)
     metadata = {

@@ -11,7 +11,7 @@ from serjax.data.describe import differences
 from serjax.errors import InputError, unknown_name
 from serjax.recipes import Recipe, Row
 from serjax.training.config import RunConfig
-from serjax.training.input.recordings import check_division
+from serjax.training.input.recordings import check_split
 
 # Options of the bundled corpus at the small scale: 72 utterances.
 _FEW = {"speakers": 6, "words": 3}
@@ -201,7 +201,7 @@ def check_splits(rows: Sequence[Row], configs: Sequence[RunConfig], small: bool)
         known.add(key)
         try:
             if is_single:
-                check_division(config)
+                check_split(config)
             else:
                 protocols.check_folds(config, folds=folds)
         except InputError as error:

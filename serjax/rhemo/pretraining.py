@@ -157,7 +157,7 @@ def pretrain(
         print_header(console, run_config, metadata)
         trained, losses = _train_stages(run, stages, folder)
         with clock.timed("evaluate"):
-            predictions = results.predict_parts(
+            predictions = results.predict_splits(
                 lambda utterances: trained[-1].evaluate(utterances)[:, : len(dataset.classes)],
                 dataset,
             )

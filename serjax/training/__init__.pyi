@@ -6,10 +6,10 @@ from .devices import memory as memory
 from .devices import processes as processes
 from .evaluate import Evaluator as Evaluator
 from .input.dataset import RunDataset as RunDataset
-from .input.dataset import prepare as prepare
+from .input.dataset import prepare_dataset as prepare_dataset
 from .input.recordings import Recordings as Recordings
-from .input.recordings import check_division as check_division
-from .input.recordings import read as read
+from .input.recordings import check_split as check_split
+from .input.recordings import read_recordings as read_recordings
 from .loop import DivergedError as DivergedError
 from .loop import InterruptedRunError as InterruptedRunError
 from .loop import StopRequest as StopRequest

@@ -60,7 +60,9 @@ class EvaluationPrograms:
         self._front_end = front_end
         self._batch_size = batch_size
         self.entries = entries
-        self._entry = jax.ShapeDtypeStruct(entries, np.int32, sharding=sharding.split_sharding())
+        self._entry = jax.ShapeDtypeStruct(
+            entries, np.int32, sharding=sharding.first_axis_sharding()
+        )
         self._step = make_evaluation_step(model, front_end, predict, sharding)
         self._compiled: dict[tuple[int, int], jax.stages.Compiled] = {}
 

@@ -29,7 +29,7 @@ from serjax.training.config.resolve import (
 )
 from serjax.training.devices import processes
 from serjax.training.evaluate import scores
-from serjax.training.input.dataset import RunDataset, prepare
+from serjax.training.input.dataset import RunDataset, prepare_dataset
 from serjax.training.input.recordings import Recordings
 from serjax.training.loop import LoopState
 from serjax.training.objective import auxiliary_loss
@@ -147,7 +147,7 @@ def load_dataset(
     with clock.timed("data"):
         processes.check_same("configuration", repr(config))
         dataset = processes.by_all(
-            lambda: prepare(config, front_end_of(config), console, recordings, corpora)
+            lambda: prepare_dataset(config, front_end_of(config), console, recordings, corpora)
         )
         processes.check_same("corpus", *jax.tree.leaves(dataset.examples))
     return dataset
@@ -169,7 +169,7 @@ def _run_classical(
         with console.status("fitting"):
             classifier, probabilities = classical_run.fit(config, dataset, clock)
         with clock.timed("evaluate"):
-            predictions = results.predict_parts(probabilities, dataset)
+            predictions = results.predict_splits(probabilities, dataset)
         details = {"hyperparameters": classifier.hyperparameters}
         processes.by_first(
             lambda: results.write_results(folder, predictions, details, dataset, clock, console)
@@ -216,7 +216,7 @@ def _run_network(context: RunContext, out: Path | None, command: list[str]) -> P
             context, stage, initial, folder, folder / "checkpoints", auxiliary_losses
         )
         with context.clock.timed("evaluate"):
-            predictions = results.predict_parts(trained.evaluate, dataset)
+            predictions = results.predict_splits(trained.evaluate, dataset)
         processes.by_first(
             lambda: write_network_run(
                 folder,

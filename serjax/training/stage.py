@@ -125,7 +125,7 @@ def sharding_of(config: ResolvedRunConfig, batch_size: int, dataset: RunDataset)
     Raises:
         InputError: The batch cannot be divided evenly.
     """
-    return batch_sharding.divide(
+    return batch_sharding.shard_batches(
         config.system.parallel,
         batch_size,
         config.optimizer.accumulate,
@@ -183,7 +183,7 @@ def train_stage(
         optimizer = freeze.optimizer(optimizer, stage.frozen)
     saved_states = Checkpoints(checkpoints)
     explained = functools.partial(
-        memory.explained,
+        memory.explain_out_of_memory,
         stage.batch_size,
         sharding.device_count,
         config.optimizer.accumulate,
@@ -281,7 +281,7 @@ def _profiled(
     call: TrainStep = functools.partial(_call_step, step, arrays)
     if run.profile is None or not processes.is_first():
         return contextlib.nullcontext(call)
-    return profiling.Profiled(call, run.profile, done, folder / "profile", run.console)
+    return profiling.ProfiledStep(call, run.profile, done, folder / "profile", run.console)
 
 
 @contextlib.contextmanager

@@ -255,7 +255,7 @@ def training_step(
 ) -> TrainStep:
     """Makes `step(state, examples, indices, arrays) -> (state, result)`, a pure function.
 
-    `indices` are `[batch]`, or as `sharding.split` returns them; `arrays` are those of the
+    `indices` are `[batch]`, or as `sharding.put_indices` returns them; `arrays` are those of the
     auxiliary losses by name, None without any.
 
     Args:
@@ -288,7 +288,7 @@ def training_step(
         )
         for name, auxiliary in auxiliary_losses.items():
             apply = auxiliary.wrap(apply, arrays[name])
-        apply = memory.rematerialized(apply, remat)
+        apply = memory.rematerialize(apply, remat)
         losses = functools.partial(batch_losses, loss, auxiliary_losses, arrays)
 
         def prepare(indices: jax.Array, shard: Shard) -> Batch:
@@ -364,7 +364,7 @@ def make_train_step(
         remat,
     )
     if scan_steps > 1:
-        step = multi_step.in_blocks(step, scan_steps, sharding)
+        step = multi_step.make_multi_step(step, scan_steps, sharding)
     return sharding.compile_step(step)
 
 

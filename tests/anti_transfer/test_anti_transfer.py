@@ -235,7 +235,7 @@ def test_a_source_network_is_found_or_trained_on_the_training_set(tmp_path, monk
     student = CONFIG.replace(model="vgg16", split="speaker")
     console = Console(record=True, width=200)
     folder = source_tasks.find_or_train("speaker", student, console, [])
-    dataset = training.prepare(student, models.front_end("vgg16"), console)
+    dataset = training.prepare_dataset(student, models.front_end("vgg16"), console)
     utterances = (*dataset.split.test, *dataset.split.validation)
     tested = {dataset.corpus.utterances[i].speaker for i in utterances}
     trained = json.loads((folder / "config.json").read_text())["classes"]

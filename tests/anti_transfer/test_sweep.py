@@ -60,7 +60,7 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
 
 
 def test_all_layers_are_those_of_each_model(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "read", lambda *args: None)
+    monkeypatch.setattr(sweep, "read_recordings", lambda *args: None)
     monkeypatch.setattr(sweep, "run", lambda config, *, out, **options: out)
     planned = sweep.Sweep(
         BASE, models=["dscnn", "tiwari_cnn"], methods=["untrained"], splits=["speaker"]
@@ -74,7 +74,7 @@ def test_all_layers_are_those_of_each_model(tmp_path, monkeypatch):
 
 
 def test_an_embedding_is_left_out_for_models_without_encoder(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "read", lambda *args: None)
+    monkeypatch.setattr(sweep, "read_recordings", lambda *args: None)
     started = {}
     monkeypatch.setattr(
         sweep,

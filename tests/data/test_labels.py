@@ -8,7 +8,7 @@ from serjax import data, models, training
 from serjax.data import labels
 from serjax.data.corpus import EMOTIONS, Corpus, CorpusError, Utterance
 from serjax.training.checks import check_config
-from serjax.training.input.dataset import prepare
+from serjax.training.input.dataset import prepare_dataset
 from tests.helpers.trees import iemocap, touch, write_tone
 
 
@@ -107,7 +107,7 @@ def test_of_a_run(tmp_path):
         fractions=(0.34, 0.33, 0.33),
     )
     check_config(config)
-    task = prepare(config, models.front_end("dscnn"), Console(quiet=True))
+    task = prepare_dataset(config, models.front_end("dscnn"), Console(quiet=True))
     assert task.classes == ["anger", "happiness", "neutral", "sadness"]
     assert np.bincount(task.labels).tolist() == [3, 3, 3, 3]
     assert task.corpus.notes[-1].endswith("kept 12 of 15 utterances, dropped 3 boredom")

@@ -24,7 +24,7 @@ from serjax.errors import InputError
 from serjax.features import front_ends
 from serjax.training import Checkpoints, make_evaluation_step, make_train_step
 from serjax.training.devices import processes
-from serjax.training.devices.batch_sharding import BatchSharding, divide, put
+from serjax.training.devices.batch_sharding import BatchSharding, put, shard_batches
 from serjax.training.state import state_of
 
 SIZED = dataclasses.replace(front_ends.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
@@ -101,7 +101,7 @@ def take_steps(state, name, sharding, step, rows):
     examples = sharding.replicate(pack(MODELS[name][1]))
     results = []
     for row in rows:
-        state, result = step(state, examples, sharding.split(row), None)
+        state, result = step(state, examples, sharding.put_indices(row), None)
         results.append(jax.device_get(result))
     return state, results
 
@@ -112,7 +112,7 @@ def take_steps_in_one_call(name, sharding, rows, steps):
     examples = sharding.replicate(pack(MODELS[name][1]))
     step = make_step(name, sharding, scan_steps=steps)
     state, results = step(
-        sharding.replicate(first_state(name)), examples, sharding.split(padded), None
+        sharding.replicate(first_state(name)), examples, sharding.put_indices(padded), None
     )
     results = jax.device_get(results)
     return state, [jax.tree.map(lambda x, i=i: x[i], results) for i in range(len(rows))]
@@ -129,7 +129,7 @@ def evaluate(name, sharding, state):
     examples = jax.tree.map(np.asarray, pack(front_end))
     step = make_evaluation_step(model, front_end, sharding=sharding)
     start, length = examples.start[:16], examples.length[:16]
-    split = sharding.split_sharding()
+    split = sharding.first_axis_sharding()
     return step(
         state.variables,
         sharding.replicate(examples.samples),
@@ -163,7 +163,7 @@ def train(folder, *names):
     for kind in ("shard_map", "pmap"):
         arrays = flatten(*take_steps_in_one_call("normed", shardings[kind], BATCHES, steps=3))
         np.savez(folder / f"normed-{kind}-multi-step.npz", **arrays)
-    counts = {size: divide(None, size).device_count for size in (4, 7, 11, 20, 64)}
+    counts = {size: shard_batches(None, size).device_count for size in (4, 7, 11, 20, 64)}
     (folder / "device_counts.json").write_text(json.dumps(counts))
     sharding = shardings["shard_map"]
     state = sharding.replicate(first_state("normed"))
@@ -214,7 +214,7 @@ def stream(folder, stored):
 def join(folder, *where):
     """Takes the two steps, with a checkpoint between them; each process has its own folder."""
     processes.join(where)
-    sharding = divide(None, 16)
+    sharding = shard_batches(None, 16)
     state = sharding.replicate(first_state("normed"))
     examples = sharding.replicate(pack(SIZED))
     lowered = make_step("normed", sharding).lower(
@@ -249,8 +249,8 @@ def join(folder, *where):
             message(lambda: processes.by_first(lambda: fails_at(0))),
             message(lambda: processes.check_same("same", "text", BATCHES)),
             message(lambda: processes.check_same("corpus", BATCHES + jax.process_index())),
-            message(lambda: divide("pmap", 16)),
-            message(lambda: divide(None, 15)),
+            message(lambda: shard_batches("pmap", 16)),
+            message(lambda: shard_batches(None, 15)),
         ],
     }
     (folder / f"process-{jax.process_index()}.json").write_text(json.dumps(results))

@@ -16,7 +16,7 @@ import soundfile
 from serjax import data, protocols, report, training
 from serjax.errors import InputError
 from serjax.protocols import run_set
-from serjax.training.input.recordings import divide, tables
+from serjax.training.input.recordings import read_tables, split_corpora
 from tests.helpers.commands import call
 from tests.helpers.trees import emodb
 
@@ -114,9 +114,9 @@ class TestEnsembles:
         config = training.RunConfig.make(
             model="knn", dataset_options={"speakers": 6, "words": 1}, split="random", seed=1
         )
-        corpora, target = tables(config)
+        corpora, target = read_tables(config)
         divided = {
-            seeds: divide(
+            seeds: split_corpora(
                 config.replace(seed=seeds[0], split_seed=seeds[1]), corpora, target
             ).split.test.tolist()
             for seeds in ((1, None), (2, None), (2, 1))

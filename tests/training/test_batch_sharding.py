@@ -11,7 +11,7 @@ import pytest
 
 from serjax.errors import InputError
 from serjax.training import Checkpoints, make_train_step
-from serjax.training.devices.batch_sharding import BatchSharding, divide
+from serjax.training.devices.batch_sharding import BatchSharding, shard_batches
 from serjax.training.state import state_of
 from tests.helpers import parallel_worker as worker
 from tests.helpers.processes import start
@@ -190,12 +190,12 @@ def test_rematerialization_does_not_change_results(whole, remat):
 
 
 def test_a_batch_on_one_device_is_not_sharded():
-    assert divide(None, 7).kind == "none"
-    assert divide("pmap", 7).device_count == 1
+    assert shard_batches(None, 7).kind == "none"
+    assert shard_batches("pmap", 7).device_count == 1
 
 
 def test_uneven_shards_are_refused():
     with pytest.raises(InputError, match="a multiple of 3, for 1 devices and 3 micro-batches"):
-        divide(None, 20, accumulate=3)
+        shard_batches(None, 20, accumulate=3)
     with pytest.raises(InputError, match=r"a multiple of 8, .* found 20"):
         BatchSharding("pmap", tuple(jax.devices() * 8)).check(20)

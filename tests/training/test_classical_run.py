@@ -8,7 +8,7 @@ from rich.console import Console
 
 from serjax import classical
 from serjax.errors import InputError
-from serjax.training import RunConfig, classical_run, prepare
+from serjax.training import RunConfig, classical_run, prepare_dataset
 from serjax.training.trackers.progress import Clock
 
 CONFIG = RunConfig.make(model="lda", dataset_options={"speakers": 5, "words": 2})
@@ -18,7 +18,7 @@ CONFIG = RunConfig.make(model="lda", dataset_options={"speakers": 5, "words": 2}
 def dataset():
     """Dataset whose longer utterances have several segments."""
     front_end = dataclasses.replace(classical.FRONT_END, segment_seconds=0.5)
-    return prepare(CONFIG, front_end, Console(quiet=True))
+    return prepare_dataset(CONFIG, front_end, Console(quiet=True))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from serjax import data
 from serjax.data.batches import to_int16
 from serjax.errors import InputError
 from serjax.features import front_ends
-from serjax.training import RunConfig, prepare, read
+from serjax.training import RunConfig, prepare_dataset, read_recordings
 
 SILENT = Console(quiet=True)
 FRONT_END = front_ends.GUIZZO_REAL
@@ -19,12 +19,12 @@ CONFIG = RunConfig.make(dataset_options={"speakers": 5, "words": 2}, seed=2)
 
 @pytest.fixture(scope="module")
 def recordings():
-    return read(CONFIG, FRONT_END, SILENT)
+    return read_recordings(CONFIG, FRONT_END, SILENT)
 
 
 @pytest.fixture(scope="module")
 def dataset(recordings):
-    return prepare(CONFIG, FRONT_END, SILENT, recordings)
+    return prepare_dataset(CONFIG, FRONT_END, SILENT, recordings)
 
 
 def test_labels_are_the_classes_of_the_utterances(dataset):
@@ -56,7 +56,7 @@ def test_waveforms_are_those_of_the_recordings(dataset, recordings):
 
 def test_long_utterances_have_several_segments(recordings):
     short = dataclasses.replace(FRONT_END, segment_seconds=0.5)
-    dataset = prepare(CONFIG, short, SILENT, recordings)
+    dataset = prepare_dataset(CONFIG, short, SILENT, recordings)
     size = short.segment_samples
     counts = np.bincount(dataset.examples.utterance)
     expected = [-(-len(waveform) // size) for waveform in recordings.waveforms]
@@ -69,7 +69,9 @@ def test_long_utterances_have_several_segments(recordings):
 def test_a_corpus_of_the_user(recordings):
     corpus = recordings.corpora[0]
     corpus = dataclasses.replace(corpus, name="mine")
-    dataset = prepare(RunConfig.make(dataset="nowhere"), FRONT_END, SILENT, corpora=(corpus,))
+    dataset = prepare_dataset(
+        RunConfig.make(dataset="nowhere"), FRONT_END, SILENT, corpora=(corpus,)
+    )
     assert dataset.corpus.name == "mine"
     assert len(dataset.corpus) == len(corpus)
 
@@ -78,7 +80,9 @@ def test_one_class_is_refused(recordings):
     corpus = recordings.corpora[0]
     angry = [i for i, emotion in enumerate(corpus.column("emotion")) if emotion == "anger"]
     with pytest.raises(InputError, match=r"expected at least 2 classes of emotion: \['anger'\]"):
-        prepare(CONFIG.replace(split="random"), FRONT_END, SILENT, corpora=(corpus.select(angry),))
+        prepare_dataset(
+            CONFIG.replace(split="random"), FRONT_END, SILENT, corpora=(corpus.select(angry),)
+        )
 
 
 def test_methods_that_need_the_corpus_in_memory_refuse_streams(dataset):

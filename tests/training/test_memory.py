@@ -25,16 +25,16 @@ def test_products_are_saved_or_computed_again(remat, are_saved):
     def products(function):
         return str(jax.make_jaxpr(jax.grad(function))(jnp.ones((4, 4)))).count("dot_general")
 
-    repeated = products(memory.rematerialized(loss, remat)) - products(loss)
+    repeated = products(memory.rematerialize(loss, remat)) - products(loss)
     assert (repeated == 0) == are_saved
 
 
 def test_out_of_memory_names_remedies():
     message = r"with 8 examples at once; .*: --accumulate 2, --remat dots, --batch-size 8, "
-    with pytest.raises(InputError, match=message), memory.explained(16, 2, 1, "none"):
+    with pytest.raises(InputError, match=message), memory.explain_out_of_memory(16, 2, 1, "none"):
         jnp.zeros(2**50, jnp.uint8)
 
 
 def test_other_errors_do_not_change():
-    with pytest.raises(jax.errors.JaxRuntimeError), memory.explained(16, 1, 1, "none"):
+    with pytest.raises(jax.errors.JaxRuntimeError), memory.explain_out_of_memory(16, 1, 1, "none"):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")

@@ -10,7 +10,7 @@ from serjax import options
 from serjax.errors import InputError
 from serjax.training import AuxiliaryLossConfig, RunConfig, check_config
 from serjax.training.config.resolve import front_end_of, resolve
-from serjax.training.input.dataset import prepare
+from serjax.training.input.dataset import prepare_dataset
 from serjax.training.run_folder.metadata import METADATA_KEYS, device, run_metadata, versions
 from serjax.training.run_folder.run_dir import open_folder
 
@@ -35,7 +35,7 @@ CONFIG = resolve(
 
 @pytest.fixture(scope="module")
 def dataset():
-    return prepare(CONFIG, front_end_of(CONFIG), SILENT)
+    return prepare_dataset(CONFIG, front_end_of(CONFIG), SILENT)
 
 
 @pytest.fixture(scope="module")

@@ -44,12 +44,12 @@ def test_a_call_of_several_steps_has_the_results_of_single_calls():
     state, expected = worker.first_state("normed"), []
     step = worker.make_step("normed", SHARDING)
     for batch in indices:
-        state, result = step(state, examples, SHARDING.split(batch), None)
+        state, result = step(state, examples, SHARDING.put_indices(batch), None)
         expected.append(result)
 
     padded = np.pad(indices, ((0, 2), (0, 0)), constant_values=-1)
     steps = worker.make_step("normed", SHARDING, scan_steps=5)
-    placed = SHARDING.split(padded)
+    placed = SHARDING.put_indices(padded)
     assert placed.shape == SHARDING.abstract_batch(16, 5).shape == (1, 5, 16)
     last_state, results = steps(worker.first_state("normed"), examples, placed, None)
 

@@ -22,7 +22,7 @@ def record(folder, steps, calls, done=0, broken=False):
     """Calls a profiled step; returns the last state and the printed lines."""
     console = Console(file=io.StringIO(), width=1000)
     state = jnp.int32(done)
-    with profiling.Profiled(step, steps, done, folder, console) as call:
+    with profiling.ProfiledStep(step, steps, done, folder, console) as call:
         for _ in range(calls):
             state, _ = call(state, jnp.arange(10.0), jnp.arange(3))
             state = None if broken else state

@@ -11,8 +11,8 @@ from serjax.data.corpus import Corpus, Utterance
 from serjax.data.splits import content_hash
 from serjax.errors import InputError
 from serjax.features import front_ends
-from serjax.training import RunConfig, check_division, read
-from serjax.training.input.recordings import divide, selected, tables
+from serjax.training import RunConfig, check_split, read_recordings
+from serjax.training.input.recordings import read_tables, select_waveforms, split_corpora
 
 SILENT = Console(quiet=True)
 FRONT_END = front_ends.GUIZZO_REAL
@@ -38,7 +38,7 @@ def made(name="mine", speakers=6, emotions=("anger", "neutral"), samples=8000, t
 
 
 def test_corpora_are_loaded_by_name():
-    recordings = read(CONFIG, FRONT_END, SILENT)
+    recordings = read_recordings(CONFIG, FRONT_END, SILENT)
     (corpus,) = recordings.corpora
     assert corpus.utterances == data.load("synthetic", speakers=5, words=2).utterances
     assert recordings.target == "emotion"
@@ -49,7 +49,7 @@ def test_corpora_are_loaded_by_name():
 def test_a_corpus_of_the_user_is_read_instead():
     corpus, reads = made()
     config = RunConfig.make(dataset="nowhere")
-    recordings = read(config, FRONT_END, SILENT, corpora=(corpus,))
+    recordings = read_recordings(config, FRONT_END, SILENT, corpora=(corpus,))
     assert recordings.corpora[0].utterances == corpus.utterances
     assert sorted(reads) == sorted(u.path for u in corpus.utterances)
     expected = np.random.default_rng(3).uniform(-0.5, 0.5, 8000).astype(np.float32)
@@ -59,13 +59,13 @@ def test_a_corpus_of_the_user_is_read_instead():
 def test_two_corpora_of_the_user_are_a_cross_corpus_test():
     first, _ = made("first", emotions=("anger", "neutral", "fear"))
     second, _ = made("second")
-    corpora, target = tables(CONFIG, (first, second))
+    corpora, target = read_tables(CONFIG, (first, second))
     assert [corpus.labels(target) for corpus in corpora] == [["anger", "neutral"]] * 2
-    corpus_split = divide(CONFIG, corpora, target)
+    corpus_split = split_corpora(CONFIG, corpora, target)
     tested = [corpus_split.corpus.utterances[i] for i in corpus_split.split.test]
     assert {utterance.path.partition("/")[0] for utterance in tested} == {"second"}
     with pytest.raises(InputError, match="corpora: expected 1, or 2 with that of the test set: 3"):
-        tables(CONFIG, (first, second, first))
+        read_tables(CONFIG, (first, second, first))
 
 
 def test_utterances_without_the_target_are_left_out_with_a_note():
@@ -74,18 +74,18 @@ def test_utterances_without_the_target_are_left_out_with_a_note():
         dataclasses.replace(u, emotion=None) if i < 3 else u
         for i, u in enumerate(corpus.utterances)
     )
-    (table,), _ = tables(CONFIG, (dataclasses.replace(corpus, utterances=utterances),))
+    (table,), _ = read_tables(CONFIG, (dataclasses.replace(corpus, utterances=utterances),))
     assert len(table) == len(corpus) - 3
     assert table.notes == ("3 utterances without emotion left out",)
     with pytest.raises(InputError, match="mine: expected utterances with text, found none"):
-        tables(CONFIG.replace(target="text"), (corpus,))
+        read_tables(CONFIG.replace(target="text"), (corpus,))
 
 
 def test_an_impossible_split_is_refused_before_recordings_are_read():
     corpus, reads = made(speakers=2)
     for action in (
-        lambda: check_division(CONFIG, (corpus,)),
-        lambda: read(CONFIG, FRONT_END, SILENT, (corpus,)),
+        lambda: check_split(CONFIG, (corpus,)),
+        lambda: read_recordings(CONFIG, FRONT_END, SILENT, (corpus,)),
     ):
         with pytest.raises(InputError, match="speaker"):
             action()
@@ -96,7 +96,7 @@ def test_short_utterances_are_refused_or_left_out():
     corpus, _ = made(samples=FRONT_END.window_samples - 1)
     message = rf"mine-00: expected at least one window of {FRONT_END.window_samples} .*; 24 too sh"
     with pytest.raises(InputError, match=message):
-        read(CONFIG, FRONT_END, SILENT, (corpus,))
+        read_recordings(CONFIG, FRONT_END, SILENT, (corpus,))
     reader, table = corpus.read, corpus.utterances
 
     def longer(utterance, sample_rate):
@@ -104,7 +104,7 @@ def test_short_utterances_are_refused_or_left_out():
         return waveform if utterance.path == "mine-05" else np.tile(waveform, 9)
 
     corpus = dataclasses.replace(corpus, read=longer)
-    recordings = read(CONFIG.replace(skip_bad_files=True), FRONT_END, SILENT, (corpus,))
+    recordings = read_recordings(CONFIG.replace(skip_bad_files=True), FRONT_END, SILENT, (corpus,))
     assert recordings.corpora[0].utterances == (*table[:5], *table[6:])
     assert recordings.corpora[0].notes == ("skipped, too short: mine-05",)
     assert len(recordings.waveforms) == len(recordings.content) == 23
@@ -115,19 +115,21 @@ def test_folds_of_a_protocol():
     tested = []
     for number in (1, 2, 3):
         config = CONFIG.replace(split="speaker", fold=f"{number}/3")
-        tested += divide(config, (corpus,), "emotion").split.test.tolist()
+        tested += split_corpora(config, (corpus,), "emotion").split.test.tolist()
     assert sorted(tested) == list(range(len(corpus)))
     with pytest.raises(InputError, match="fold 1/9: leave_one_speaker_out of mine has 6 folds"):
-        divide(CONFIG.replace(split="leave_one_speaker_out", fold="1/9"), (corpus,), "emotion")
+        split_corpora(
+            CONFIG.replace(split="leave_one_speaker_out", fold="1/9"), (corpus,), "emotion"
+        )
 
 
 def test_the_training_set_of_another_run():
     corpus, _ = made()
     outer = CONFIG.replace(seed=4)
-    whole = read(outer, FRONT_END, SILENT, (corpus,))
-    train = divide(outer, whole.corpora, "emotion", whole.content).split.train
+    whole = read_recordings(outer, FRONT_END, SILENT, (corpus,))
+    train = split_corpora(outer, whole.corpora, "emotion", whole.content).split.train
     inner = CONFIG.replace(training_set_of=outer, target="speaker")
-    recordings = read(inner, FRONT_END, SILENT, (corpus,))
+    recordings = read_recordings(inner, FRONT_END, SILENT, (corpus,))
     assert recordings.target == "speaker"
     assert recordings.corpora[0].utterances == tuple(corpus.utterances[i] for i in train)
     for waveform, content, i in zip(recordings.waveforms, recordings.content, train, strict=True):
@@ -137,4 +139,4 @@ def test_the_training_set_of_another_run():
 
 def test_waveforms_are_selected_in_order():
     waveforms = [np.full(3, i, np.float32) for i in range(4)]
-    assert [int(w[0]) for w in selected(waveforms, np.array([2, 0, 2]))] == [2, 0, 2]
+    assert [int(w[0]) for w in select_waveforms(waveforms, np.array([2, 0, 2]))] == [2, 0, 2]

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from serjax import report
 from serjax.features import front_ends
-from serjax.training import RunConfig, prepare
-from serjax.training.run_folder.results import predict_parts, write_results
+from serjax.training import RunConfig, prepare_dataset
+from serjax.training.run_folder.results import predict_splits, write_results
 from serjax.training.trackers.progress import Clock
 from tests.helpers.run_folders import config
 
@@ -19,7 +19,7 @@ CONFIG = RunConfig.make(dataset_options={"speakers": 5, "words": 2})
 
 @pytest.fixture(scope="module")
 def dataset():
-    return prepare(CONFIG, front_ends.GUIZZO_REAL, Console(quiet=True))
+    return prepare_dataset(CONFIG, front_ends.GUIZZO_REAL, Console(quiet=True))
 
 
 def probabilities_of(dataset):
@@ -35,7 +35,7 @@ def probabilities_of(dataset):
 
 def test_validation_and_test_set_are_predicted(dataset):
     predict = probabilities_of(dataset)
-    predictions = predict_parts(predict, dataset)
+    predictions = predict_splits(predict, dataset)
     rows = np.concatenate([dataset.split.validation, dataset.split.test])
     assert predictions.splits == ["validation"] * len(dataset.split.validation) + ["test"] * len(
         dataset.split.test
@@ -49,7 +49,7 @@ def test_validation_and_test_set_are_predicted(dataset):
 
 def test_files_are_written_and_the_summary_is_printed(dataset, tmp_path):
     report.write_json(tmp_path / "config.json", config("svm"))
-    predictions = predict_parts(probabilities_of(dataset), dataset)
+    predictions = predict_splits(probabilities_of(dataset), dataset)
     console, clock = Console(file=io.StringIO(), width=300), Clock()
     with clock.timed("train"):
         pass

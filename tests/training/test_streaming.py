@@ -19,7 +19,7 @@ from serjax.errors import InputError
 from serjax.training import loop
 from serjax.training.config.resolve import front_end_of
 from serjax.training.input import recordings
-from serjax.training.input.dataset import prepare
+from serjax.training.input.dataset import prepare_dataset
 from tests.helpers.processes import start
 from tests.helpers.trees import touch
 
@@ -122,7 +122,7 @@ def test_devices_read_their_own_shards(stored, tmp_path):
 
 def dataset_of(stored, **changes):
     config = CONFIG.replace(data_dir=str(stored), **changes)
-    return prepare(config, front_end_of(config), Console(quiet=True))
+    return prepare_dataset(config, front_end_of(config), Console(quiet=True))
 
 
 def test_large_stored_corpora_are_streamed(stored, monkeypatch):
@@ -136,7 +136,7 @@ def test_large_stored_corpora_are_streamed(stored, monkeypatch):
     assert dataset_of(stored, model="lda", **classical).lazy_waveforms is None
     generated = {"dataset": "synthetic", "dataset_options": {"words": 1}}
     config = CONFIG.replace(**generated)
-    assert prepare(config, front_end_of(config), Console(quiet=True)).lazy_waveforms is None
+    assert prepare_dataset(config, front_end_of(config), Console(quiet=True)).lazy_waveforms is None
 
 
 def test_waveforms_are_those_of_the_corpus(stored):

@@ -115,11 +115,11 @@ class BatchSharding:
         """Puts a whole tree of arrays on every device."""
         return put(tree, self._sharding())
 
-    def split_sharding(self) -> Sharding:
+    def first_axis_sharding(self) -> Sharding:
         """Returns the sharding of arrays whose first axis is distributed over the devices."""
         return self._sharding(_AXIS)
 
-    def parts(self, indices: np.ndarray) -> np.ndarray:
+    def shard_indices(self, indices: np.ndarray) -> np.ndarray:
         """Distributes the indices of a batch over the devices.
 
         Micro-batches are contiguous in the batch, and each device has a contiguous shard of each of
@@ -136,28 +136,28 @@ class BatchSharding:
         shape = (self.device_count, *steps, batch_size // self.device_count)
         return np.moveaxis(shards, -2, 0).reshape(shape)
 
-    def split(self, indices: np.ndarray) -> jax.Array:
-        """Puts each device's indices of a batch, see `parts`, on that device."""
-        return put(self.parts(indices), self.split_sharding())
+    def put_indices(self, indices: np.ndarray) -> jax.Array:
+        """Puts each device's indices of a batch, see `shard_indices`, on that device."""
+        return put(self.shard_indices(indices), self.first_axis_sharding())
 
     @property
-    def own(self) -> list[int]:
+    def local_devices(self) -> list[int]:
         """Positions in `devices` of the devices of this process."""
         if self.kind == "none":
             return [0]
         process = jax.process_index()
         return [i for i, device in enumerate(self.devices) if device.process_index == process]
 
-    def split_own(self, tree: PyTree) -> PyTree:
+    def put_local(self, tree: PyTree) -> PyTree:
         """Puts arrays on the devices of this process.
 
         Args:
-            tree: Tree of arrays whose first axis is that of `own`.
+            tree: Tree of arrays whose first axis is that of `local_devices`.
 
         Returns:
             Tree of arrays whose first axis is that of all devices.
         """
-        sharding = self.split_sharding()
+        sharding = self.first_axis_sharding()
         if sharding.is_fully_addressable:
             return jax.device_put(tree, sharding)
 
@@ -165,17 +165,17 @@ class BatchSharding:
             shape = (self.device_count, *x.shape[1:])
             local = [
                 jax.device_put(row[None], self.devices[device])
-                for row, device in zip(x, self.own, strict=True)
+                for row, device in zip(x, self.local_devices, strict=True)
             ]
             return jax.make_array_from_single_device_arrays(shape, sharding, local)
 
         return jax.tree.map(put_array, tree)
 
     def abstract_batch(self, batch_size: int, steps: int = 1) -> jax.ShapeDtypeStruct:
-        """Returns shape, dtype and sharding of the result of `split`."""
+        """Returns shape, dtype and sharding of the result of `put_indices`."""
         leading = (steps,) if steps > 1 else ()
         shape = (self.device_count, *leading, batch_size // self.device_count)
-        return jax.ShapeDtypeStruct(shape, np.int32, sharding=self.split_sharding())
+        return jax.ShapeDtypeStruct(shape, np.int32, sharding=self.first_axis_sharding())
 
     def check(self, batch_size: int) -> None:
         """Checks that a batch can be distributed evenly.
@@ -239,7 +239,7 @@ class BatchSharding:
             stats = _combine_devices(jax.tree.map(lambda x: x * fraction.astype(x.dtype), stats))
         return stats, _combine_devices(sums)
 
-    def filled(self, indices: jax.Array) -> jax.Array:
+    def count_filled_steps(self, indices: jax.Array) -> jax.Array:
         """Counts the steps that have an example on some device; they come first.
 
         Args:
@@ -255,7 +255,7 @@ class BatchSharding:
         Args:
             step: `step(state, examples, indices, arrays)`, written for one device, with results
                 that are equal on all devices. The state is donated. The indices are the result of
-                `split`, and streamed examples that of `split_own`.
+                `put_indices`, and streamed examples that of `put_local`.
         """
         if self.kind == "none":
             return jax.jit(self._without_device_axis(step, 1), donate_argnums=0)
@@ -328,7 +328,7 @@ SINGLE_DEVICE = BatchSharding()
 """Batches that lie on one device."""
 
 
-def divide(
+def shard_batches(
     kind: str | None,
     batch_size: int,
     accumulate: int = 1,

@@ -22,7 +22,7 @@ REMAT = ("none", *_SAVED)
 """Names of the rematerializations."""
 
 
-def rematerialized(function: Callable[..., Any], remat: str) -> Callable[..., Any]:
+def rematerialize(function: Callable[..., Any], remat: str) -> Callable[..., Any]:
     """Returns the same function with a backward pass that computes some results again.
 
     Args:
@@ -42,7 +42,7 @@ def peak_bytes(program: jax.stages.Compiled) -> int:
 
 
 @contextmanager
-def explained(
+def explain_out_of_memory(
     batch_size: int, devices: int, accumulate: int, remat: str, remedies: Sequence[str] = ()
 ) -> Iterator[None]:
     """Turns an out-of-memory error within the context into an InputError that names remedies.

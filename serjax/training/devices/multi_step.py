@@ -27,7 +27,7 @@ def scan_steps(requested: int | None) -> int:
     return 1 if jax.default_backend() == "cpu" else _STEPS
 
 
-def in_blocks(step: Any, count: int, sharding: BatchSharding) -> Any:
+def make_multi_step(step: Any, count: int, sharding: BatchSharding) -> Any:
     """Makes a function that takes several training steps.
 
     Args:
@@ -53,6 +53,6 @@ def in_blocks(step: Any, count: int, sharding: BatchSharding) -> Any:
             state, result = step(state, examples, rows[number], arrays)
             return state, jax.tree.map(lambda x, y: x.at[number].set(y), results, result)
 
-        return jax.lax.fori_loop(0, sharding.filled(rows), body, (state, results))
+        return jax.lax.fori_loop(0, sharding.count_filled_steps(rows), body, (state, results))
 
     return steps

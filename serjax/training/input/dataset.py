@@ -11,7 +11,12 @@ from serjax.data.storage.lazy_waveforms import LazyWaveforms
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.training.config import RunConfig
-from serjax.training.input.recordings import Recordings, divide, read, selected
+from serjax.training.input.recordings import (
+    Recordings,
+    read_recordings,
+    select_waveforms,
+    split_corpora,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +72,7 @@ class RunDataset:
             )
 
 
-def prepare(
+def prepare_dataset(
     config: RunConfig,
     front_end: FrontEnd,
     console: Console,
@@ -87,16 +92,16 @@ def prepare(
     Raises:
         InputError: The corpus or its split does not fit the run.
     """
-    recordings = recordings or read(config, front_end, console, corpora)
+    recordings = recordings or read_recordings(config, front_end, console, corpora)
     if config.is_classical and isinstance(recordings.waveforms, LazyWaveforms):
         raise InputError(
             f"stream: expected --no-stream with {config.model.name}, which needs the whole corpus "
             "in memory"
         )
     target = recordings.target
-    corpus_split = divide(config, recordings.corpora, target, recordings.content)
+    corpus_split = split_corpora(config, recordings.corpora, target, recordings.content)
     corpus = corpus_split.corpus
-    waveforms = selected(recordings.waveforms, corpus_split.indices)
+    waveforms = select_waveforms(recordings.waveforms, corpus_split.indices)
     classes = corpus.labels(target)
     if len(classes) < 2:
         raise InputError(

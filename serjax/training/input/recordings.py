@@ -41,7 +41,7 @@ class Recordings:
     content: Sequence[str]
 
 
-def tables(
+def read_tables(
     config: "RunConfig", corpora: tuple[Corpus, ...] | None = None
 ) -> tuple[tuple[Corpus, ...], str]:
     """Reads the tables of the corpora of a run, without opening a recording.
@@ -80,7 +80,7 @@ def _load(config: "RunConfig") -> list[Corpus]:
     return corpora
 
 
-def read(
+def read_recordings(
     config: "RunConfig",
     front_end: FrontEnd,
     console: Console,
@@ -93,16 +93,16 @@ def read(
         front_end: Front end of its model.
         console: Console that shows the progress.
         corpora: Corpora to read the recordings of, instead of those that the configuration names,
-            see `tables`.
+            see `read_tables`.
 
     Raises:
         InputError: A corpus or its split does not fit the run.
     """
     if config.data.training_set_of is not None:
         return _training_set(config, config.data.training_set_of, front_end, console, corpora)
-    corpora, target = tables(config, corpora)
+    corpora, target = read_tables(config, corpora)
     # An impossible split is better refused before all recordings are read.
-    divide(config, corpora, target)
+    split_corpora(config, corpora, target)
     lazy_waveforms = _lazy_waveforms(config, front_end, corpora)
     skip = config.data.skip_bad_files
     if lazy_waveforms is not None:
@@ -128,8 +128,8 @@ def _training_set(
     corpora: tuple[Corpus, ...] | None,
 ) -> Recordings:
     """Reads the training set of another run, without utterances that have not this run's target."""
-    recordings = read(outer, front_end, console, corpora)
-    corpus_split = divide(outer, recordings.corpora, recordings.target, recordings.content)
+    recordings = read_recordings(outer, front_end, console, corpora)
+    corpus_split = split_corpora(outer, recordings.corpora, recordings.target, recordings.content)
     target = _target(config, corpus_split.corpus)
     values = corpus_split.corpus.column(target)
     labelled = [int(i) for i in corpus_split.split.train if values[i] is not None]
@@ -138,7 +138,7 @@ def _training_set(
     return Recordings(
         (corpus,),
         target,
-        selected(recordings.waveforms, indices),
+        select_waveforms(recordings.waveforms, indices),
         [recordings.content[i] for i in indices],
     )
 
@@ -184,7 +184,7 @@ def _streamed(
     return Recordings(tuple(checked), target, lazy_waveforms, lazy_waveforms.content)
 
 
-def selected(
+def select_waveforms(
     waveforms: list[np.ndarray] | LazyWaveforms, indices: Sequence[int] | np.ndarray
 ) -> list[np.ndarray] | LazyWaveforms:
     """Selects waveforms.
@@ -198,7 +198,7 @@ def selected(
     return [waveforms[i] for i in indices]
 
 
-def divide(
+def split_corpora(
     config: "RunConfig",
     corpora: Sequence[Corpus],
     target: str,
@@ -258,17 +258,17 @@ def divide(
     return splits.CorpusSplit(corpus, split, np.arange(len(corpus)))
 
 
-def check_division(config: "RunConfig", corpora: tuple[Corpus, ...] | None = None) -> None:
+def check_split(config: "RunConfig", corpora: tuple[Corpus, ...] | None = None) -> None:
     """Checks that the corpora of a run can be split, before a recording is opened.
 
     Args:
         config: Configuration of the run.
-        corpora: Corpora instead of those that the configuration names, see `tables`.
+        corpora: Corpora instead of those that the configuration names, see `read_tables`.
 
     Raises:
         InputError: A corpus cannot be read, has no utterance with the target, or cannot be split.
     """
-    divide(config, *tables(config, corpora))
+    split_corpora(config, *read_tables(config, corpora))
 
 
 def _target(config: "RunConfig", corpus: Corpus) -> str:

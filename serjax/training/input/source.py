@@ -13,7 +13,7 @@ from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.evaluate import Evaluator, evaluation_batch
 from serjax.training.input.dataset import RunDataset
 from serjax.training.input.feed import Feed, in_memory
-from serjax.training.input.streaming import Streamed, StreamedEvaluator
+from serjax.training.input.streaming import StreamedEvaluator, StreamedFeed
 from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
 
 
@@ -55,7 +55,7 @@ def source_of(
         predict: Prediction function; streamed utterances have class probabilities only.
     """
     if dataset.lazy_waveforms is not None:
-        streamed = Streamed(dataset, front_end, sharding, scan_steps)
+        streamed = StreamedFeed(dataset, front_end, sharding, scan_steps)
         reader = StreamedEvaluator(model, streamed, evaluation_batch(batch_size))
         arguments = streamed.abstract_call(batch_size)
         return Source(arguments, streamed.feed, reader.compile, reader)
@@ -63,7 +63,7 @@ def source_of(
     evaluator = Evaluator(model, front_end, evaluation_batch(batch_size), predict, sharding)
     return Source(
         (examples, sharding.abstract_batch(batch_size, scan_steps)),
-        in_memory(examples, sharding.split, scan_steps),
+        in_memory(examples, sharding.put_indices, scan_steps),
         lambda variables: evaluator.compile(variables, examples),
         lambda variables, utterances: evaluator(variables, examples, utterances),
     )

@@ -59,7 +59,7 @@ def _read_ahead(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Streamed:
+class StreamedFeed:
     """Batches of a streamed dataset; each process reads those of its own devices.
 
     Attributes:
@@ -92,7 +92,7 @@ class Streamed:
         """Reads the examples of one call for the devices of this process, their first axis."""
         size = int(self.segments.lengths.max())
         shards = []
-        for shard in self.sharding.parts(indices)[self.sharding.own]:
+        for shard in self.sharding.shard_indices(indices)[self.sharding.local_devices]:
             batch = self.read(shard.reshape(-1), size)
             examples, rows = streaming.to_examples(
                 batch, self.dataset.labels, cut_samples(self.front_end)
@@ -128,7 +128,7 @@ class Streamed:
         groups = group_batches(order, first, self.steps)
         ahead = max(_BATCHES_AHEAD // self.steps, 2)
         calls = _read_ahead(
-            [indices for _, indices in groups], self._read_call, self.sharding.split_own, ahead
+            [indices for _, indices in groups], self._read_call, self.sharding.put_local, ahead
         )
         for (count, _), (examples, indices) in zip(groups, calls, strict=True):
             yield Call(count, examples, indices)
@@ -147,7 +147,7 @@ class StreamedEvaluator:
     def __init__(
         self,
         model: nn.Module,
-        source: Streamed,
+        source: StreamedFeed,
         batch_size: int,
         predict: PredictionFunction = class_probabilities,
     ) -> None:
@@ -165,7 +165,7 @@ class StreamedEvaluator:
             variables: Variables of the model.
         """
         devices, entries = self._entries
-        sharding = self._source.sharding.split_sharding()
+        sharding = self._source.sharding.first_axis_sharding()
         for size in input_sizes(self._source.segments.lengths, self._source.front_end):
             shape = (devices, entries * size)
             samples = jax.ShapeDtypeStruct(shape, np.int16, sharding=sharding)
@@ -184,7 +184,7 @@ class StreamedEvaluator:
         source = self._source
         self.compile(variables)
         batches = list(self._programs.batches(source.segments, utterances))
-        arrays = _read_ahead(batches, self._read_batch, source.sharding.split_own, _BATCHES_AHEAD)
+        arrays = _read_ahead(batches, self._read_batch, source.sharding.put_local, _BATCHES_AHEAD)
         outputs: list[np.ndarray] = []
         running: deque[jax.Array] = deque()
         for (_, size), (samples, start, length) in zip(batches, arrays, strict=True):
@@ -202,7 +202,7 @@ class StreamedEvaluator:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Reads samples, starts and lengths of a batch for the devices of this process."""
         indices, size = batch
-        shards = indices.reshape(self._entries)[self._source.sharding.own]
+        shards = indices.reshape(self._entries)[self._source.sharding.local_devices]
         contents = [self._source.read(shard, size) for shard in shards]
         start = np.arange(shards.shape[1], dtype=np.int32) * np.int32(size)
         return (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WINDOW_SAMPLES, _HOP_SAMPLES, _FFT_SIZE = 400, 80, 512
 
 
-def predict_parts(
+def predict_splits(
     probabilities: Callable[[np.ndarray], np.ndarray], dataset: "RunDataset"
 ) -> report.Predictions:
     """Predicts the utterances of the validation and the test set.

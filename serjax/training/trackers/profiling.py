@@ -25,7 +25,7 @@ def check(steps: tuple[int, int]) -> None:
         raise InputError(f"profile: expected steps from 1 on, FIRST:LAST, found {first}:{last}")
 
 
-class Profiled:
+class ProfiledStep:
     """Training step that records a profile of some of its calls.
 
     The profile lies in `plugins/profile/TIME/` of its folder: `perfetto_trace.json.gz` for
@@ -63,7 +63,7 @@ class Profiled:
             self._recording.close()
         return result
 
-    def __enter__(self) -> "Profiled":
+    def __enter__(self) -> "ProfiledStep":
         """Returns the step; recording starts at the first step of the profile."""
         return self
 
