@@ -1,15 +1,12 @@
 """Construction of a run's model: the network, its input shape, and its variables' shapes."""
 
-from typing import Any
-
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from serjax import models
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
+from serjax.models.variables import Variables, variable_shapes
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import front_end_of
 
@@ -40,7 +37,6 @@ def input_shape(front_end: FrontEnd) -> tuple[int, int, int, int]:
     return (1, *front_end.input_shape)
 
 
-def abstract_variables(model: nn.Module, front_end: FrontEnd) -> Any:
+def abstract_variables(model: nn.Module, front_end: FrontEnd) -> Variables:
     """Returns the shapes and dtypes of a model's variables as a tree of `jax.ShapeDtypeStruct`."""
-    x = jax.ShapeDtypeStruct(input_shape(front_end), np.float32)
-    return jax.eval_shape(model.init, jax.random.key(0), x)
+    return variable_shapes(model, input_shape(front_end))

@@ -4,6 +4,7 @@ python -m tests.helpers.parallel_worker train FOLDER MODEL ...   every kind of s
 python -m tests.helpers.parallel_worker resume FOLDER            the step after that checkpoint
 python -m tests.helpers.parallel_worker run FOLDER EPOCHS KIND   a whole run, or the rest of it
 python -m tests.helpers.parallel_worker stream FOLDER STORED     runs on a streamed corpus
+python -m tests.helpers.parallel_worker pretrain FOLDER KIND     a pretraining of RH-emo
 python -m tests.helpers.parallel_worker join FOLDER COORDINATOR PROCESSES PROCESS
                                                          steps of several processes
 """
@@ -18,7 +19,7 @@ import jax
 import numpy as np
 import optax
 
-from serjax import layers, models, training
+from serjax import layers, models, rhemo, training
 from serjax.data import batches
 from serjax.errors import InputError
 from serjax.features import front_ends
@@ -26,6 +27,7 @@ from serjax.training import Checkpoints, make_evaluation_step, make_train_step
 from serjax.training.devices import processes
 from serjax.training.devices.batch_sharding import BatchSharding, put, shard_batches
 from serjax.training.state import state_of
+from tests.helpers.rhemo_config import CONFIG
 
 SIZED = dataclasses.replace(front_ends.GUIZZO_REAL, frames=32, bins=32, segment_seconds=0.25)
 VARIABLE = dataclasses.replace(front_ends.PADI, bins=16, segment_seconds=3.0)
@@ -211,6 +213,12 @@ def stream(folder, stored):
         training.run(config, out=folder / name)
 
 
+def pretrain(folder, kind):
+    """Pretrains RH-emo, with event files for TensorBoard."""
+    config = dataclasses.replace(CONFIG, run=CONFIG.run.replace(parallel=kind))
+    rhemo.pretrain(config, out=folder, tensorboard=True)
+
+
 def join(folder, *where):
     """Takes the two steps, with a checkpoint between them; each process has its own folder."""
     processes.join(where)
@@ -267,5 +275,5 @@ def message(action):
 
 if __name__ == "__main__":
     command, folder, *others = sys.argv[1:]
-    commands = {"train": train, "resume": resume, "run": run, "stream": stream, "join": join}
+    commands = {each.__name__: each for each in (train, resume, run, stream, pretrain, join)}
     commands[command](Path(folder), *others)

@@ -31,19 +31,11 @@ from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.trained_run import load_run
 from serjax.training.single_run import initial_variables
 from serjax.training.state import compile_initialization
+from tests.helpers import processes
+from tests.helpers.rhemo_config import CONFIG, SMALL
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-SMALL = {"epochs": 2, "batch_size": 12}
-CONFIG = rhemo.RHEmoConfig(
-    training.RunConfig.make(
-        model="rhemo",
-        dataset_options={"speakers": 5, "words": 2, "takes": 1},
-        model_options={"hidden": 4},
-    ),
-    reconstruction=SMALL,
-    emotions={**SMALL, "learning_rate": 1e-3, "warmup_epochs": 1},
-)
 HEADS = ("discrete", "valence", "arousal", "dominance")
 
 
@@ -314,6 +306,22 @@ def test_both_stages_resume_to_the_same_results(finished, tmp_path, monkeypatch)
     rhemo.pretrain(CONFIG, out=folder, resume=True)
     for name in ("metrics.json", "predictions.csv", "encoder.npz"):
         assert (folder / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_several_devices_share_the_batches_of_both_stages(finished, tmp_path):
+    pytest.importorskip("tensorboardX")
+    processes.start(2, "pretrain", tmp_path / "run", "shard_map")
+    for name in ("reconstruction", "emotions"):
+        assert list((tmp_path / "run/tensorboard" / name).iterdir())
+    history, expected = (
+        report.read_history(folder / "history.csv") for folder in (tmp_path / "run", finished)
+    )
+    assert [row["stage"] for row in history] == [row["stage"] for row in expected]
+    # The shards' gradients add up to those of the batch, but for the order of sums.
+    for column in ("train_loss", "validation_loss", "validation_reconstruction"):
+        np.testing.assert_allclose(
+            [row[column] for row in history], [row[column] for row in expected], rtol=2e-3
+        )
 
 
 def test_another_stage_is_another_run(finished):

@@ -52,11 +52,11 @@ def source_of(
         batch_size: Number of entries of a batch.
         scan_steps: Number of batches of a call.
         sharding: Sharding of a batch, streamed if the dataset is.
-        predict: Prediction function; streamed utterances have class probabilities only.
+        predict: Prediction function; probabilities of the classes by default.
     """
     if dataset.lazy_waveforms is not None:
         streamed = StreamedFeed(dataset, front_end, sharding, scan_steps)
-        reader = StreamedEvaluator(model, streamed, evaluation_batch(batch_size))
+        reader = StreamedEvaluator(model, streamed, evaluation_batch(batch_size), predict)
         arguments = streamed.abstract_call(batch_size)
         return Source(arguments, streamed.feed, reader.compile, reader)
     examples = sharding.replicate(dataset.examples)

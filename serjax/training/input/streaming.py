@@ -8,8 +8,8 @@ same batch.
 import dataclasses
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import flax.linen as nn
 import jax
@@ -28,31 +28,25 @@ from serjax.training.input.feed import Call, group_batches
 from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
 from serjax.training.step import cut_samples
 
-_THREADS = 8
 _BATCHES_AHEAD = 16  # read before the step needs them
 
+Item = TypeVar("Item")
+Placed = TypeVar("Placed")
 
-def _read_ahead(
-    items: Sequence[Any], read: Callable[[Any], Any], place: Callable[[Any], Any], ahead: int
-) -> Iterator[Any]:
-    """Reads items in threads and puts them on the device one item before they are needed.
+
+def _place_ahead(arrays: Iterable[Item], place: Callable[[Item], Placed]) -> Iterator[Placed]:
+    """Puts arrays on the device one item before they are needed.
 
     Args:
-        items: Descriptions of the items.
-        read: Function from a description to arrays on the host.
-        place: Function that puts these arrays on the device.
-        ahead: Number of items that are read ahead.
+        arrays: Arrays of each item, on the host.
+        place: Function that puts them on the device.
 
     Yields:
-        Arrays of each item on the device.
+        Arrays of each item, on the device.
     """
-    import grain
-
-    options = grain.ReadOptions(num_threads=min(_THREADS, ahead), prefetch_buffer_size=ahead)
-    dataset = grain.MapDataset.source(items).map(read).to_iter_dataset(options)
-    placed: deque[Any] = deque()
-    for arrays in dataset:
-        placed.append(place(arrays))
+    placed: deque[Placed] = deque()
+    for item in arrays:
+        placed.append(place(item))
         if len(placed) > 1:
             yield placed.popleft()
     yield from placed
@@ -112,7 +106,7 @@ class StreamedFeed:
         rows = entries * self.steps
         size = int(self.segments.lengths.max())
 
-        def array(dtype: DTypeLike, count: int) -> Any:
+        def array(dtype: DTypeLike, count: int) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((devices, count), dtype, sharding=indices.sharding)
 
         samples = array(np.int16, rows * size + cut_samples(self.front_end))
@@ -127,9 +121,9 @@ class StreamedFeed:
         """
         groups = group_batches(order, first, self.steps)
         ahead = max(_BATCHES_AHEAD // self.steps, 2)
-        calls = _read_ahead(
-            [indices for _, indices in groups], self._read_call, self.sharding.put_local, ahead
-        )
+        rows = [indices for _, indices in groups]
+        read = streaming.read_ahead(rows, self._read_call, ahead=ahead)
+        calls = _place_ahead(read, self.sharding.put_local)
         for (count, _), (examples, indices) in zip(groups, calls, strict=True):
             yield Call(count, examples, indices)
 
@@ -184,7 +178,8 @@ class StreamedEvaluator:
         source = self._source
         self.compile(variables)
         batches = list(self._programs.batches(source.segments, utterances))
-        arrays = _read_ahead(batches, self._read_batch, source.sharding.put_local, _BATCHES_AHEAD)
+        read = streaming.read_ahead(batches, self._read_batch, ahead=_BATCHES_AHEAD)
+        arrays = _place_ahead(read, source.sharding.put_local)
         outputs: list[np.ndarray] = []
         running: deque[jax.Array] = deque()
         for (_, size), (samples, start, length) in zip(batches, arrays, strict=True):
