@@ -9,7 +9,7 @@ import dataclasses
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
@@ -106,7 +106,7 @@ class StreamedFeed:
         rows = entries * self.steps
         size = int(self.segments.lengths.max())
 
-        def array(dtype: DTypeLike, count: int) -> jax.ShapeDtypeStruct:
+        def array(dtype: DTypeLike, count: int) -> Any:
             return jax.ShapeDtypeStruct((devices, count), dtype, sharding=indices.sharding)
 
         samples = array(np.int16, rows * size + cut_samples(self.front_end))
