@@ -79,8 +79,7 @@ def _random_chunk(
 ) -> tuple[jax.Array, jax.Array]:
     """Samples a chunk of each utterance at a random offset, of one random length for all.
 
-    Chunks are cut to a fixed size and masked, which the model cannot distinguish from shorter
-    ones, so that all lengths are one compiled program.
+    Chunks are cut to a fixed size and masked, so that all lengths are one compiled program.
     """
     length_key, offset_key = jax.random.split(key)
     sizes = jnp.array([front_end.samples_of_frames(frames) for frames in CHUNK_FRAMES], jnp.int32)
