@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import MIN_ROUNDS
+from serjax.console import Console
 from serjax.errors import InputError
 
 _RESAMPLES = 2000

@@ -31,7 +31,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-from rich.console import Console
 
 from benchmarks import (
     anti_transfer_cost,
@@ -49,6 +48,7 @@ from benchmarks import (
 from benchmarks.measure import MIN_ROUNDS
 from benchmarks.settings import Rows, Settings, Suite
 from serjax import report
+from serjax.console import Console
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
 from serjax.ops.cpu import use_threaded_convolutions
@@ -116,7 +116,7 @@ def _measure(name: str, settings: Settings, out: Path | None, console: Console) 
         with console.status(f"measuring {name}, {index} of {len(cases)}: {case}"):
             rows += [{"case": case, **row} for row in measure()]
         seconds = time.perf_counter() - case_started
-        console.print(f"{name}, {index} of {len(cases)}: {case}, {seconds:.1f} s", soft_wrap=True)
+        console.print(f"{name}, {index} of {len(cases)}: {case}, {seconds:.1f} s")
         if out is not None:
             write_text_atomic(out / f"{stem}.csv", tables.csv_text(rows))
             write_text_atomic(out / f"{stem}.md", tables.markdown(suite, rows, current))
@@ -128,8 +128,8 @@ def _measure(name: str, settings: Settings, out: Path | None, console: Console) 
         results = _read_all(out)
         page.write_page(out, results)
         page.write_results(out, results)
-        console.print(f"written {out / str(stem)}.csv, .md, .json and .png{note}", soft_wrap=True)
-    console.print(f"{name}: {time.perf_counter() - started:.0f} s in total", highlight=False)
+        console.print(f"written {out / str(stem)}.csv, .md, .json and .png{note}")
+    console.print(f"{name}: {time.perf_counter() - started:.0f} s in total")
     return rows
 
 

@@ -24,7 +24,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from benchmarks import device_peaks, measure, models, subprocesses
 from benchmarks.measure import in_unit, quantity_columns
@@ -33,6 +32,7 @@ from benchmarks.settings import Cases, DotPlot, Rows, Settings
 from benchmarks.torch_networks import TORCHVISION, torch_networks
 from serjax import models as networks
 from serjax import training
+from serjax.console import Console
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import resolve

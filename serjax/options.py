@@ -345,7 +345,8 @@ def read_file(config: type[Config], path: PathLike, ignored: Iterable[str] = ())
         try:
             content = yaml.safe_load(text)
         except Exception as error:  # PyYAML's errors have no base of the standard library
-            raise InputError(f"{path}: expected a YAML file, found {error}") from None
+            reason = " ".join(str(error).split())  # it has several lines
+            raise InputError(f"{path}: expected a YAML file, found {reason}") from None
     else:
         content = parse_json(text, path)
     if not isinstance(content, Mapping):

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "serjax"
 
 # Data flows down this list; a package imports only from its own line and those above it.
 LAYERS = (
-    ("errors",),
+    ("errors", "console", "csv_cells"),
     ("schema",),
     ("files",),
     ("options", "run_files"),

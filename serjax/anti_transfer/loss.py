@@ -372,7 +372,7 @@ def make_loss(
         networks,
         augmentation=context.config.augmentation.preset,
         frozen=context.config.model.freeze,
-        log=lambda line: context.console.print(line, highlight=False, soft_wrap=True),
+        log=context.console.print,
     )
     notes = (chance_level_note(term.source) for term in terms)
     loss.notes = [note for note in notes if note is not None]

@@ -4,11 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from serjax import options, report
 from serjax.anti_transfer.config import NAME, UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
+from serjax.console import Console
 from serjax.errors import InputError, unknown_name
 from serjax.training.config import DataConfig, ModelConfig, RunConfig
 from serjax.training.config.resolve import resolve
@@ -95,9 +94,9 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
 
     folder, is_begun, is_finished = processes.by_first(find)
     if is_finished:
-        console.print(f"source network for {task}: {folder}", highlight=False, soft_wrap=True)
+        console.print(f"source network for {task}: {folder}")
         return folder
-    console.print(f"training a source network for {task}", highlight=False, soft_wrap=True)
+    console.print(f"training a source network for {task}")
     return run(config, out=folder, resume=is_begun, console=console, command=command)
 
 

@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from serjax import classical, report
 from serjax.anti_transfer.config import UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
 from serjax.anti_transfer.source_tasks import TASKS, source_task_config
+from serjax.console import Console
 from serjax.errors import InputError, unknown_name
 from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
@@ -115,7 +114,7 @@ class Sweep:
         """
         self.check()
         for note in for_models(self.base, self.models)[1]:
-            console.print(note, highlight=False, soft_wrap=True)
+            console.print(note)
         rows: list[dict[str, object]] = []
         layers = {model: self._layers_of(model) for model in self.models if self._uses_layers()}
         for student in self._students():

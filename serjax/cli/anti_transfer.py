@@ -92,9 +92,8 @@ def _run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{folder}: expected a new or empty folder; continue it by --resume")
 
     def job(command: list[str]) -> None:
-        from rich.console import Console
-
         from serjax import report
+        from serjax.console import Console
         from serjax.recipes import guizzo2023
 
         console = Console()

@@ -33,9 +33,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
 
-    from rich.console import Console
-
     from serjax import report
+    from serjax.console import Console
 
     comparison = report.compare(
         arguments.first, arguments.second, resamples=arguments.resamples, seed=arguments.seed

@@ -63,10 +63,10 @@ def main() -> int:
     """Parses the command line and prints; returns the exit status."""
     arguments = _parser().parse_args()
 
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import TimeRemainingColumn
 
     from serjax import data
+    from serjax.console import Console
     from serjax.data import labels
     from serjax.data.corpora import PUBLISHED
     from serjax.data.describe import describe, print_description
@@ -79,7 +79,7 @@ def main() -> int:
     if arguments.labels is not None:
         corpus = labels.apply(corpus, arguments.labels)
         published = labels.apply_to_published(published, arguments.labels) if published else None
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Console(stderr=True).progress(TimeRemainingColumn()) as bar:
         reading = bar.add_task(f"reading {arguments.name}", total=len(corpus))
         description = describe(
             corpus, published, lambda done, total: bar.update(reading, completed=done)
@@ -90,13 +90,14 @@ def main() -> int:
         from serjax.report import plot_description
 
         for path in plot_description(description, arguments.plot):
-            console.print(f"figure {path}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"figure {path}")
     return 0
 
 
 def _write(arguments: argparse.Namespace) -> int:
     """Stores the corpus and prints its notes and folder; returns the exit status."""
     from serjax import data
+    from serjax.console import Console
 
     builder = data.build(
         arguments.name,
@@ -108,8 +109,11 @@ def _write(arguments: argparse.Namespace) -> int:
         **dict(arguments.dataset_option),
     )
     stored = data.open_stored(builder.data_dir)
+    console = Console()
     for note in stored.notes:
-        print(f"note {note}")
+        console.print(f"note {note}")
     hours = stored.samples.sum() / stored.sample_rate / 3600
-    print(f"wrote {len(stored.utterances)} utterances, {hours:.2f} h, to {builder.data_dir}")
+    console.print(
+        f"wrote {len(stored.utterances)} utterances, {hours:.2f} h, to {builder.data_dir}"
+    )
     return 0

@@ -65,9 +65,8 @@ def _run(arguments: argparse.Namespace) -> int:
     )
 
     def job(command: list[str]) -> None:
-        from rich.console import Console
-
         from serjax import protocols
+        from serjax.console import Console
 
         protocols.cross_corpus(
             config,

@@ -51,9 +51,8 @@ def _run(arguments: argparse.Namespace) -> int:
     arguments.model = names[0]
     config = flags.read_config(arguments, split=arguments.protocol, fold=None)
 
-    from rich.console import Console
-
     from serjax import protocols, report
+    from serjax.console import Console
     from serjax.training.checks import check_config
     from serjax.training.devices.processes import by_first, is_first
 
@@ -84,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     def job(command: list[str]) -> None:
         console = Console(quiet=not is_first())
         for note in notes:
-            console.print(note, highlight=False, soft_wrap=True)
+            console.print(note)
         if len(series) == 1:
             cross_validate(next(iter(series.values())), arguments.out, console, command)
             return
@@ -99,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 cross_validate(each, folder / name, console, command)
         table = by_first(lambda: report.write_model_table(folder, list(series)))
         report.print_model_table(console, table)
-        console.print(f"written {folder / 'table.md'}", highlight=False, soft_wrap=True)
+        console.print(f"written {folder / 'table.md'}")
 
     return execute(job, arguments.distributed)
 

@@ -2,10 +2,10 @@
 
 import errno
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 
 from serjax.cli.parser import command_line
+from serjax.console import print_error
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -36,16 +36,16 @@ def execute(job: Callable[[list[str]], object], processes: Sequence[str] | None 
         job(command)
     except (InterruptedRunError, KeyboardInterrupt) as stop:
         reason = str(stop) or "interrupted"
-        print(f"{reason}; resume with: {shlex.join(resuming)}", file=sys.stderr)
+        print_error(f"{reason}; resume with: {shlex.join(resuming)}")
         return 128 + (stop.signal_number if isinstance(stop, InterruptedRunError) else 2)
     except DivergedError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return 1
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror}", file=sys.stderr)
-        print(f"nothing saved was lost; resume with: {shlex.join(resuming)}", file=sys.stderr)
+        print_error(f"error: {where}{error.strerror}")
+        print_error(f"nothing saved was lost; resume with: {shlex.join(resuming)}")
         return 1
     return 0

@@ -47,8 +47,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
 
-    from rich.console import Console
-
+    from serjax.console import Console
     from serjax.models import describe, front_end, names
 
     flags.import_modules(arguments.imports)

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import contextlib
+import io
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from serjax.console import print_error
 from serjax.errors import InputError, unknown_name
 
 
@@ -160,13 +162,16 @@ def keep_memory() -> None:
 
 def run_command(main: Callable[[], int]) -> None:
     """Runs a command and ends the process: an `InputError` is one line and exit status 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A dash in a table must not end a run because the encoding of the output has none.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         status = 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print_error("interrupted")
         status = 130
     except BrokenPipeError:
         # The reader of the output has closed it; programs then end quietly.

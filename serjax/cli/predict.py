@@ -42,21 +42,19 @@ def _most_probable(classes: list[str], probabilities: list[float]) -> str:
 
 def _print_table(classes: list[str], rows: list[tuple[str, list[float]]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from serjax.console import Console
 
     console = Console()
-    if not console.is_terminal:
-        console.width = 10_000  # a pipe or a file gets one line for each recording
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("predicted")
     for name in classes:
-        table.add_column(Text(f"{name} %"), justify="right", no_wrap=True)
+        table.add_column(f"{name} %", justify="right", no_wrap=True)
     for path, probabilities in rows:
         cells = [f"{100 * p:.1f}" for p in probabilities]
-        table.add_row(Text(path), Text(_most_probable(classes, probabilities)), *cells)
+        table.add_row(path, _most_probable(classes, probabilities), *cells)
     console.print(table)
 
 
@@ -64,6 +62,8 @@ def main() -> int:
     """Parses the command line and predicts; returns the exit status."""
     arguments = _parser().parse_args()
     from serjax import audio, training
+    from serjax.console import printable
+    from serjax.csv_cells import safe_cell
     from serjax.ops.cpu import use_threaded_convolutions
     from serjax.training.devices.compilation_cache import enable_compilation_cache
 
@@ -93,8 +93,11 @@ def main() -> int:
         print(json.dumps(result, indent=2))
     elif arguments.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["file", "predicted", *(f"p_{name}" for name in recognizer.classes)])
-        writer.writerows([path, _most_probable(recognizer.classes, p), *p] for path, p in rows)
+        names = [safe_cell(printable(name)) for name in recognizer.classes]
+        writer.writerow(["file", "predicted", *(f"p_{printable(c)}" for c in recognizer.classes)])
+        writer.writerows(
+            [safe_cell(printable(path)), _most_probable(names, p), *p] for path, p in rows
+        )
     else:
         _print_table(recognizer.classes, rows)
     return 0

@@ -93,9 +93,8 @@ def _pretrain(arguments: argparse.Namespace) -> int:
         )
 
     def job(command: list[str]) -> None:
-        from rich.console import Console
-
         from serjax import rhemo, training
+        from serjax.console import Console
 
         options: dict[str, Any] = {
             "out": arguments.out,

@@ -23,8 +23,7 @@ from serjax.cli.parser import Parser
 from serjax.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from serjax.console import Console
     from serjax.recipes import Recipe, Row
     from serjax.report import Outcome
     from serjax.training.config import RunConfig
@@ -133,7 +132,7 @@ def _plan(arguments: argparse.Namespace, console: "Console") -> _Plan:
     ]
     deviations = plan.deviating_corpora(folders or {})
     for line in deviations:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line)
     plan.check_splits([row for row, _ in rows], configs, is_small)
     if folder.exists() and any(folder.iterdir()) and not arguments.resume:
         raise InputError(f"{folder}: expected a new or empty folder; continue it by --resume")
@@ -251,8 +250,7 @@ def main() -> int:
     """Parses the command line and runs; returns the exit status."""
     arguments = _parser().parse_args()
 
-    from rich.console import Console
-
+    from serjax.console import Console
     from serjax.files import write_text_atomic
 
     console = Console()
@@ -262,6 +260,7 @@ def main() -> int:
         outcomes = _run(planned, console, command)
         text = _markdown(planned, outcomes, _notes(planned, command, arguments.tuned))
         write_text_atomic(planned.folder / "table.md", text)
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        for line in text.splitlines():
+            console.print(line)
 
     return execute(job)

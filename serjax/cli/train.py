@@ -58,9 +58,8 @@ def _train(arguments: argparse.Namespace) -> int:
     check_config(config)
 
     def job(command: list[str]) -> None:
-        from rich.console import Console
-
         from serjax import anti_transfer, training
+        from serjax.console import Console
         from serjax.training.devices import processes
 
         console = Console(quiet=not processes.is_first())

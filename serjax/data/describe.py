@@ -10,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from serjax import audio
+from serjax.console import Console
 from serjax.data import splits
 from serjax.data.corpus import READERS, Corpus, Utterance
 from serjax.data.registry import Published
@@ -172,14 +171,14 @@ def print_description(console: Console, description: Description) -> None:
         console: Console to print to.
         description: Description of a corpus.
     """
-
-    def line(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    console = Console.of(console)
     corpus, seconds = description.corpus, description.seconds
     hours = np.nansum(seconds) / 3600
     speakers = len(corpus.labels("speaker"))
-    line(f"{corpus.name}: {len(corpus):,} utterances, {speakers:,} speakers, {hours:.2f} hours\n")
+    console.print(
+        f"{corpus.name}: {len(corpus):,} utterances, {speakers:,} speakers, {hours:.2f} hours"
+    )
+    console.print()
     console.print(_class_table(description))
     console.print()
     per_speaker = Counter(description.speakers)
@@ -187,26 +186,28 @@ def print_description(console: Console, description: Description) -> None:
         console.print(_speaker_table(description))
         console.print()
     elif speakers:
-        line(f"utterances of a speaker: {_range(np.array(list(per_speaker.values())), '.0f')}")
+        console.print(
+            f"utterances of a speaker: {_range(np.array(list(per_speaker.values())), '.0f')}"
+        )
     if np.isfinite(seconds).any():
-        line(f"lengths in seconds: {_range(seconds[np.isfinite(seconds)], '.2f')}")
+        console.print(f"lengths in seconds: {_range(seconds[np.isfinite(seconds)], '.2f')}")
     for (rate, channels), count in description.formats.items():
         what = "files" if corpus.folder is not None else "utterances"
-        line(
+        console.print(
             f"{rate:,} Hz, {'mono' if channels == 1 else f'{channels} channels'}: {count:,} {what}"
         )
     for group in description.duplicates:
-        line(f"identical sound: {', '.join(group)}")
+        console.print(f"identical sound: {', '.join(group)}")
     for reason, paths in description.problems.items():
-        line(f"problem: {len(paths):,} of {len(corpus):,}: {paths[0]} {reason}")
+        console.print(f"problem: {len(paths):,} of {len(corpus):,}: {paths[0]} {reason}")
     for note in corpus.notes:
-        line(f"note: {note}")
+        console.print(f"note: {note}")
     if description.published is not None:
         differences = [
             f"{name} {found:,} not {expected:,}"
             for name, found, expected in description.differences()
         ]
-        line(f"differs from what is published: {', '.join(differences) or 'in no count'}")
+        console.print(f"differs from what is published: {', '.join(differences) or 'in no count'}")
 
 
 def _reason(message: str, path: str) -> str:
@@ -244,7 +245,7 @@ def _class_table(description: Description) -> Table:
         if expected and name != NONE:
             difference = count - expected.get(name, 0)
             cells += [f"{expected.get(name, 0):,}", f"{difference:+,}" if difference else "0"]
-        table.add_row(Text(name), *cells)
+        table.add_row(name, *cells)
     if others := len(names) - len(shown):
         table.add_row(f"and {others:,} more")
     return table
@@ -257,8 +258,8 @@ def _speaker_table(description: Description) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("speaker", overflow="fold")
     for name in (*classes, "all"):
-        table.add_column(Text(name), justify="right")
+        table.add_column(name, justify="right")
     for speaker in sorted(set(description.speakers)):
         counts = [pairs[speaker, name] for name in classes]
-        table.add_row(Text(speaker), *(f"{count:,}" for count in (*counts, sum(counts))))
+        table.add_row(speaker, *(f"{count:,}" for count in (*counts, sum(counts))))
     return table

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from rich.console import Console
 
+from serjax.console import Console
 from serjax.errors import InputError
 from serjax.models.variables import Variables, check_patterns
 from serjax.protocols.batched_loop import RunsState, initial_state, train_runs
@@ -111,7 +111,7 @@ def run_batched(
     remaining = [name for name in runs if not is_finished(folder / name)]
     for name in runs:
         if name not in remaining:
-            console.print(f"{name} finished before", highlight=False)
+            console.print(f"{name} finished before")
     clocks = [Clock() for _ in runs]
     configs = [resolve(config) for config in runs.values()]
     front_end = front_end_of(configs[0])
@@ -305,8 +305,6 @@ class _BatchedTraining:
             f"step of {len(self._list)} runs, {batch.describe()}: "
             f"{memory.peak_bytes(compiled) / 2**20:.1f} MiB"
             f"{f', {scan_steps} steps per call' if scan_steps > 1 else ''}",
-            highlight=False,
-            soft_wrap=True,
         )
         checkpoints = Checkpoints(directory)
         state, loops = self._restore(checkpoints, state)
@@ -351,7 +349,7 @@ class _BatchedTraining:
             raise InputError(f"--resume: expected the runs {', '.join(saved[1])}, found others")
         loops = {name: LoopState(**saved[1][name]) for name in self._names}
         epoch = max(loop.epoch for loop in loops.values())
-        self._console.print(f"resumed {len(loops)} runs at epoch {epoch}", highlight=False)
+        self._console.print(f"resumed {len(loops)} runs at epoch {epoch}")
         return self._batch.distribute(saved[0]), loops
 
     def write(self, names: Sequence[str], state: RunsState, loops: Mapping[str, LoopState]) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from serjax import report
+from serjax.console import Console
 from serjax.data import Corpus, splits
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike
@@ -93,7 +92,7 @@ def cross_validate(
         members=members,
         out=out,
         resume=resume,
-        console=console or Console(),
+        console=Console.of(console),
         command=command or [],
         batching=batching,
         corpora=corpora,
@@ -136,7 +135,7 @@ def cross_corpus(
         members=members,
         out=out,
         resume=resume,
-        console=console or Console(),
+        console=Console.of(console),
         command=command or [],
     )
 
@@ -215,13 +214,13 @@ def _run_all(
     with open_folder(out, resume, resolved, metadata, console) as folder:
         method, reason = choose(batching, runs, folder)
         if reason is not None:
-            console.print(f"batching: {method or 'off'}, {reason}", highlight=False, soft_wrap=True)
+            console.print(f"batching: {method or 'off'}, {reason}")
         compute = functools.partial(run_batched, method=method) if method else _run_in_turn
         compute(runs, folder, console=console, command=command, recordings=recordings)
         console.rule("all")
         summary = processes.by_first(lambda: _write(folder, groups))
         report.print_run_set(console, summary)
-        console.print(f"report {folder / 'report.html'}", highlight=False, soft_wrap=True)
+        console.print(f"report {folder / 'report.html'}")
         return folder
 
 
@@ -246,7 +245,7 @@ def _run_in_turn(
         place = folder / name
         console.rule(f"{name}, {number} of {len(runs)}")
         if processes.by_first(functools.partial(is_finished, place)):
-            console.print("finished before", highlight=False)
+            console.print("finished before")
             continue
         run(
             config,

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-
 from serjax import data, models, protocols
+from serjax.console import Console
 from serjax.data.corpora import PUBLISHED
 from serjax.data.describe import differences
 from serjax.errors import InputError, unknown_name
@@ -155,19 +154,16 @@ def select_rows(
             if row.initialization == "required" and network not in init and not makes_weights:
                 console.print(
                     f"left out {row.name}: no --init {network}=RUN, and no {pretrained_on}",
-                    highlight=False,
                 )
                 missing_corpora.add(str(pretrained_on))
             else:
                 rows.append(row)
             continue
-        console.print(f"left out {row.name}: no {', '.join(missing)}", highlight=False)
+        console.print(f"left out {row.name}: no {', '.join(missing)}")
         missing_corpora |= set(missing)
     for corpus in sorted(missing_corpora):
         console.print(
             f"{corpus}: --data-dir {corpus}=DIR: {recipe.corpora[corpus]}",
-            highlight=False,
-            soft_wrap=True,
         )
     if not rows:
         raise InputError("nothing to run: give a corpus by --data-dir CORPUS=DIR, or try --bundled")

@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from rich.console import Console
 
 from serjax import report
+from serjax.console import Console
 from serjax.data import batches, dimensions
 from serjax.data.batches import Examples
 from serjax.files import PathLike
@@ -124,7 +124,7 @@ def pretrain(
         DivergedError: The loss is not finite.
         InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
     """
-    console = console or Console(quiet=not processes.is_first())
+    console = Console.of(console, quiet=not processes.is_first())
     clock = Clock()
     config.check()
     run_config = config.run_config()

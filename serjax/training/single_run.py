@@ -8,9 +8,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 import optax
-from rich.console import Console
 
 from serjax import models, report
+from serjax.console import Console
 from serjax.data import Corpus
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
@@ -82,7 +82,7 @@ def run(
         DivergedError: The loss is not finite.
         InterruptedRunError: SIGINT or SIGTERM; the run can be resumed.
     """
-    console = console or Console(quiet=not processes.is_first())
+    console = Console.of(console, quiet=not processes.is_first())
     clock = Clock()
     if corpus is not None:
         config = config.replace(dataset=corpus.name)
@@ -303,14 +303,12 @@ def print_header(console: Console, config: RunConfig, metadata: Mapping[str, Any
     tested = config.data.test_dataset
     sizes = ", ".join(f"{split} {count:,}" for split, count in metadata["utterances"].items())
     console.print(
-        f"[bold]{config.model.name}[/bold]{size} on {config.data.dataset}"
+        f"{config.model.name}{size} on {config.data.dataset}"
         f"{f', tested on {tested}' if tested else ''}: "
         f"{sizes} utterances, {len(metadata['classes'])} classes; {device()}",
-        highlight=False,
-        soft_wrap=True,
     )
     for note in metadata["notes"]:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"note: {note}")
 
 
 def write_network_run(

@@ -15,8 +15,8 @@ import jax
 import numpy as np
 import optax
 from jaxtyping import PyTree
-from rich.console import Console
 
+from serjax.console import Console
 from serjax.features.front_ends import FrontEnd
 from serjax.models.variables import Variables
 from serjax.training.config.resolve import ResolvedRunConfig
@@ -65,7 +65,7 @@ class RunContext:
 
     def log(self, line: str) -> None:
         """Prints a line as it is, without wrapping it."""
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.console.print(line)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

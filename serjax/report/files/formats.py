@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from serjax.csv_cells import name_of_cell, safe_cell
 from serjax.errors import InputError
 from serjax.files import PathLike, read_text, write_text_atomic
 
@@ -11,7 +12,7 @@ from serjax.files import PathLike, read_text, write_text_atomic
 def write_table(
     path: PathLike, columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]
 ) -> None:
-    """Writes a CSV file: numbers in full precision, strings quoted.
+    """Writes a CSV file: numbers in full precision, strings quoted and by `safe_cell`.
 
     Args:
         path: File to write.
@@ -22,8 +23,8 @@ def write_table(
     # All strings are quoted, so that other readers take "03" for a name, and because some versions
     # of the csv module write a carriage return without quotes.
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    for row in (columns, *rows):
+        writer.writerow([safe_cell(each) if isinstance(each, str) else each for each in row])
     write_text_atomic(path, text.getvalue())
 
 
@@ -44,8 +45,8 @@ def read_table(
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        columns = next(reader, [])
-        lines = [(reader.line_num, line) for line in reader]
+        columns = [name_of_cell(cell) for cell in next(reader, [])]
+        lines = [(reader.line_num, [name_of_cell(cell) for cell in line]) for line in reader]
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: expected CSV, {error}") from None
     missing = [name for name in required if name not in columns]

@@ -1,7 +1,6 @@
 """Section of the report page on the hardest utterances: a card for each."""
 
 from collections.abc import Sequence
-from html import escape
 
 from serjax.report.page import html
 from serjax.report.page.formatting import percent
@@ -25,9 +24,10 @@ def hardest_cards(hardest: Sequence[HardUtterance]) -> str:
     cards = []
     for each in hardest:
         parts = [
-            f"<h3 class='path'>{escape(each.path)}</h3>",
-            f"<p class='note'>speaker {escape(each.speaker)}</p>",
-            f"<p><b>{escape(each.true)}</b> predicted as <b>{escape(each.predicted)}</b></p>",
+            f"<h3 class='path'>{html.escape(each.path)}</h3>",
+            f"<p class='note'>speaker {html.escape(each.speaker)}</p>",
+            f"<p><b>{html.escape(each.true)}</b> predicted as "
+            f"<b>{html.escape(each.predicted)}</b></p>",
         ]
         if each.spectrogram is not None:
             image = spectrogram_png(each.spectrogram, each.seconds, each.max_hz)
@@ -49,7 +49,8 @@ def _bars(utterance: HardUtterance) -> str:
     shown = ranked[:_MOST_BARS]
     shown += [item for item in ranked[_MOST_BARS:] if item[0] == utterance.true]
     rows = "".join(
-        f"<tr{' class=true' if name == utterance.true else ''}><th scope='row'>{escape(name)}</th>"
+        f"<tr{' class=true' if name == utterance.true else ''}>"
+        f"<th scope='row'>{html.escape(name)}</th>"
         f"<td class='bar'><i style='width:{100 * probability:.2f}%'></i></td>"
         f"<td>{percent(probability)}</td></tr>"
         for name, probability in shown

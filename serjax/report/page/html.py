@@ -1,16 +1,22 @@
 """HTML of self-contained pages: one file each, which loads nothing from the network."""
 
 import base64
+import html
 import importlib.resources
 import struct
 from collections.abc import Collection, Iterable, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
+from serjax.console import printable
 from serjax.report.plots.drawing import DPI, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def escape(text: str) -> str:
+    """Escapes a text for HTML: its markup, and control characters by `serjax.console.printable`."""
+    return html.escape(printable(text))
 
 
 def document(title: str, body: Iterable[str]) -> str:

@@ -1,7 +1,6 @@
 """Report page of a run: one file that opens anywhere and loads nothing from the network."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +101,8 @@ def _header(title: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -
         facts.append(f"seed {config['seed']}")
     if "device" in config:
         facts.append(str(config["device"]))
-    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    return f"<header>\n<h1>{escape(title)}</h1>\n<ul class='facts'>{listed}</ul>\n</header>\n"
+    listed = "".join(f"<li>{html.escape(fact)}</li>" for fact in facts)
+    return f"<header>\n<h1>{html.escape(title)}</h1>\n<ul class='facts'>{listed}</ul>\n</header>\n"
 
 
 def _training(history: Sequence[Mapping[str, float]], run_dir: Path, best_epoch: int | None) -> str:
@@ -131,4 +130,4 @@ def _epochs_note(history: Sequence[Mapping[str, float]], best_epoch: int | None)
     for name, values in auxiliary_losses(history).items():
         text += f" Auxiliary loss {name}: {values[0]:.3g} at the first epoch, "
         text += f"{values[-1]:.3g} at the last."
-    return f"<p class='note'>{escape(text)}</p>"
+    return f"<p class='note'>{html.escape(text)}</p>"

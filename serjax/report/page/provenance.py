@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from serjax.report.page import html
@@ -20,7 +19,7 @@ def configuration(config: Mapping[str, Any]) -> str:
     """
     shown = {name: value for name, value in config.items() if name not in ("command", "notes")}
     items = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
         for name, value in _flattened(shown)
     )
     return f"<dl class='config'>{items}</dl>"
@@ -53,7 +52,7 @@ def notes(texts: Sequence[str]) -> str:
     if not texts:
         return ""
     return html.section(
-        "Notes", f"<ul>{''.join(f'<li>{escape(str(text))}</li>' for text in texts)}</ul>"
+        "Notes", f"<ul>{''.join(f'<li>{html.escape(str(text))}</li>' for text in texts)}</ul>"
     )
 
 
@@ -78,7 +77,7 @@ def times(seconds: Mapping[str, float]) -> str:
         for i, value in enumerate(stages.values())
     )
     rows = "".join(
-        f"<tr><th scope='row'><i class='key s{i % 6}'></i>{escape(name)}</th>"
+        f"<tr><th scope='row'><i class='key s{i % 6}'></i>{html.escape(name)}</th>"
         f"<td>{duration(value)}</td><td>{percent(value / total)}</td></tr>"
         for i, (name, value) in enumerate(stages.items())
     )
@@ -106,4 +105,4 @@ def command(arguments: str | Sequence[str] | None) -> str:
         line = arguments
     else:
         line = shlex.join(str(argument) for argument in arguments)
-    return html.section("To reproduce", f"<pre><code>{escape(line)}</code></pre>")
+    return html.section("To reproduce", f"<pre><code>{html.escape(line)}</code></pre>")

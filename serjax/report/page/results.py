@@ -1,7 +1,6 @@
 """Sections of the report page on the results on the test set."""
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
     sentences = "; ".join(facts)
     return (
         f"<section class='headline'>\n<div class='tiles'>{''.join(tiles)}</div>\n"
-        f"<div class='note'><p>{escape(sentences[0].upper() + sentences[1:])}.</p>{validation}"
+        f"<div class='note'><p>{html.escape(sentences[0].upper() + sentences[1:])}.</p>{validation}"
         "</div>\n</section>\n"
     )
 
@@ -82,7 +81,7 @@ def _registered(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Returns the metrics that a user registered: key, title, and no further words."""
     built_in = ("wa", "ua", "f1_macro", "f1_weighted")
     return [
-        (key, escape(title), "")
+        (key, html.escape(title), "")
         for key, title in METRIC_NAMES.items()
         if key in test and key not in built_in
     ]

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from serjax import metrics, significance
+from serjax.console import Console
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.report.files.predictions import Predictions, read_predictions
@@ -118,7 +118,10 @@ def print_comparison(
             f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}",
             _p(difference["p"]),
         )
-    console.print(f"A {first}\nB {second}\n", highlight=False, markup=False, soft_wrap=True)
+    console = Console.of(console)
+    console.print(f"A {first}")
+    console.print(f"B {second}")
+    console.print()
     console.print(table)
     footnote = (
         f"{comparison['utterances']:,} utterances, {comparison['predictions']:,} predictions; "
@@ -129,7 +132,7 @@ def print_comparison(
         footnote += (
             f"; McNemar's exact test of WA, over utterances: p {_p(comparison['mcnemar']['p'])}"
         )
-    console.print(footnote, highlight=False, soft_wrap=True)
+    console.print(footnote)
 
 
 def _read_test(folder: PathLike) -> Predictions:

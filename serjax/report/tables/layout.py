@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from serjax.console import Console, printable
 
 
 def markdown_table(
@@ -19,7 +20,8 @@ def markdown_table(
             and are aligned right.
 
     Returns:
-        Lines of the table, the last one without a line break.
+        Lines of the table, the last one without a line break. Control characters in cells are
+        escaped, and vertical bars.
 
     Example:
         >>> print(markdown_table(["run", "UA %"], [["fold-1", "70.0"]]))
@@ -28,7 +30,9 @@ def markdown_table(
         | fold-1 | 70.0 |
     """
     rule = ["---"] * text_columns + ["---:"] * (len(columns) - text_columns)
-    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, rule, *rows))
+    cells = ([printable(cell).replace("|", r"\|") for cell in row] for row in (columns, *rows))
+    header, *body = (f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join([header, f"| {' | '.join(rule)} |", *body])
 
 
 def console_table(

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from serjax.console import Console
 from serjax.files import PathLike, write_text_atomic
 from serjax.report.files.records import read_config, read_summary
 from serjax.report.tables.layout import console_table, markdown_table
@@ -44,6 +43,7 @@ def print_model_table(console: Console, rows: Sequence[Sequence[str]]) -> None:
         console: Console to print on.
         rows: Rows, as returned by `write_model_table`.
     """
+    console = Console.of(console)
     console.print(console_table(console, _COLUMNS, rows, text_columns=_TEXT_COLUMNS))
 
 

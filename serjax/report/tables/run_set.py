@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
+from serjax.console import Console
 from serjax.errors import InputError
 from serjax.files import PathLike, write_json, write_text_atomic
 from serjax.metrics import METRICS
@@ -83,9 +83,10 @@ def print_run_set(console: Console, summary: Mapping[str, Any]) -> None:
         console: Console to print on.
         summary: Summary, as returned by `write_run_set`.
     """
+    console = Console.of(console)
     header, *rows = _cells(summary)
     console.print(console_table(console, header, rows))
-    console.print(_footnote(summary), highlight=False)
+    console.print(_footnote(summary))
 
 
 def pool(tests: Sequence[Predictions], folder: Path) -> Predictions:

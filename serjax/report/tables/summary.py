@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from serjax import losses, metrics
+from serjax.console import Console
 from serjax.report.files.predictions import Predictions
 from serjax.report.tables.layout import console_table
 
@@ -123,6 +122,7 @@ def print_summary(console: Console, metrics: dict[str, Any]) -> None:
         console: Console to print on.
         metrics: Content of `metrics.json`.
     """
+    console = Console.of(console)
     style = box.SIMPLE_HEAD if console.is_terminal else None
     level = metrics.get("interval", {}).get("level", 0.95)
     splits = [name for name in ("test", "validation") if name in metrics]
@@ -144,8 +144,7 @@ def print_summary(console: Console, metrics: dict[str, Any]) -> None:
     for name in metrics["classes"]:
         row = metrics["per_class"][name]
         cells = [_percent(row[key]) for key in ("precision", "recall", "f1")]
-        # Rich searches a string for markup, but not a Text: a class may be called "[red]".
-        classes.add_row(Text(name), *cells, str(row["support"]))
+        classes.add_row(name, *cells, str(row["support"]))
     for table in (overall, classes):
         console.print(table)
         if style is None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from serjax import metrics
+from serjax.console import Console
 from serjax.files import write_text_atomic
 from serjax.report.files.formats import write_table
 from serjax.report.files.predictions import read_predictions
@@ -70,6 +70,7 @@ def print_sweep(console: Console, table: Sequence[Mapping[str, Any]]) -> None:
     """
     columns = ("model", "method", "split", "layer", "test accuracy %", "95 % interval")
     rows = [(row["model"], row["method"], row["split"], *_cells(row)) for row in table]
+    console = Console.of(console)
     console.print(console_table(console, columns, rows, text_columns=len(columns)))
 
 

@@ -3,8 +3,8 @@
 import dataclasses
 
 import numpy as np
-from rich.console import Console
 
+from serjax.console import Console
 from serjax.data import Corpus, batches, splits
 from serjax.data.batches import Examples
 from serjax.data.storage.lazy_waveforms import LazyWaveforms

@@ -5,9 +5,9 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 
 from serjax import data
+from serjax.console import Console
 from serjax.data import Corpus, splits
 from serjax.data.storage.lazy_waveforms import LazyWaveforms
 from serjax.errors import InputError, unknown_name

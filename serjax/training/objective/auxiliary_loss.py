@@ -22,8 +22,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import PyTree
-from rich.console import Console
 
+from serjax.console import Console
 from serjax.data.batches import Examples
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from serjax import features, report
+from serjax.console import Console
 from serjax.training.trackers.progress import Clock
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def write_results(
     report.write_json(folder / "timing.json", seconds)
     report.print_summary(console, metrics)
     times = "  ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-    console.print(f"{times}\nreport {page}", highlight=False, soft_wrap=True)
+    console.print(times)
+    console.print(f"report {page}")
 
 
 def _hardest_with_sound(

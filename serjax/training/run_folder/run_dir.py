@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-from rich.console import Console
 
 from serjax import options, report
+from serjax.console import Console
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.training.config import RunConfig
@@ -145,7 +145,7 @@ def _open(
         if changes:
             raise InputError(f"{folder}: --resume found another run there: {', '.join(changes)}")
     elif resume:
-        console.print(f"{folder}: no run to resume there yet; starting it", soft_wrap=True)
+        console.print(f"{folder}: no run to resume there yet; starting it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_locked(folder))
@@ -154,7 +154,7 @@ def _open(
         raise InputError(
             f"{folder}: expected a folder that can be written to, found: {error.strerror}"
         ) from error
-    console.print(f"run folder {folder}", highlight=False, soft_wrap=True)
+    console.print(f"run folder {folder}")
     return folder
 
 

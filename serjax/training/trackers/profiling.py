@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from rich.console import Console
 
+from serjax.console import Console
 from serjax.errors import InputError
 from serjax.training.step import TrainStep
 
@@ -75,4 +75,4 @@ class ProfiledStep:
             outcome = (
                 f"none of {self._first} to {self._last}, because the run ended at {self._number}"
             )
-        self._console.print(f"profile: {outcome}", highlight=False, soft_wrap=True)
+        self._console.print(f"profile: {outcome}")

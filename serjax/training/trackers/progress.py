@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import Progress, TextColumn
 
+from serjax.console import Console
 from serjax.training.loop import LoopState
 
 _LINE_SECONDS = 15.0
@@ -47,18 +47,13 @@ class ProgressDisplay:
     """
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        self._console = Console.of(console)
         self._progress: Progress | None = None
         self._last_line = time.monotonic()
 
     def __enter__(self) -> "ProgressDisplay":
         if self._console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[text]}"),
-            )
-            self._progress = Progress(*columns, console=self._console, transient=True)
+            self._progress = self._console.progress(TextColumn("{task.fields[text]}"))
             self._progress.start()
             self._task = self._progress.add_task("epoch", text="")
         return self
@@ -116,7 +111,7 @@ class ProgressDisplay:
         )
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line)
         self._last_line = time.monotonic()
 
 
