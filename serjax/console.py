@@ -92,7 +92,7 @@ class Console(RichConsole):
         finally:
             self._width = width
 
-    def status(self, status: RenderableType, **settings: Any) -> Status:  # type: ignore[override]
+    def status(self, status: RenderableType, **settings: Any) -> Status:
         """Shows what is done, with a spinner, while it is done; only on a terminal."""
         if isinstance(status, str):
             status = self.render_str(status)
@@ -100,7 +100,7 @@ class Console(RichConsole):
             settings.setdefault("spinner", "line")
         return super().status(status, **settings)
 
-    def render_str(self, text: str, **settings: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **settings: Any) -> Text:
         """Converts a string to text by `printable`; Rich calls it for strings in tables too."""
         settings |= {"markup": False, "emoji": False, "highlight": False}
         return super().render_str(printable(text, self.encoding), **settings)

@@ -13,8 +13,9 @@ PACKAGE = ROOT / "serjax"
 # Data flows down this list; a package imports only from its own line and those above it.
 LAYERS = (
     ("errors", "console", "csv_cells"),
-    ("schema",),
+    ("schema", "locks"),
     ("files",),
+    ("portable",),
     ("options", "run_files"),
     ("audio", "metrics"),
     ("significance",),

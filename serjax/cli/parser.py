@@ -3,7 +3,6 @@
 import argparse
 import ast
 import contextlib
-import io
 import os
 import re
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from serjax.cli import environment
 from serjax.console import print_error
 from serjax.errors import InputError, unknown_name
 
@@ -162,9 +162,7 @@ def keep_memory() -> None:
 
 def run_command(main: Callable[[], int]) -> None:
     """Runs a command and ends the process: an `InputError` is one line and exit status 2."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A dash in a table must not end a run because the encoding of the output has none.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    environment.prepare()
     try:
         status = main()
     except InputError as error:

@@ -196,11 +196,11 @@ def test_errors(noise, tmp_path):
     folder = tmp_path / "serjax_noise/8000hz/1.0.0"
     (folder / "metadata.json").write_text('{"corpus": "noise"}')
     with pytest.raises(
-        CorpusError, match=r"metadata\.json has no sample_rate, written_from, table,"
+        CorpusError, match=r"metadata\.json: expected sample_rate, found none; expected a folder"
     ):
         data.load("tfds", folder)
     (folder / "metadata.json").write_text("{")
-    with pytest.raises(CorpusError, match="is no dataset of serjax: Expecting property name"):
+    with pytest.raises(CorpusError, match=r"metadata\.json: expected JSON, Expecting prop"):
         builder.write(noise, tmp_path, sample_rate=8000)
 
 

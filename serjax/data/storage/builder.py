@@ -8,26 +8,28 @@ registered later:
     tfds.data_source("serjax_emodb", recordings="EMODB", data_dir="OUT", split="train")
 """
 
+import contextlib
+import errno
 import hashlib
 import itertools
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
-from rich.progress import track
+from rich.progress import TimeRemainingColumn
 
 from serjax import audio, data
+from serjax.console import Console
 from serjax.data import splits
 from serjax.data.batches import from_int16, to_int16
 from serjax.data.corpus import Corpus, CorpusError, Utterance, attempts
-from serjax.data.storage import store
+from serjax.data.storage import fields, store
+from serjax.locks import locked
 
 VERSION = "1.0.0"
 _RECORDS_PER_FILE = 4096
@@ -37,8 +39,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
     """Writes a corpus as a TFDS dataset of one split.
 
     A record holds an utterance: its audio, int16 `[samples]` stored as bytes, and the columns of
-    its table, with the names of `serjax.data.storage.store.field_names`. None is stored as an empty
-    text, as NaN, or as -1 in `label`, a `ClassLabel`. A segment of a recording is stored without
+    its table, see `serjax.data.storage.fields.record`. A segment of a recording is stored without
     the rest of the recording.
 
     Args:
@@ -63,30 +64,26 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         self._corpus = corpus
         self._sample_rate = sample_rate
         self._skip_bad_files = skip_bad_files
+        labelled = fields.labelled_column(corpus.name)
+        self._classes = None if labelled is None else corpus.labels(labelled)
         config = tfds.core.BuilderConfig(name=f"{sample_rate}hz", version=VERSION)
         self.BUILDER_CONFIGS = [config]
         kwargs.setdefault("file_format", "array_record")
-        super().__init__(config=config, **kwargs)
+        root = Path(os.path.expanduser(kwargs.get("data_dir") or tfds.core.constants.DATA_DIR))
+        folder = root / self.name / config.name / VERSION
+        if folder.exists():
+            # TFDS would import what a foreign description names.
+            store.check_description(folder, store.metadata(folder))
+        try:
+            super().__init__(config=config, **kwargs)
+        except Exception as error:  # of a damaged description, which TFDS reads too
+            raise CorpusError(f"{folder}: cannot be opened: {error}") from error
 
     def _info(self) -> tfds.core.DatasetInfo:
-        names = store.field_names(self._corpus.name)
-        features: dict[str, Any] = {
-            names["audio"]: tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes")
-        }
-        for column in store.TEXTS:
-            features[names[column]] = tfds.features.Text()
-            if names[column] == "label":
-                classes = self._corpus.labels(column)
-                features["label"] = tfds.features.ClassLabel(names=classes)
-        for column in store.NUMBERS:
-            # As bytes, because the records' own numbers have 32 bits.
-            features[names[column]] = tfds.features.Tensor(
-                shape=(), dtype=np.float64, encoding="bytes"
-            )
         return tfds.core.DatasetInfo(
             builder=self,
             description=f"{self._corpus.name}, mono, 16 bits at {self._sample_rate} Hz",
-            features=tfds.features.FeaturesDict(features),
+            features=fields.features(self._corpus.name, self._classes),
             metadata=tfds.core.MetadataDict(
                 corpus=self._corpus.name,
                 sample_rate=self._sample_rate,
@@ -102,7 +99,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         """Prints nothing: TFDS would print a download, but nothing is downloaded."""
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        return {store.SPLIT: self._generate_examples()}
+        return {fields.SPLIT: self._generate_examples()}
 
     def _generate_splits(self, dl_manager: Any, download_config: Any) -> list[Any]:
         """Writes records one by one.
@@ -110,40 +107,48 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         TFDS would collect and sort them first, and need TensorFlow for more than 1000 MiB.
         """
         (generated,) = self._split_generators(dl_manager).values()
-        records = track(
-            (record for _, record in generated),
-            f"writing {self._corpus.name}",
-            total=len(self._corpus),
-            transient=True,
-        )
+        records = (record for _, record in generated)
         files = tfds.core.ShardedFileTemplate(
             dataset_name=self.name,
             data_dir=self.data_path,
-            split=store.SPLIT,
+            split=fields.SPLIT,
             filetype_suffix="array_record",
             template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
         )
+        with Console().progress(TimeRemainingColumn()) as progress:
+            total, title = len(self._corpus), f"writing {self._corpus.name}"
+            tracked = iter(progress.track(records, total=total, description=title))
+            counts, size = self._write_records(tracked, files)
+        info = tfds.core.SplitInfo(
+            name=fields.SPLIT, shard_lengths=counts, num_bytes=size, filename_template=files
+        )
+        return [info]
+
+    def _write_records(
+        self, records: Iterator[dict[str, Any]], files: tfds.core.ShardedFileTemplate
+    ) -> tuple[list[int], int]:
+        """Writes the files of records; returns the records of each, and their bytes in all."""
         counts: list[int] = []
         size = 0
         while first := list(itertools.islice(records, 1)):
             path = files.sharded_filepath(shard_index=len(counts), num_shards=None)
             # One record per group, because records are read by random access.
-            writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
+            with _writing(path):
+                writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
             count = 0
             for record in itertools.chain(first, itertools.islice(records, _RECORDS_PER_FILE - 1)):
                 serialized = self.info.features.serialize_example(record)
-                writer.write(serialized)
+                with _writing(path):
+                    writer.write(serialized)
                 size += len(serialized)
                 count += 1
-            writer.close()
+            with _writing(path):
+                writer.close()
             counts.append(count)
-        info = tfds.core.SplitInfo(
-            name=store.SPLIT, shard_lengths=counts, num_bytes=size, filename_template=files
-        )
-        return [info]
+        return counts, size
 
     def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        names = store.field_names(self._corpus.name)
+        names = fields.field_names(self._corpus.name)
         written: list[Utterance] = []
         samples: list[int] = []
         content: list[str] = []
@@ -157,22 +162,21 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
                 notes.append(f"skipped, can't be read: {waveform}")
                 continue
             audio_samples = to_int16(waveform)
-            record: dict[str, Any] = {names["audio"]: audio_samples}
-            for column in store.TEXTS:
-                missing = store.NO_LABEL if names[column] == "label" else ""
-                record[names[column]] = getattr(utterance, column) or missing
-            for column in store.NUMBERS:
-                value = getattr(utterance, column)
-                record[names[column]] = math.nan if value is None else value
-            yield len(written), record
+            columns = fields.record(self._corpus.name, self._classes, utterance)
+            yield len(written), {names["audio"]: audio_samples, **columns}
             written.append(utterance)
             samples.append(len(waveform))
             content.append(splits.content_hash(from_int16(audio_samples)))
         if not written:
             raise audio.AudioError(f"none of {self._corpus.name}'s {len(self._corpus)} can be read")
         self.info.metadata.update(
-            table=store.table(written), samples=samples, content=content, notes=notes
+            classes=self._classes,
+            table=fields.table(written),
+            samples=samples,
+            content=content,
+            notes=notes,
         )
+        self.info.metadata["checksum"] = store.checksum(self.info.metadata)
 
 
 class RegisteredBuilder(CorpusBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -219,8 +223,8 @@ def write(
     """Stores a corpus as a TFDS dataset, unless it is stored already.
 
     The complete dataset is renamed to its folder at the end. After an interruption, the remaining
-    files are removed and the dataset is written from scratch. So two processes must not write the
-    same dataset at once.
+    files are removed and the dataset is written from scratch. A second process that writes the
+    same dataset at once is refused, unless the file system has no locks.
 
     Args:
         corpus: The corpus.
@@ -233,6 +237,8 @@ def write(
 
     Raises:
         CorpusError: The corpus is empty, or another state of it is stored there.
+        InputError: Another process is writing the same dataset.
+        OSError: The dataset cannot be written, such as on a full disk; no part of it remains.
         serjax.audio.AudioError: A recording cannot be read.
     """
     if not len(corpus):
@@ -243,26 +249,49 @@ def write(
         corpus=corpus,
         sample_rate=sample_rate,
         skip_bad_files=skip_bad_files,
-        data_dir=Path(out).expanduser(),
+        data_dir=os.path.expanduser(out),
     )
     folder = Path(builder.data_dir)
-    if folder.exists():
-        stored = store.metadata(folder)
-        if stored["written_from"] != digest(corpus):
-            raise CorpusError(
-                f"{folder}: holds {len(stored['samples'])} utterances of another table of "
-                f"{corpus.name} than the {len(corpus)} to write; expected another folder"
-            )
-        return builder
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        busy = f"{folder}: another process is writing the corpus there; wait for its end"
+        with locked(folder.parent / f".{folder.name}.lock", busy):
+            if not folder.exists():  # which another process may have written since
+                _write(builder, folder)
+    stored = store.metadata(folder)
+    if stored["written_from"] != digest(corpus):
+        raise CorpusError(
+            f"{folder}: holds {len(stored['samples'])} utterances of another table of "
+            f"{corpus.name} than the {len(corpus)} to write; expected another folder"
+        )
+    return builder
+
+
+def _write(builder: CorpusBuilder, folder: Path) -> None:
+    """Writes a dataset, after the remains of an interrupted process are removed."""
     for leftover in folder.parent.glob(f"incomplete.*_{folder.name}"):
         shutil.rmtree(leftover)
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(try_download_gcs=False)
     )
-    return builder
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raises OSError for the errors of the writer of records, which only name it in words.
+
+    Raises:
+        OSError: The file cannot be written, such as on a full disk.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        codes = (code for code in errno.errorcode if os.strerror(code) in str(error))
+        code = next(codes, errno.EIO)
+        raise OSError(code, os.strerror(code), os.fspath(path)) from error
 
 
 def digest(corpus: Corpus) -> str:
     """Returns a hash of the table of a corpus, which identifies a stored corpus."""
-    columns = json.dumps(store.table(corpus.utterances), sort_keys=True)
+    columns = json.dumps(fields.table(corpus.utterances), sort_keys=True)
     return hashlib.sha256(columns.encode("utf-8", "surrogateescape")).hexdigest()

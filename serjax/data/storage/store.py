@@ -1,56 +1,62 @@
-"""Reading of corpora that are stored as TFDS datasets, and the names of their fields.
+"""Reading of corpora that are stored as TFDS datasets.
 
 `serjax.data.storage.builder` writes a dataset as array_record files of utterances, which are read
 by random access. `metadata.json` holds the table and the length and hash of each waveform, so that
 opening a dataset reads no waveform. TensorFlow is not needed.
+
+A dataset may come from somebody else or from a damaged disk. Its description is checked before
+anything else reads it, its table by a checksum, and each record, when it is read, against the
+table.
 """
 
 import dataclasses
+import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
-from serjax.data.corpus import DIMENSIONS, CorpusError, Utterance
+from serjax.audio import AudioError
+from serjax.data.corpus import CorpusError, Utterance
+from serjax.data.storage import fields
+from serjax.data.storage.fields import field_names
+from serjax.data.storage.records import Records
+from serjax.errors import InputError
+from serjax.files import read_json
+from serjax.schema import Range
 
-TEXTS = ("path", "emotion", "speaker", "text", "session")
-NUMBERS = ("start", "end", *DIMENSIONS)
-SPLIT = "train"
-"""TFDS's name for the whole of an unsplit dataset; serjax splits the table."""
-
-NO_LABEL = -1
-"""The missing label of TFDS's `ClassLabel`."""
-
-_METADATA = ("corpus", "sample_rate", "written_from", "table", "samples", "content", "notes")
 _WANTED = "expected a folder that `serjax corpus NAME --data-dir P --write FOLDER` wrote"
-
-_CREMAD = {"emotion": "label", "speaker": "speaker_id"}
-_TFDS_FIELDS: Mapping[str, Mapping[str, str]] = {
-    "cremad": _CREMAD,
-    "fsdd": {"path": "audio/filename", "text": "label"},
-    "librispeech_words": {"audio": "speech", "speaker": "speaker_id", "session": "chapter_id"},
-    "savee": _CREMAD,
-    "speech_commands": {"text": "label"},
-    "voxceleb": {"speaker": "label", "session": "youtube_id"},
-}
+# The writer of records counts the bytes of one with 31 bits.
+_MAX_SAMPLES = 2**30
 
 
-def field_names(corpus: str) -> dict[str, str]:
-    """Returns the names of the fields of a corpus's records.
+class Metadata(TypedDict):
+    """Content of `metadata.json`.
 
-    Args:
+    Attributes:
         corpus: Name of the corpus.
-
-    Returns:
-        The field of "audio" and of each attribute of `Utterance`. Fields have the same names,
-        except in corpora that TFDS has too (crema_d, librispeech, savee, speech_commands,
-        spoken_digit, voxceleb; https://www.tensorflow.org/datasets/catalog/overview#audio), which
-        have TFDS's names.
+        sample_rate: Sample rate of the waveforms, in Hz.
+        written_from: Hash of the table that the corpus had before bad files were skipped.
+        classes: Names of the classes, see `serjax.data.storage.fields.features`.
+        table: Columns of the written utterances.
+        samples: Number of samples of each waveform.
+        content: Hash of each waveform, see `serjax.data.splits.content_hash`.
+        notes: Remarks of the loader and of the writing, one line each.
+        checksum: Hash of all else, see `checksum`.
     """
-    same = {name: name for name in ("audio", *TEXTS, *NUMBERS)}
-    return same | dict(_TFDS_FIELDS.get(corpus, {}))
+
+    corpus: str
+    sample_rate: Annotated[int, Range(1, 2**31)]
+    written_from: str
+    table: dict[str, list]  # columns are checked at once, not value by value
+    samples: list[int]
+    content: list[str]
+    notes: list[str]
+    classes: list[str] | None
+    checksum: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Stored:
         samples: `[utterances]` int64, number of samples of each waveform.
         content: Hash of each waveform, see `serjax.data.splits.content_hash`.
         notes: Remarks of the loader and of the writing, one line each.
+        classes: Names of the classes, see `serjax.data.storage.fields.features`.
         source: Records by random access: dicts of the fields of `field_names`, with audio as int16
             `[samples]` and texts as bytes. It is safe to use in several threads, and to pickle.
     """
@@ -74,11 +81,34 @@ class Stored:
     samples: np.ndarray
     content: tuple[str, ...]
     notes: tuple[str, ...]
+    classes: tuple[str, ...] | None
     source: Sequence[Mapping[str, Any]]
 
     def waveform(self, index: int) -> np.ndarray:
-        """Returns the waveform of a record, int16 `[samples]`."""
-        return self.source[index][field_names(self.name)["audio"]]
+        """Reads the waveform of a record.
+
+        Args:
+            index: Index of the utterance.
+
+        Returns:
+            int16 `[samples]`.
+
+        Raises:
+            serjax.audio.AudioError: The record is damaged, or it is that of another utterance.
+        """
+        found = self.source[index]
+        samples: np.ndarray = found[field_names(self.name)["audio"]]
+        expected = fields.record(self.name, self.classes, self.utterances[index])
+        if len(samples) != self.samples[index] or any(
+            # A missing number is NaN, which differs from itself.
+            found[name] != value and not (value != value and found[name] != found[name])
+            for name, value in expected.items()
+        ):
+            raise AudioError(
+                f"{self.utterances[index].path}: expected {self.samples[index]} samples of it in "
+                f"record {index} of the stored {self.name}, found another utterance"
+            )
+        return samples
 
 
 def open_stored(folder: str | Path | None) -> Stored:
@@ -91,12 +121,18 @@ def open_stored(folder: str | Path | None) -> Stored:
         The stored corpus.
 
     Raises:
-        CorpusError: The folder does not hold exactly one dataset that serjax wrote.
+        CorpusError: The folder does not hold exactly one dataset that serjax wrote, or it is
+            damaged.
     """
-    import tensorflow_datasets as tfds
-
     path = dataset_folder(folder)
     values = metadata(path)
+    check_description(path, values)
+    records = Records(path, values["corpus"], values["classes"])
+    if len(records) != len(values["samples"]):
+        raise CorpusError(
+            f"{path}: expected {len(values['samples'])} records, as metadata.json says, found "
+            f"{len(records)}"
+        )
     return Stored(
         name=values["corpus"],
         sample_rate=values["sample_rate"],
@@ -104,34 +140,91 @@ def open_stored(folder: str | Path | None) -> Stored:
         samples=np.array(values["samples"], np.int64),
         content=tuple(values["content"]),
         notes=tuple(values["notes"]),
-        source=tfds.builder_from_directory(path).as_data_source(SPLIT),
+        classes=None if values["classes"] is None else tuple(values["classes"]),
+        source=records,
     )
 
 
-def metadata(path: Path) -> dict[str, Any]:
+def metadata(path: Path) -> Metadata:
     """Reads the metadata of a dataset.
 
     Args:
         path: Folder of the dataset.
 
-    Returns:
-        "corpus", its name; "sample_rate" in Hz; "written_from", the digest of the corpus's table;
-        "table", the columns of the written utterances; "samples", their lengths; "content", their
-        hashes; "notes".
+    Raises:
+        CorpusError: The metadata is missing, incomplete or damaged.
+    """
+    file = path / "metadata.json"
+    try:
+        values = read_json(file, Metadata)
+    except InputError as error:
+        raise CorpusError(f"{error}; {_WANTED}") from error
+    problem = _problem(values)
+    if problem is None and values["checksum"] != checksum(values):
+        problem = "checksum differs from the content, so the file is damaged"
+    if problem is not None:
+        raise CorpusError(f"{file}: {problem}; write the corpus again")
+    return values
+
+
+def checksum(values: Mapping[str, Any]) -> str:
+    """Returns the hash of metadata, without their own checksum."""
+    others = {key: value for key, value in values.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+
+
+def _problem(values: Metadata) -> str | None:
+    """Describes the first column that does not fit the table; None if all do."""
+    table, count = values["table"], len(values["samples"])
+    if set(table) != {*fields.TEXTS, *fields.NUMBERS}:
+        expected = ", ".join((*fields.TEXTS, *fields.NUMBERS))
+        return f"table: expected columns {expected}, found {', '.join(sorted(table)) or 'none'}"
+    lengths = {len(column) for column in (*table.values(), values["content"])}
+    if lengths != {count} or not count:
+        return f"expected one value for each of {count} utterances, found {sorted(lengths)}"
+    for name, column in table.items():
+        allowed = {str} if name == "path" else {str, type(None)}
+        if name in fields.NUMBERS:
+            allowed = {int, float, type(None)}
+        if not {type(value) for value in column} <= allowed:
+            kind = "numbers" if name in fields.NUMBERS else "texts"
+            return f"table.{name}: expected {kind}, found other values"
+    if min(values["samples"]) < 0 or max(values["samples"]) > _MAX_SAMPLES:
+        return f"samples: expected 0 to {_MAX_SAMPLES}, found others"
+    starts, ends = (np.array(table[name], np.float64) for name in ("start", "end"))
+    if (starts < 0).any() or (np.nan_to_num(starts) >= ends).any():
+        return "table: expected starts of at least 0 before their ends, found others"
+    labelled = fields.labelled_column(values["corpus"])
+    labels = set() if labelled is None else {*table[labelled]} - {None}
+    if (values["classes"] is None) != (labelled is None) or labels - {*(values["classes"] or ())}:
+        return f"classes: expected the labels of the column {labelled}, found others"
+    return None
+
+
+def check_description(path: Path, values: Metadata) -> None:
+    """Checks that `features.json` is the one that serjax writes.
+
+    TFDS imports the classes that this file names, so a foreign one can run code.
+
+    Args:
+        path: Folder of the dataset.
+        values: Its metadata.
 
     Raises:
-        CorpusError: The metadata is missing or incomplete.
+        CorpusError: It is missing, or differs.
     """
+    from google.protobuf import json_format  # type: ignore[import-untyped]
+
+    expected = fields.features(values["corpus"], values["classes"]).to_proto()
     try:
-        values = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: is no dataset of serjax: {error}; {_WANTED}") from error
-    missing = [name for name in _METADATA if name not in values]
-    if missing:
+        found = read_json(path / "features.json", dict[str, Any])
+    except InputError as error:
+        raise CorpusError(f"{error}; {_WANTED}") from error
+    if found != json_format.MessageToDict(expected):
         raise CorpusError(
-            f"{path}: is no dataset of serjax: metadata.json has no {', '.join(missing)}; {_WANTED}"
+            f"{path / 'features.json'}: expected the fields that serjax writes, found others; "
+            "write the corpus again"
         )
-    return values
 
 
 def dataset_folder(folder: str | Path | None) -> Path:
@@ -146,7 +239,7 @@ def dataset_folder(folder: str | Path | None) -> Path:
     """
     if folder is None:
         raise CorpusError(f"tfds: no data directory given; {_WANTED}")
-    root = Path(folder).expanduser()
+    root = Path(os.path.expanduser(folder))
     if not root.is_dir():
         raise CorpusError(f"tfds: data directory {root} is no folder; {_WANTED}")
     folders = sorted(
@@ -161,12 +254,9 @@ def dataset_folder(folder: str | Path | None) -> Path:
     return folders[0]
 
 
-def table(utterances: Sequence[Utterance]) -> dict[str, list[Any]]:
-    """Returns the columns of utterances as JSON-compatible lists."""
-    return {name: [getattr(u, name) for u in utterances] for name in (*TEXTS, *NUMBERS)}
-
-
 def _utterances(columns: Mapping[str, list[Any]]) -> tuple[Utterance, ...]:
     """Returns the utterances of a table."""
-    rows = zip(*(columns[name] for name in (*TEXTS, *NUMBERS)), strict=True)
-    return tuple(Utterance(**dict(zip((*TEXTS, *NUMBERS), row, strict=True))) for row in rows)
+    rows = zip(*(columns[name] for name in (*fields.TEXTS, *fields.NUMBERS)), strict=True)
+    return tuple(
+        Utterance(**dict(zip((*fields.TEXTS, *fields.NUMBERS), row, strict=True))) for row in rows
+    )
