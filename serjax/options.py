@@ -26,6 +26,7 @@ from typing import (
     get_type_hints,
 )
 
+from serjax import portable
 from serjax.errors import InputError, unknown_name
 from serjax.files import PathLike, parse_json, read_text
 
@@ -351,6 +352,7 @@ def read_file(config: type[Config], path: PathLike, ignored: Iterable[str] = ())
         content = parse_json(text, path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: expected a table of options, found {type(content).__name__}")
+    content = portable.to_absolute(content, path.parent)
     try:
         return from_mapping(config, content, ignored=ignored)
     except InputError as error:

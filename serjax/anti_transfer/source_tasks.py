@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from serjax import options, report
+from serjax import options, portable, report
 from serjax.anti_transfer.config import NAME, UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
 from serjax.console import Console
@@ -87,7 +87,8 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
             if not (folder / "config.json").exists():
                 break
             content = report.read_config(folder / "config.json")
-            if all(content.get(key) == value for key, value in expected.items()):
+            relative = portable.to_relative(expected, folder)
+            if all(content.get(key) == value for key, value in relative.items()):
                 break
             number += 1
         return folder, folder.exists(), (folder / "metrics.json").exists()

@@ -210,11 +210,13 @@ def _listed(options: Mapping[str, Any]) -> str:
 
 def _notes(planned: _Plan, command: Sequence[str], with_tuned: bool) -> list[str]:
     """Returns the sentences above the tables."""
+    from serjax import portable
     from serjax.recipes import plan
 
     recipe = planned.recipe
     corpus = "the bundled corpus of synthetic speech" if planned.folders is None else "its corpora"
-    notes = [f"`{shlex.join(command)}`, on {corpus}, with 95 % intervals."]
+    shown = shlex.join(portable.shown(each) for each in command)
+    notes = [f"`{shown}`, on {corpus}, with 95 % intervals."]
     if planned.is_small:
         rows = {row.name for row, _ in planned.rows}
         notes.append(

@@ -10,7 +10,7 @@ import numpy as np
 from serjax.data import corpora, labels, splits, synthetic
 from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files, waveforms
 from serjax.data.join import join
-from serjax.data.origin import corpora_of
+from serjax.data.origin import corpora_of, is_shareable
 from serjax.data.registry import Published, load, names, register
 from serjax.data.storage.store import Stored, open_stored
 
@@ -27,6 +27,7 @@ __all__ = [
     "corpora",
     "corpora_of",
     "corpus_of_files",
+    "is_shareable",
     "join",
     "labels",
     "load",

@@ -1,9 +1,10 @@
 """Origin of a dataset: the corpora that it consists of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from serjax.data.corpus import CorpusError
+from serjax.data.registry import RESTRICTED
 from serjax.data.storage import store
 
 
@@ -30,3 +31,12 @@ def corpora_of(
         return (*names, str(store.metadata(store.dataset_folder(data_dir))["corpus"]))
     except CorpusError:  # reading the corpus reports it
         return names
+
+
+def is_shareable(names: Iterable[str]) -> bool:
+    """Returns False if the licence of one of the corpora forbids to share its recordings.
+
+    Args:
+        names: Names of corpora, see `corpora_of`.
+    """
+    return RESTRICTED.isdisjoint(names)

@@ -2,6 +2,7 @@
 
 import inspect
 import numbers
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,9 @@ class Published:
 LOADERS: dict[str, Loader] = {}
 """The loaders by the name of their corpus."""
 
+RESTRICTED: set[str] = set()
+"""Names of the corpora whose licences forbid to share recordings."""
+
 PUBLISHED: dict[str, Published] = {}
 """The published counts by the name of their corpus; corpora without published counts are absent."""
 
@@ -49,6 +53,7 @@ def register(
     total: int | None = None,
     column: str = "emotion",
     takes_data_dir: bool = True,
+    shareable: bool = True,
 ) -> Callable[[LoaderT], LoaderT]:
     """Registers the function that it decorates as the loader of a corpus.
 
@@ -76,6 +81,8 @@ def register(
         column: Column of the corpus that holds the classes of `counts`.
         takes_data_dir: True if the corpus is read from a folder or a file; False if it is
             generated.
+        shareable: False if the licence of the corpus forbids to share its recordings: then report
+            pages, which are made to be shared, hold none unless `--audio` is typed.
 
     Returns:
         A decorator that returns the loader unchanged.
@@ -96,6 +103,8 @@ def register(
             )
         _check_parameters(name, loader, takes_data_dir)
         LOADERS[name] = loader
+        if not shareable:
+            RESTRICTED.add(name)
         if counts or speakers is not None or total is not None:
             sum_of_counts = sum(counts.values()) if counts else None
             PUBLISHED[name] = Published(
@@ -147,7 +156,7 @@ def load(name: str, data_dir: str | Path | None = None, **options: object) -> Co
     _check_types(name, loader, options)
     arguments = dict(options)
     if data_dir is not None:
-        arguments["data_dir"] = Path(data_dir).expanduser()
+        arguments["data_dir"] = Path(os.path.expanduser(data_dir))
     for parameter in parameters.values():
         if parameter.default is parameter.empty and parameter.name not in arguments:
             if parameter.name == "data_dir":

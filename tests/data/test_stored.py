@@ -88,6 +88,9 @@ def test_run_on_the_dataset_equals_run_on_the_files(tmp_path):
             model="lda", dataset=dataset, data_dir=str(tmp_path / folder), split="random"
         )
         training.run(config, out=tmp_path / dataset, console=Console(quiet=True))
+        # What is shared names no folder of this machine.
+        for name in ("config.json", "report.html"):
+            assert str(tmp_path) not in (tmp_path / dataset / name).read_text()
     for name in ("predictions.csv", "metrics.json"):
         files, restored = ((tmp_path / run / name).read_text() for run in ("folder", "tfds"))
         assert restored == files

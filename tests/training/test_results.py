@@ -1,5 +1,6 @@
 """Result files of a run."""
 
+import dataclasses
 import io
 import json
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from serjax import report
 from serjax.features import front_ends
 from serjax.training import RunConfig, prepare_dataset
+from serjax.training.input.dataset import embeds_audio
 from serjax.training.run_folder.results import predict_splits, write_results
 from serjax.training.trackers.progress import Clock
 from tests.helpers.run_folders import config
@@ -47,6 +49,21 @@ def test_validation_and_test_set_are_predicted(dataset):
     np.testing.assert_array_equal(predictions.predicted, predict(rows).argmax(-1))
 
 
+@pytest.mark.parametrize(
+    ("options", "embeds"),
+    [
+        ({"dataset": "emodb"}, True),
+        ({"dataset": "iemocap"}, False),
+        ({"dataset": "iemocap", "audio": True}, True),
+        ({"dataset": "emodb", "audio": False}, False),
+        ({"dataset": "emodb", "test_dataset": "savee"}, False),
+        ({"dataset": "joined", "dataset_options": {"corpora": {"voxceleb": "V"}}}, False),
+    ],
+)
+def test_a_page_has_sound_if_licences_allow_it(options, embeds):
+    assert embeds_audio(RunConfig.make(**options)) is embeds
+
+
 def test_files_are_written_and_the_summary_is_printed(dataset, tmp_path):
     report.write_json(tmp_path / "config.json", config("svm"))
     predictions = predict_splits(probabilities_of(dataset), dataset)
@@ -64,6 +81,11 @@ def test_files_are_written_and_the_summary_is_printed(dataset, tmp_path):
     assert seconds["total"] >= seconds["report"] > 0
     page = (tmp_path / "report.html").read_text()
     assert "data:audio/wav" in page  # the hardest utterances have sound
+    silent = dataclasses.replace(dataset, embeds_audio=False)
+    write_results(tmp_path, predictions, {}, silent, clock, console)
+    page = (tmp_path / "report.html").read_text()
+    assert "audio" not in page.partition("</style>")[2]
+    assert page.count("data:image/png") > 4  # the spectrograms stay
     printed = console.file.getvalue()
     assert f"report {tmp_path / 'report.html'}" in printed
     assert "train 0.0 s" in printed

@@ -61,6 +61,7 @@ _LINE = re.compile(
     },
     speakers=10,
     total=10039,
+    shareable=False,
 )
 def load(data_dir: str | Path | None = None) -> Corpus:
     """Reads the table of IEMOCAP: emotion, speaker ("Ses01F"), session ("Ses01") and dimensions.

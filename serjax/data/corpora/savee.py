@@ -34,6 +34,7 @@ EMOTIONS = {
     counts={**dict.fromkeys(EMOTIONS.values(), 60), "neutral": 120},
     speakers=4,
     total=480,
+    shareable=False,
 )
 def load(data_dir: str | Path | None = None) -> Corpus:
     """Reads the table of SAVEE: emotion, speaker (such as "DC") and text (such as "sa01").

@@ -18,7 +18,7 @@ LAYOUT = files.Layout(
 )
 
 
-@register("voxceleb", speakers=1251, total=153516, column="speaker")
+@register("voxceleb", speakers=1251, total=153516, column="speaker", shareable=False)
 def load(data_dir: str | Path | None = None) -> Corpus:
     """Reads the table of VoxCeleb: speaker (such as "id10001") and session, the video.
 

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from serjax import portable
 from serjax.report.page import html
 from serjax.report.page.formatting import duration, percent
 
@@ -35,9 +36,12 @@ def _flattened(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[s
             numbered = {str(number): each for number, each in enumerate(value, start=1)}
             yield from _flattened(numbered, f"{prefix}{name}.")
         elif isinstance(value, list | tuple):
-            yield f"{prefix}{name}", ", ".join(str(each) for each in value) or "none"
+            yield (
+                f"{prefix}{name}",
+                ", ".join(portable.shown(str(each)) for each in value) or "none",
+            )
         else:
-            yield f"{prefix}{name}", "none" if value is None else str(value)
+            yield f"{prefix}{name}", "none" if value is None else portable.shown(str(value))
 
 
 def notes(texts: Sequence[str]) -> str:
@@ -104,5 +108,5 @@ def command(arguments: str | Sequence[str] | None) -> str:
     if isinstance(arguments, str):
         line = arguments
     else:
-        line = shlex.join(str(argument) for argument in arguments)
+        line = shlex.join(portable.shown(str(argument)) for argument in arguments)
     return html.section("To reproduce", f"<pre><code>{html.escape(line)}</code></pre>")

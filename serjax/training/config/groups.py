@@ -196,7 +196,7 @@ class AugmentationConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SystemConfig:
-    """Use of the hardware, which changes results by rounding errors at most.
+    """Use of the hardware and of the disk, which changes results by rounding errors at most.
 
     A resumed run may change it.
     """
@@ -218,6 +218,11 @@ class SystemConfig:
     stream: bool | None = option(
         None,
         "Read a stored corpus batch by batch instead of keeping it on the device (above 2 GiB).",
+    )
+    audio: bool | None = option(
+        None,
+        "Embed the sound of the hardest utterances in the report page (unless a licence forbids to "
+        "share the corpus).",
     )
 
 

@@ -69,8 +69,13 @@ def _default_embedding(config: RunConfig) -> Literal["random", "pretrained"] | N
 
 def uses_encoder_corpus(config: RunConfig) -> bool:
     """Returns True if the shipped encoder was trained on the run's corpus or test corpus."""
+    return ENCODER_CORPUS in corpora_of(config)
+
+
+def corpora_of(config: RunConfig) -> tuple[str, ...]:
+    """Returns the names of the corpora that a run trains and tests on, see `data.corpora_of`."""
     used = config.data
-    return ENCODER_CORPUS in (
+    return (
         *data.corpora_of(used.dataset, used.data_dir, used.dataset_options),
         *data.corpora_of(used.test_dataset, used.test_dir, used.test_dataset_options),
     )

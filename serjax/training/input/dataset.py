@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from serjax import data
 from serjax.console import Console
 from serjax.data import Corpus, batches, splits
 from serjax.data.batches import Examples
@@ -11,6 +12,7 @@ from serjax.data.storage.lazy_waveforms import LazyWaveforms
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.training.config import RunConfig
+from serjax.training.config.resolve import corpora_of
 from serjax.training.input.recordings import (
     Recordings,
     read_recordings,
@@ -31,6 +33,7 @@ class RunDataset:
         examples: Segments of all utterances, on the host. If they are streamed, they have no
             samples, and starts count from the first sample of the utterance.
         sample_rate: Sample rate of the examples in Hz.
+        embeds_audio: Whether the report page holds recordings.
         lazy_waveforms: Source that the utterances are streamed from; None: their samples are in
             `examples`.
     """
@@ -41,6 +44,7 @@ class RunDataset:
     split: splits.Split
     examples: Examples
     sample_rate: int
+    embeds_audio: bool
     lazy_waveforms: LazyWaveforms | None = None
 
     def waveform(self, utterance: int) -> np.ndarray:
@@ -125,5 +129,16 @@ def prepare_dataset(
         corpus_split.split,
         examples,
         front_end.sample_rate,
+        embeds_audio(config),
         lazy_waveforms,
     )
+
+
+def embeds_audio(config: RunConfig) -> bool:
+    """Decides whether the report page of a run holds recordings: by default if licences allow it.
+
+    Args:
+        config: Configuration of the run.
+    """
+    audio = config.system.audio
+    return data.is_shareable(corpora_of(config)) if audio is None else audio

@@ -69,6 +69,7 @@ def write_results(
         clock: Clock of the run.
         console: Console to print on.
     """
+    console = Console.of(console)
     with console.status("writing the report"), clock.timed("report"):
         report.write_predictions(folder / "predictions.csv", predictions)
         metrics = {**report.measure(predictions), **details}
@@ -98,7 +99,7 @@ def _hardest_with_sound(
             spectrogram=spectrogram,
             seconds=len(waveform) / sample_rate,
             max_hz=sample_rate / 2,
-            audio_wav=_wav(waveform, sample_rate),
+            audio_wav=_wav(waveform, sample_rate) if dataset.embeds_audio else None,
         )
         for utterance, waveform, spectrogram in zip(
             hardest, waveforms, _spectrograms(waveforms), strict=True

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from serjax import options, report
+from serjax import options, portable, report
 from serjax.console import Console
 from serjax.errors import InputError
 from serjax.files import PathLike
+from serjax.locks import locked
 from serjax.training.config import RunConfig
 from serjax.training.devices import processes
 from serjax.training.run_folder.metadata import METADATA_KEYS
@@ -74,24 +73,6 @@ def check_free(folder: Path, resume: bool) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Locks a folder; the operating system unlocks it if this process is killed."""
-    lock = filelock.FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise InputError(
-            f"{folder}: another run is at work there; wait for its end, or choose another --out"
-        ) from None
-    except NotImplementedError:
-        pass  # some network filesystems have no locks, and runs must work there too
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
 def open_folder(
     out: PathLike | None,
     resume: bool,
@@ -148,8 +129,11 @@ def _open(
         console.print(f"{folder}: no run to resume there yet; starting it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(_locked(folder))
-        report.write_json(config_path, {**options.to_json(config), **metadata})
+        busy = "another run is at work there; wait for its end, or choose another --out"
+        stack.enter_context(locked(folder / _LOCK, f"{folder}: {busy}"))
+        content = {**options.to_json(config), **metadata}
+        data_dirs = [each for each in (config.data.data_dir, config.data.test_dir) if each]
+        report.write_json(config_path, portable.to_relative(content, folder, data_dirs))
     except OSError as error:
         raise InputError(
             f"{folder}: expected a folder that can be written to, found: {error.strerror}"
@@ -162,7 +146,8 @@ def _changes(path: Path, config: RunConfig, metadata: Mapping[str, Any]) -> list
     """Describes what a resumed run must not change and differs from the run's `config.json`."""
     before = options.read_file(RunConfig, path, ignored=METADATA_KEYS)
     # As it is read back, so that nested configurations are of the same classes.
-    now = options.from_mapping(RunConfig, options.to_json(config))
+    content = portable.to_relative(options.to_json(config), path.parent)
+    now = options.from_mapping(RunConfig, portable.to_absolute(content, path.parent))
     values = {
         option.path: pair
         for option, *pair in options.differences(before, now)
