@@ -172,7 +172,8 @@ def read_config(
 ) -> RunConfig:
     """Makes the configuration that the flags of `add_config` ask for.
 
-    The modules that it names are imported, so that what they register is known.
+    The modules of `--import` are imported, so that what they register is known. Those that the file
+    of `--config` names must be among them.
 
     Args:
         arguments: Parsed arguments.
@@ -187,6 +188,12 @@ def read_config(
         from serjax.training.run_folder.metadata import METADATA_KEYS
 
         config = options.read_file(RunConfig, arguments.config, ignored=METADATA_KEYS)
+        unnamed = [name for name in config.imports if name not in getattr(arguments, "imports", ())]
+        if unnamed:  # the file may be somebody else's, and a module that is imported runs
+            raise InputError(
+                f"{arguments.config}: names modules to import; if you trust them, expected "
+                f"{' '.join(f'--import {name}' for name in unnamed)}, found none"
+            )
     for each in options.options_of(RunConfig).values():
         if each.flag is None or each.name not in arguments:
             continue

@@ -116,6 +116,19 @@ def test_modules_are_imported_first(parser, tmp_path, monkeypatch):
         read(parser, "--import", "no_module")
 
 
+def test_a_file_imports_nothing_unless_it_is_typed_too(parser, tmp_path, monkeypatch):
+    (tmp_path / "planted.py").write_text("import pathlib\npathlib.Path('ran').touch()\n")
+    file = tmp_path / "config.json"
+    file.write_text('{"imports": ["planted"]}')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(InputError, match=r"names modules to import; .*--import planted"):
+        read(parser, "--config", str(file))
+    assert not (tmp_path / "ran").exists()
+    assert read(parser, "--config", str(file), "--import", "planted").imports == ("planted",)
+    assert (tmp_path / "ran").exists()
+
+
 def test_help_shows_the_common_flags_first(parser, capsys):
     with pytest.raises(SystemExit) as ended:
         parser.parse_args(["--help"])

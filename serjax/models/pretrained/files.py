@@ -1,6 +1,5 @@
 """PyTorch state dictionaries as NumPy arrays."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         InputError: There is no such file, it has another format, a package is missing, or the file
-            holds objects other than tensors.
+            holds objects other than tensors, or weights that are not finite.
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a checkpoint, found no such file or folder")
@@ -31,12 +30,15 @@ def read(path: Path) -> dict[str, np.ndarray]:
             f"{path}: expected a file named .safetensors, .pth or .pt, "
             f"found {path.suffix or 'no suffix'}"
         )
-    return readers[path.suffix](path)
+    arrays = readers[path.suffix](path)
+    for name, array in arrays.items():
+        if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+            raise InputError(f"{path}: expected finite weights, found others in {name!r}")
+    return arrays
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
-        import safetensors
         from safetensors.numpy import load_file
     except ImportError as error:
         raise InputError(
@@ -44,7 +46,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         ) from error
     try:
         return dict(load_file(path))
-    except (safetensors.SafetensorError, KeyError, OSError) as error:
+    except Exception as error:  # of a library in Rust, such as for a type that NumPy lacks
         raise InputError(f"{path}: not a safetensors file: {_reason(error)}") from error
 
 
@@ -57,7 +59,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         ) from error
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError) as error:
+    except Exception as error:  # of the interpreter of pickles, any for a damaged file
         raise InputError(
             f"{path}: not a file of tensors that PyTorch can read: {_reason(error)}"
         ) from error
@@ -71,7 +73,10 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
             )
         if value.dtype == torch.bfloat16:
             value = value.float()
-        arrays[name] = value.detach().numpy()
+        try:
+            arrays[name] = value.detach().numpy()
+        except Exception as error:  # of a kind of tensor that NumPy lacks
+            raise InputError(f"{path}: {name!r}: {_reason(error)}") from error
     return arrays
 
 
