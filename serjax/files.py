@@ -158,13 +158,12 @@ def parse_json(text: str, path: PathLike) -> Any:
         raise InputError(f"{path}: expected JSON, {error}") from None
     except RecursionError:
         raise _too_deep(path) from None
-    layer = [content]
+    layer = [content] if isinstance(content, dict | list) else []
     for _ in range(_MAX_DEPTH + 1):
-        containers = [each for each in layer if isinstance(each, dict | list)]
-        if not containers:
+        if not layer:
             return content
-        values = (each.values() if isinstance(each, dict) else each for each in containers)
-        layer = [each for inner in values for each in inner]
+        values = (each.values() if isinstance(each, dict) else each for each in layer)
+        layer = [each for inner in values for each in inner if isinstance(each, dict | list)]
     raise _too_deep(path)
 
 

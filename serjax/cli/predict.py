@@ -11,6 +11,8 @@ from pathlib import Path
 
 from serjax.cli import flags
 from serjax.cli.parser import Parser
+from serjax.console import Console, printable
+from serjax.csv_cells import safe_cell
 from serjax.errors import InputError
 
 
@@ -40,11 +42,31 @@ def _most_probable(classes: list[str], probabilities: list[float]) -> str:
     return classes[max(range(len(classes)), key=probabilities.__getitem__)]
 
 
+def _print_json(classes: list[str], rows: list[tuple[str, list[float]]]) -> None:
+    """Prints a list of objects; names are escaped by JSON, and come back exactly."""
+    result = [
+        {
+            "file": path,
+            "predicted": _most_probable(classes, probabilities),
+            "probabilities": dict(zip(classes, probabilities, strict=True)),
+        }
+        for path, probabilities in rows
+    ]
+    print(json.dumps(result, indent=2))
+
+
+def _print_csv(classes: list[str], rows: list[tuple[str, list[float]]]) -> None:
+    """Prints a table that a terminal and a spreadsheet can show."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["file", "predicted", *(f"p_{printable(name)}" for name in classes)])
+    for path, probabilities in rows:
+        names = (path, _most_probable(classes, probabilities))
+        writer.writerow([*(safe_cell(printable(name)) for name in names), *probabilities])
+
+
 def _print_table(classes: list[str], rows: list[tuple[str, list[float]]]) -> None:
     from rich import box
     from rich.table import Table
-
-    from serjax.console import Console
 
     console = Console()
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
@@ -62,8 +84,6 @@ def main() -> int:
     """Parses the command line and predicts; returns the exit status."""
     arguments = _parser().parse_args()
     from serjax import audio, training
-    from serjax.console import printable
-    from serjax.csv_cells import safe_cell
     from serjax.ops.cpu import use_threaded_convolutions
     from serjax.training.devices.compilation_cache import enable_compilation_cache
 
@@ -81,23 +101,6 @@ def main() -> int:
             )
     probabilities = recognizer(waveforms).tolist()
     rows = list(zip(arguments.files, probabilities, strict=True))
-    if arguments.format == "json":
-        result = [
-            {
-                "file": path,
-                "predicted": _most_probable(recognizer.classes, p),
-                "probabilities": dict(zip(recognizer.classes, p, strict=True)),
-            }
-            for path, p in rows
-        ]
-        print(json.dumps(result, indent=2))
-    elif arguments.format == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        names = [safe_cell(printable(name)) for name in recognizer.classes]
-        writer.writerow(["file", "predicted", *(f"p_{printable(c)}" for c in recognizer.classes)])
-        writer.writerows(
-            [safe_cell(printable(path)), _most_probable(names, p), *p] for path, p in rows
-        )
-    else:
-        _print_table(recognizer.classes, rows)
+    printers = {"csv": _print_csv, "json": _print_json, "table": _print_table}
+    printers[arguments.format](recognizer.classes, rows)
     return 0
