@@ -57,3 +57,16 @@ def test_the_rules_find_what_they_forbid():
     assert not FORBIDDEN_PARAMETER.match("Often zero.")
     assert FORBIDDEN_SUMMARY.match("What a run leaves.")
     assert not FORBIDDEN_SUMMARY.match("Whatever.")
+
+
+def test_references_name_every_publication_of_the_sources():
+    listed = (ROOT / "docs/references.md").read_text()
+    # "Padi et al. (2021)" or "(Zhang et al., 2021; ...)".
+    citation = re.compile(
+        r"\b([A-Z][a-zé]+(?: et al\.| & [A-Z][a-z]+))(?:,? \(|, )((?:19|20)\d{2})\b"
+    )
+    cited = {
+        f"{names} ({year})" for path in FILES for names, year in citation.findall(path.read_text())
+    }
+    assert len(cited) > 10
+    assert not {each for each in cited if each not in listed}
