@@ -172,7 +172,7 @@ def cut(samples: Array, start: Array, length: Array, size: int) -> jax.Array:
     """
     waveforms = jax.vmap(lambda first: jax.lax.dynamic_slice(samples, (first,), (size,)))(start)
     waveforms = waveforms.astype(jnp.float32) / 32768.0
-    return jnp.where(jnp.arange(size) < length[:, None], waveforms, 0.0)
+    return jnp.where(jnp.arange(size)[None] < length[:, None], waveforms, 0.0)
 
 
 def select(examples: Examples, indices: jax.Array) -> tuple[jax.Array, ...]:

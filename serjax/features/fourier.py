@@ -94,7 +94,8 @@ def frame_mask(
         fft_size=fft_size,
         center=center,
     )
-    return jnp.arange(frames, dtype=jnp.int32) < count[..., None]
+    position = jnp.arange(frames, dtype=jnp.int32)
+    return jnp.expand_dims(position, range(count.ndim)) < count[..., None]
 
 
 def stft(

@@ -61,7 +61,7 @@ def confusion_matrix(
     for name, labels in (("true", true), ("predicted", predicted)):
         if not jnp.issubdtype(labels.dtype, jnp.integer):
             raise TypeError(f"{name} must hold integer classes, got {labels.dtype}")
-    classes = jnp.arange(num_classes, dtype=jnp.int32)
+    classes = jnp.arange(num_classes, dtype=jnp.int32)[None]
     is_true = true.reshape(-1, 1).astype(jnp.int32) == classes
     is_predicted = predicted.reshape(-1, 1).astype(jnp.int32) == classes
     rows = jnp.where(is_true, weights.reshape(-1, 1).astype(jnp.float32), 0.0)

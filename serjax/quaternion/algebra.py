@@ -51,6 +51,7 @@ def hamilton_product(
             "hamilton_product: expected the same number of channels, found "
             f"{left.shape[-1]} and {right.shape[-1]}"
         )
+    left, right = jnp.broadcast_arrays(left, right)
     p, q = jnp.split(left, 4, axis=-1), jnp.split(right, 4, axis=-1)
     rows = [
         sum(sign * p[component] * q[column] for column, (component, sign) in enumerate(row))

@@ -169,7 +169,7 @@ def _articulate(manner: Manner, phrase: Phrase) -> tuple[_Tracks, jax.Array]:
 
     time = (jnp.arange(_FRAMES, dtype=jnp.float32) + 1) * _FRAME_SECONDS  # windows' centres
     ends = before + jnp.cumsum(lengths)
-    syllable = jnp.minimum(jnp.sum(time[:, None] >= ends, axis=1), SYLLABLES - 1)
+    syllable = jnp.minimum(jnp.sum(time[:, None] >= ends[None], axis=1), SYLLABLES - 1)
     since = time - (ends - lengths)[syllable]
     speaking = ((time >= before) & (time < before + spoken_seconds)).astype(jnp.float32)
 
@@ -235,7 +235,7 @@ def _voice(f0_hz: Array, jitter: Array) -> jax.Array:
     # count of all samples would blur the highest harmonics.
     cycles = jnp.cumsum((begin + end) * (0.5 * _F0_STEP / SAMPLE_RATE), axis=0)
     cycles -= (begin + end) * (0.5 * _F0_STEP / SAMPLE_RATE)
-    n = jnp.arange(_F0_STEP, dtype=jnp.float32)
+    n = jnp.arange(_F0_STEP, dtype=jnp.float32)[None]
     fraction = cycles % 1 + (n * begin + n**2 / (2 * _F0_STEP) * (end - begin)) / SAMPLE_RATE
     phase = 2 * jnp.pi * (fraction - jnp.round(fraction))
 
@@ -257,11 +257,11 @@ def _spectra(voice: jax.Array, breath: jax.Array, tracks: _Tracks, manner: Manne
     upper_hz = jnp.minimum(_UPPER_FORMANTS_HZ[None] * manner.formant_scale, _MAX_FORMANT_HZ)
     upper = _tract(upper_hz, _BANDWIDTHS_HZ[3:], hz)
     tract = _tract(tracks.formants_hz, _BANDWIDTHS_HZ[:3], hz) * upper
-    distance = (hz - tracks.frication_hz[:, None]) / tracks.frication_width_hz[:, None]
+    distance = (hz[None] - tracks.frication_hz[:, None]) / tracks.frication_width_hz[:, None]
     constriction = tracks.frication[:, None] / (1 + distance**2)
 
     noise = _frames(breath)
-    source = _scale(_frames(voice), tilt) + _scale(noise, 3.0 * manner.breathiness)
+    source = _scale(_frames(voice), tilt[None]) + _scale(noise, 3.0 * manner.breathiness)
     return _scale(source * tract, tracks.voicing[:, None]) + _scale(noise, 4.0 * constriction)
 
 
@@ -273,15 +273,15 @@ def _tract(formants_hz: Array, bandwidths_hz: np.ndarray, hz: np.ndarray) -> jax
         bandwidths_hz: Bandwidths of the resonances [formants].
         hz: Frequencies of the bins [bins].
     """
-    radius = np.exp(-np.pi * bandwidths_hz / SAMPLE_RATE)
+    radius = np.exp(-np.pi * bandwidths_hz / SAMPLE_RATE)[None]
     b = 2 * radius * jnp.cos(formants_hz * (2 * np.pi / SAMPLE_RATE))
     c = -(radius**2)
-    angle = 2 * np.pi * hz / SAMPLE_RATE
+    angle = (2 * np.pi * hz / SAMPLE_RATE)[None]
     # A resonator is (1 - b - c) / (1 - b z^-1 - c z^-2), z = exp(i angle).
     response = jnp.prod(1 - b - c, axis=1)[:, None].astype(jnp.complex64)
     for i in range(len(bandwidths_hz)):
-        real = 1 - b[:, i, None] * np.cos(angle) - c[i] * np.cos(2 * angle)
-        imaginary = b[:, i, None] * np.sin(angle) + c[i] * np.sin(2 * angle)
+        real = 1 - b[:, i, None] * np.cos(angle) - c[:, i] * np.cos(2 * angle)
+        imaginary = b[:, i, None] * np.sin(angle) + c[:, i] * np.sin(2 * angle)
         response = response / jax.lax.complex(real, imaginary)
     return response
 
@@ -296,7 +296,7 @@ def _frames(signal: jax.Array) -> jax.Array:
     blocks = signal.reshape(_FRAMES, _HOP)
     pairs = jnp.concatenate([blocks, jnp.roll(blocks, -1, axis=0)], axis=1)
     window = 0.5 - 0.5 * np.cos(np.pi * np.arange(2 * _HOP) / _HOP)
-    return jnp.fft.rfft(pairs * window.astype(np.float32), n=_FFT)
+    return jnp.fft.rfft(pairs * window[None].astype(np.float32), n=_FFT)
 
 
 def _overlap_add(spectra: jax.Array) -> jax.Array:
