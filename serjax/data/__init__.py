@@ -8,7 +8,14 @@ import numpy as np
 
 # Importing the packages of the corpora registers their loaders.
 from serjax.data import corpora, labels, splits, synthetic
-from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files, waveforms
+from serjax.data.corpus import (
+    Corpus,
+    CorpusError,
+    Utterance,
+    corpus_of_files,
+    drop_unreadable,
+    waveforms,
+)
 from serjax.data.join import join
 from serjax.data.origin import corpora_of, is_shareable
 from serjax.data.registry import Published, load, names, register
@@ -27,6 +34,7 @@ __all__ = [
     "corpora",
     "corpora_of",
     "corpus_of_files",
+    "drop_unreadable",
     "is_shareable",
     "join",
     "labels",

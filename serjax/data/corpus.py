@@ -250,28 +250,58 @@ def waveforms(
         serjax.audio.AudioError: Utterances are unreadable; the message names the first and counts
             the others. With `skip_bad_files` it is raised only if all are unreadable.
     """
-    readable: list[int] = []
+    indices: list[int] = []
     results: list[np.ndarray] = []
     errors: list[audio.AudioError] = []
     for i, (_, result) in enumerate(attempts(corpus, sample_rate)):
         if isinstance(result, audio.AudioError):
             errors.append(result)
         else:
-            readable.append(i)
+            indices.append(i)
             results.append(result)
         if progress is not None:
             progress(i + 1, len(corpus))
-    if not errors:
-        return corpus, results
-    if not readable:
-        raise audio.AudioError(f"{errors[0]}; none of {corpus.name}'s {len(corpus)} can be read")
-    if not skip_bad_files:
+    if errors and indices and not skip_bad_files:
         others = f"{len(errors) - 1} more of {len(corpus)} can't be read either; " * (
             len(errors) > 1
         )
         raise audio.AudioError(f"{errors[0]}; {others}--skip-bad-files trains on the rest")
+    return _without(corpus, indices, errors), results
+
+
+def drop_unreadable(corpus: Corpus, sample_rate: int = 16000) -> Corpus:
+    """Reads every utterance of a corpus once, and drops those that are unreadable.
+
+    No waveform is kept, so the corpus may be larger than memory.
+
+    Args:
+        corpus: The corpus.
+        sample_rate: Sample rate of the waveforms, in Hz.
+
+    Returns:
+        The corpus of the readable utterances; the others are listed in its notes.
+
+    Raises:
+        serjax.audio.AudioError: All utterances are unreadable.
+    """
+    indices: list[int] = []
+    errors: list[audio.AudioError] = []
+    for i, (_, result) in enumerate(attempts(corpus, sample_rate)):
+        if isinstance(result, audio.AudioError):
+            errors.append(result)
+        else:
+            indices.append(i)
+    return _without(corpus, indices, errors)
+
+
+def _without(corpus: Corpus, indices: Sequence[int], errors: Sequence[audio.AudioError]) -> Corpus:
+    """Returns the corpus of the utterances at `indices`, and notes the errors of the others."""
+    if not errors:
+        return corpus
+    if not indices:
+        raise audio.AudioError(f"{errors[0]}; none of {corpus.name}'s {len(corpus)} can be read")
     notes = (*corpus.notes, *(f"skipped, can't be read: {error}" for error in errors))
-    return replace(corpus.select(readable), notes=notes), results
+    return replace(corpus.select(indices), notes=notes)
 
 
 def _order(utterance: Utterance) -> tuple[str, float, float]:

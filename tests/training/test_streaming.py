@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,23 @@ def test_devices_read_their_own_shards(stored, tmp_path):
 def dataset_of(stored, **changes):
     config = CONFIG.replace(data_dir=str(stored), **changes)
     return prepare_dataset(config, front_end_of(config), Console(quiet=True))
+
+
+def test_damaged_records_are_skipped_if_asked(stored, tmp_path):
+    damaged = shutil.copytree(stored, tmp_path / "damaged")
+    file = next(damaged.rglob("*.array_record-00000"))
+    content = bytearray(file.read_bytes())
+    content[10_000:10_100] = bytes(100)
+    file.write_bytes(content)
+    streamed, in_memory = (
+        dataset_of(damaged, stream=stream, skip_bad_files=True, split="random")
+        for stream in (True, False)
+    )
+    assert 0 < len(streamed.corpus) < len(data.load("tfds", stored))
+    assert streamed.corpus.utterances == in_memory.corpus.utterances
+    assert streamed.corpus.notes == in_memory.corpus.notes
+    for i in range(len(streamed.corpus)):
+        np.testing.assert_array_equal(streamed.waveform(i), in_memory.waveform(i))
 
 
 def test_large_stored_corpora_are_streamed(stored, monkeypatch):

@@ -106,6 +106,11 @@ def read_recordings(
     lazy_waveforms = _lazy_waveforms(config, front_end, corpora)
     skip = config.data.skip_bad_files
     if lazy_waveforms is not None:
+        if skip:
+            with console.status("looking for bad recordings"):
+                rate = front_end.sample_rate
+                corpora = tuple(data.drop_unreadable(corpus, rate) for corpus in corpora)
+            lazy_waveforms = LazyWaveforms.of(corpora, front_end.sample_rate)
         return _streamed(corpora, target, lazy_waveforms, front_end, skip)
     checked: list[Corpus] = []
     waveforms: list[np.ndarray] = []
