@@ -209,6 +209,15 @@ def test_names_that_are_not_utf_8_come_back(tmp_path, name):
     assert back.read(odd, 16000).tolist() == [0.5] * 10
 
 
+def test_a_rating_that_is_not_a_number_is_a_missing_one(tmp_path):
+    rated = Utterance("a.wav", emotion="anger", valence=float("nan"), activation=0.5)
+    corpus = Corpus("rated", (rated,), lambda *_: np.ones(10, np.float32) / 2)
+    builder.write(corpus, tmp_path)
+    (back,) = data.load("tfds", tmp_path).utterances
+    assert (back.valence, back.activation) == (None, 0.5)
+    assert data.load("tfds", tmp_path).read(back, 16000).shape == (10,)
+
+
 def test_two_writers_of_one_dataset(tmp_path):
     place = tmp_path / "serjax_savee/16000hz"
     place.mkdir(parents=True)

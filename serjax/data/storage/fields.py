@@ -104,5 +104,8 @@ def record(
 
 
 def table(utterances: Sequence[Utterance]) -> dict[str, list[Any]]:
-    """Returns the columns of utterances as JSON-compatible lists."""
-    return {name: [getattr(u, name) for u in utterances] for name in (*TEXTS, *NUMBERS)}
+    """Returns the columns of utterances as lists for JSON, which has no NaN: it becomes None."""
+    columns = {name: [getattr(u, name) for u in utterances] for name in (*TEXTS, *NUMBERS)}
+    for name in NUMBERS:
+        columns[name] = [None if value != value else value for value in columns[name]]
+    return columns
