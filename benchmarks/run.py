@@ -51,6 +51,7 @@ from serjax import report
 from serjax.console import Console
 from serjax.errors import InputError, unknown_name
 from serjax.files import write_text_atomic
+from serjax.interruption import exit_on_interrupt
 from serjax.ops.cpu import use_threaded_convolutions
 
 SUITES: dict[str, Suite] = {
@@ -226,4 +227,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    exit_on_interrupt()
     run_command(main)

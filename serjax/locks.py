@@ -13,8 +13,12 @@ from serjax.errors import InputError
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 
+class LockedError(InputError):
+    """Error for a lock that another process holds."""
+
+
 @contextlib.contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
+def locked(path: Path, busy: str, timeout: float = 0.0) -> Iterator[None]:
     """Holds a lock within a context; the operating system unlocks it if this process is killed.
 
     On a file system without locks nothing is locked, because a run must work there too.
@@ -22,16 +26,17 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     Args:
         path: Lock file, in an existing folder; it stays there.
         busy: Message of the error if another process holds the lock.
+        timeout: Seconds to wait until it is free; -1: any time.
 
     Raises:
-        InputError: Another process holds the lock.
+        LockedError: Another process holds the lock.
         OSError: The lock file cannot be made.
     """
     lock = filelock.FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=timeout)
     except filelock.Timeout:
-        raise InputError(busy) from None
+        raise LockedError(busy) from None
     except NotImplementedError:  # of earlier versions of filelock
         pass
     except OSError as error:

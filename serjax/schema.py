@@ -1,7 +1,8 @@
 """Schemas of JSON files, declared as types, and the check of a file's content against one.
 
 A schema is a `TypedDict`, or any type built from `list`, `dict`, `Literal`, unions, `Annotated`
-with a `Range`, and the types of JSON's values. Keys that a `TypedDict` does not name are allowed.
+with a `Range`, and the types of JSON's values. Keys that a `TypedDict` does not name are allowed. A
+dataclass is a schema too: an object of all its fields and no others.
 
 The check is not that of a library: pydantic refuses texts with surrogate escapes, as which Python
 represents file names that are not UTF-8.
@@ -26,7 +27,7 @@ from typing import (
     is_typeddict,
 )
 
-from serjax.errors import InputError
+from serjax.errors import InputError, unknown_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +92,15 @@ def check(content: Any, schema: Any, name: str = "") -> None:
         raise InputError(f"{where}expected {_in_words(schema)}, found {_shown(content)}")
     if origin is Annotated:
         return check(content, arguments[0], name)
-    if is_typeddict(schema):
-        for key, inner in _fields(schema).items():
+    if is_typeddict(schema) or dataclasses.is_dataclass(schema):
+        fields = _fields(schema)
+        for key, inner in fields.items():
             if key in content:
                 check(content[key], inner, _joined(name, key))
-            elif key in schema.__required_keys__:
+            elif key in getattr(schema, "__required_keys__", fields):
                 raise InputError(f"expected {_joined(name, key)}, found none")
+        if dataclasses.is_dataclass(schema) and not content.keys() <= fields.keys():
+            raise InputError(unknown_name("key", min(content.keys() - fields.keys()), fields))
     elif origin is dict:
         for key, value in content.items():
             check(value, arguments[1], _joined(name, key))
@@ -120,7 +124,9 @@ def _joined(name: str, key: str) -> str:
 
 def _kind(schema: Any) -> Any:
     """Returns the Python type of a value that has a schema."""
-    return dict if is_typeddict(schema) else get_origin(schema) or schema
+    if is_typeddict(schema) or dataclasses.is_dataclass(schema):
+        return dict
+    return get_origin(schema) or schema
 
 
 def _is_of_kind(value: Any, schema: Any) -> bool:

@@ -16,7 +16,7 @@ LAYERS = (
     ("schema", "locks"),
     ("files",),
     ("portable",),
-    ("options", "run_files"),
+    ("interruption", "options", "run_files"),
     ("audio", "metrics"),
     ("significance",),
     ("features",),

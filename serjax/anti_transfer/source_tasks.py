@@ -1,17 +1,22 @@
 """Source tasks of anti-transfer: networks trained for a task that emotion should not depend on."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from serjax import options, portable, report
 from serjax.anti_transfer.config import NAME, UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
 from serjax.console import Console
 from serjax.errors import InputError, unknown_name
+from serjax.locks import LockedError
 from serjax.training.config import DataConfig, ModelConfig, RunConfig
 from serjax.training.config.resolve import resolve
 from serjax.training.devices import processes
+from serjax.training.run_folder.run_dir import is_finished, wait_until_free
 from serjax.training.single_run import run
 
 TASKS = {"speaker": "speaker", "word": "text"}
@@ -65,7 +70,7 @@ def _without_system(config: dict[str, Any]) -> dict[str, Any]:
 def find_or_train(task: str, student: RunConfig, console: Console, command: list[str]) -> Path:
     """Returns the folder of the source network for a task, and trains it if there is none.
 
-    An interrupted run of the same configuration is resumed.
+    An interrupted run of the same configuration is resumed; one of another process is waited for.
 
     Args:
         task: Name of a task, one of `TASKS`.
@@ -80,25 +85,33 @@ def find_or_train(task: str, student: RunConfig, console: Console, command: list
     expected = _without_system(options.to_json(config))
     name = f"{task}-{config.data.dataset}-{config.model.name}-{student.data.split}-{student.seed}"
 
-    def find() -> tuple[Path, bool, bool]:
+    def find() -> Path:
         number = 1
         while True:
             folder = _FOLDER / (name if number == 1 else f"{name}-{number}")
             if not (folder / "config.json").exists():
-                break
+                return folder
             content = report.read_config(folder / "config.json")
             relative = portable.to_relative(expected, folder)
             if all(content.get(key) == value for key, value in relative.items()):
-                break
+                return folder
             number += 1
-        return folder, folder.exists(), (folder / "metrics.json").exists()
 
-    folder, is_begun, is_finished = processes.by_first(find)
-    if is_finished:
-        console.print(f"source network for {task}: {folder}")
-        return folder
-    console.print(f"training a source network for {task}")
-    return run(config, out=folder, resume=is_begun, console=console, command=command)
+    while True:
+        folder = processes.by_first(find)
+        if processes.by_first(functools.partial(is_finished, folder)):
+            console.print(f"source network for {task}: {folder}")
+            return folder
+        console.print(f"training a source network for {task}")
+        try:
+            # Resuming starts a run that was not begun, or that another process begins meanwhile.
+            return run(config, out=folder, resume=True, console=console, command=command)
+        except LockedError:
+            if jax.process_count() > 1:
+                raise
+            if find() == folder:  # and not a run of another configuration
+                console.print(f"{folder}: waiting for the run there")
+                wait_until_free(folder)
 
 
 def with_source_network(

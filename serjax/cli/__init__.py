@@ -8,6 +8,7 @@ import sys
 
 from serjax.cli.parser import Parser, keep_memory, run_command
 from serjax.errors import InputError, unknown_name
+from serjax.interruption import exit_on_interrupt
 
 COMMANDS = {
     "train": "Train a model on a corpus, test it, and write a run folder.",
@@ -33,6 +34,7 @@ def run(command: str) -> None:
     Args:
         command: One of `COMMANDS`.
     """
+    exit_on_interrupt()
     if command in _TRAINING:
         keep_memory()  # before the imports that take long, for it starts the process again
     module = importlib.import_module(f"serjax.cli.{command.replace('-', '_')}")
@@ -57,6 +59,7 @@ def _help() -> str:
 
 def main() -> None:
     """Runs the command that `sys.argv` names: the console script `serjax`."""
+    exit_on_interrupt()
     run_command(_main)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from serjax import interruption
 from serjax.cli import environment
 from serjax.console import print_error
 from serjax.errors import InputError, unknown_name
@@ -161,18 +162,33 @@ def keep_memory() -> None:
 
 
 def run_command(main: Callable[[], int]) -> None:
-    """Runs a command and ends the process: an `InputError` is one line and exit status 2."""
+    """Runs a command and ends the process, with a line for each error that the user can fix.
+
+    The exit status is 2 after an `InputError`, 1 if the operating system refuses to read or write,
+    or memory is short, and 130 after Ctrl-C.
+    """
     environment.prepare()
     try:
         status = main()
     except InputError as error:
-        print_error(f"error: {error}")
-        status = 2
-    except KeyboardInterrupt:
-        print_error("interrupted")
-        status = 130
+        status = _report(error, f"error: {error}", 2)
+    except KeyboardInterrupt as error:
+        status = _report(error, "interrupted", 130)
     except BrokenPipeError:
         # The reader of the output has closed it; programs then end quietly.
         sys.stderr.close()
         status = 141
-    sys.exit(status)
+    except OSError as error:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        reason = error.strerror or str(error) or type(error).__name__
+        status = _report(error, f"error: {': '.join([*names, reason])}", 1)
+    except MemoryError as error:
+        status = _report(error, "error: out of memory", 1)
+    interruption.end(status)
+
+
+def _report(error: BaseException, line: str, status: int) -> int:
+    """Prints a line and the notes of an error; returns the exit status."""
+    for text in (line, *getattr(error, "__notes__", ())):
+        print_error(text)
+    return status

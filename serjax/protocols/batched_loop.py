@@ -16,16 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from serjax.data.batches import Examples
+from serjax.interruption import InterruptedRunError, StopRequest
 from serjax.models.variables import Variables
 from serjax.protocols.run_batch import RunBatch
 from serjax.training.loop import (
-    DivergedError,
-    InterruptedRunError,
     LoopState,
-    StopRequest,
     diverged,
     is_finite,
 )
+from serjax.training.optimization.divergence import DivergedError
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.checkpoint_schedule import CheckpointSchedule
 from serjax.training.state import TrainState
@@ -101,6 +100,7 @@ def train_runs(
     display: ProgressDisplay,
     stop: StopRequest,
     scan_steps: int = 1,
+    saved: Callable[[], None] = lambda: None,
 ) -> RunsState:
     """Trains until every run is over, by its number of epochs or its patience.
 
@@ -121,6 +121,7 @@ def train_runs(
         display: Display of batches and epochs.
         stop: Stop request, read after every call of `step`.
         scan_steps: Number of batches of each run of a call.
+        saved: Function that is called when a checkpoint is saved.
 
     Returns:
         The last state, with the best variables.
@@ -139,6 +140,7 @@ def train_runs(
         with schedule.saving(), jax.transfer_guard("allow"):  # also from within an epoch
             values = {name: dataclasses.asdict(loop) for name, loop in loops.items()}
             checkpoints.save_last(run_batch.gather(state), values)
+            saved()
 
     def add(number: int, results: Any, indices: np.ndarray) -> None:
         """Adds a run's results of a call to its epoch."""
@@ -182,7 +184,10 @@ def train_runs(
         steps = jax.device_get(state.states.step)
         is_best = np.zeros(run_batch.rows, bool)
         for number in active:
-            row = all_loops[number].finish_epoch(validation[number])
+            try:
+                row = all_loops[number].finish_epoch(validation[number])
+            except DivergedError as error:
+                raise DivergedError(f"{names[number]}: {error}") from None
             is_best[number] = all_loops[number].is_best(row, int(steps[number]))
             display.epoch(row, bool(is_best[number]), names[number])
         is_best_on_device = jax.device_put(is_best, run_batch.first_axis_sharding())

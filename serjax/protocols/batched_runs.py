@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -14,6 +14,7 @@ import optax
 
 from serjax.console import Console
 from serjax.errors import InputError
+from serjax.interruption import StopRequest
 from serjax.models.variables import Variables, check_patterns
 from serjax.protocols.batched_loop import RunsState, initial_state, train_runs
 from serjax.protocols.batching import CHECKPOINTS
@@ -27,7 +28,7 @@ from serjax.training.evaluate import evaluation_batch, scores
 from serjax.training.input.dataset import RunDataset, prepare_dataset
 from serjax.training.input.recordings import Recordings
 from serjax.training.input.sampler import Sampler
-from serjax.training.loop import LoopState, StopRequest
+from serjax.training.loop import LoopState
 from serjax.training.objective import auxiliary_loss
 from serjax.training.objective.auxiliary_loss import AuxiliaryContext
 from serjax.training.objective.task_loss import classification_loss
@@ -35,17 +36,17 @@ from serjax.training.optimization import freeze
 from serjax.training.optimization.optimizer import learning_rate, make_optimizer
 from serjax.training.run_folder import results
 from serjax.training.run_folder.checkpoint import Checkpoints
-from serjax.training.run_folder.run_dir import is_finished, open_folder
+from serjax.training.run_folder.run_dir import earlier_times, is_finished, open_folder
 from serjax.training.single_run import (
     initial_variables,
     network_metadata,
     print_header,
     write_network_run,
 )
-from serjax.training.stage import log_learning_rate
+from serjax.training.stage import log_learning_rate, write_times
 from serjax.training.state import TrainState, parameter_count, state_of
 from serjax.training.step import TrainStep, training_step
-from serjax.training.trackers.progress import Clock, ProgressDisplay
+from serjax.training.trackers.progress import Clock, ProgressDisplay, timed_together
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,19 +66,6 @@ class _Run:
     folder: Path
     sampler: Sampler
     clock: Clock
-
-
-@contextlib.contextmanager
-def _timed(clocks: Sequence[Clock], name: str) -> Iterator[None]:
-    """Adds an equal part of the time spent in the context to each clock."""
-    total = Clock()
-    try:
-        with total.timed(name):
-            yield
-    finally:
-        for clock in clocks:
-            seconds = clock.seconds.get(name, 0.0) + total.seconds[name] / len(clocks)
-            clock.seconds[name] = seconds
 
 
 def run_batched(
@@ -112,10 +100,10 @@ def run_batched(
     for name in runs:
         if name not in remaining:
             console.print(f"{name} finished before")
-    clocks = [Clock() for _ in runs]
+    clocks = [Clock(1 / len(runs)) for _ in runs]
     configs = [resolve(config) for config in runs.values()]
     front_end = front_end_of(configs[0])
-    with _timed(clocks, "data"):
+    with timed_together(clocks, "data"):
         datasets = [prepare_dataset(config, front_end, console, recordings) for config in configs]
         datasets[0].check_resident("--batching")
         datasets = _share_examples(datasets)
@@ -124,15 +112,16 @@ def run_batched(
         for name, config, dataset, clock in zip(runs, configs, datasets, clocks, strict=True)
     }
     with contextlib.ExitStack() as stack:
-        training = _BatchedTraining(prepared, method, console)
+        training = _BatchedTraining(prepared, remaining, method, console)
         for name in remaining:
             run = prepared[name]
             metadata = network_metadata(run.config, run.dataset, command, training.abstract)
             opened = open_folder(run.folder, run.folder.exists(), run.config, metadata, console)
             stack.enter_context(opened)
             print_header(console, run.config, metadata)
+            run.clock.add(earlier_times(run.folder))
         state, loops = training.train(folder / CHECKPOINTS)
-        training.write(remaining, state, loops)
+        training.write(state, loops)
     shutil.rmtree(folder / CHECKPOINTS)
 
 
@@ -192,10 +181,19 @@ def _rates(
 
 
 class _BatchedTraining:
-    """Training of runs of one network on the same examples in one program."""
+    """Training of runs of one network on the same examples in one program.
 
-    def __init__(self, runs: Mapping[str, _Run], method: str, console: Console) -> None:
-        self._runs, self._console = runs, console
+    Args:
+        runs: Runs by name.
+        remaining: Names of the runs whose results are not written yet.
+        method: Method of `serjax.protocols.run_batch.METHODS`.
+        console: Console for messages.
+    """
+
+    def __init__(
+        self, runs: Mapping[str, _Run], remaining: Sequence[str], method: str, console: Console
+    ) -> None:
+        self._runs, self._remaining, self._console = runs, remaining, console
         self._names, self._list = list(runs), list(runs.values())
         self._clocks = [run.clock for run in self._list]
         self._batch = RunBatch(method, len(runs))
@@ -268,7 +266,7 @@ class _BatchedTraining:
 
     def _evaluate(self, variables: Variables, active: Sequence[int]) -> dict[int, dict[str, float]]:
         """Returns the scores of the active runs on their validation sets."""
-        with _timed(self._clocks, "evaluate"):
+        with timed_together(self._clocks, "evaluate"):
             utterances = self._utterances("validation", [self._names[n] for n in active])
             predictions = self._evaluator(variables, self._examples, utterances)
             labels = [run.dataset.labels for run in self._list]
@@ -293,7 +291,7 @@ class _BatchedTraining:
             config.system.remat,
             ["--batching off"],
         )
-        with explained(), console.status("compiling"), _timed(self._clocks, "compile"):
+        with explained(), console.status("compiling"), timed_together(self._clocks, "compile"):
             state = self._initial_state()
             step_keys = batch.stack([_keys(run.config)[2] for run in self._list])
             step = batch.compile_step(self._step_maker(), scan_steps)
@@ -310,7 +308,7 @@ class _BatchedTraining:
         state, loops = self._restore(checkpoints, state)
         with (
             explained(),
-            _timed(self._clocks, "train"),
+            timed_together(self._clocks, "train"),
             ProgressDisplay(console) as display,
             StopRequest().installed() as stop,
         ):
@@ -328,10 +326,13 @@ class _BatchedTraining:
                 display=display,
                 stop=stop,
                 scan_steps=scan_steps,
+                saved=self._write_times,
             )
-        for clock in self._clocks:
-            clock.seconds["train"] -= clock.seconds.get("evaluate", 0.0)
         return state, loops
+
+    def _write_times(self) -> None:
+        for name in self._remaining:
+            write_times(self._runs[name].clock, self._runs[name].folder)
 
     def _restore(
         self, checkpoints: Checkpoints, state: RunsState
@@ -341,7 +342,7 @@ class _BatchedTraining:
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), state
         )
-        saved = checkpoints.restore_last(abstract)
+        saved = checkpoints.restore_last(abstract, dict[str, LoopState])
         if saved is None:
             monitor = self._config.optimizer.monitor
             return state, {name: LoopState(monitor=monitor) for name in self._names}
@@ -352,9 +353,10 @@ class _BatchedTraining:
         self._console.print(f"resumed {len(loops)} runs at epoch {epoch}")
         return self._batch.distribute(saved[0]), loops
 
-    def write(self, names: Sequence[str], state: RunsState, loops: Mapping[str, LoopState]) -> None:
-        """Writes the folders of the named runs."""
-        with _timed(self._clocks, "evaluate"):
+    def write(self, state: RunsState, loops: Mapping[str, LoopState]) -> None:
+        """Writes the folders of the remaining runs."""
+        names = self._remaining
+        with timed_together(self._clocks, "evaluate"):
             utterances = [
                 np.union1d(*both)
                 for both in zip(

@@ -12,7 +12,7 @@ from serjax.report.files.history import (
     write_history,
 )
 from serjax.report.files.predictions import Predictions, read_predictions, write_predictions
-from serjax.report.files.records import read_config, read_metrics, read_summary
+from serjax.report.files.records import read_config, read_metrics, read_summary, read_timing
 from serjax.report.page.hardest import HardUtterance, hardest_utterances
 from serjax.report.page.page import write_page
 from serjax.report.plots.confusion import plot_confusion
@@ -64,6 +64,7 @@ __all__ = [
     "read_outcome",
     "read_predictions",
     "read_summary",
+    "read_timing",
     "spectrogram_png",
     "write_ensemble",
     "write_history",

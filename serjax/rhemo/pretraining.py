@@ -29,7 +29,7 @@ from serjax.training.input.sampler import Sampler
 from serjax.training.loop import LoopState
 from serjax.training.optimization import freeze
 from serjax.training.run_folder import results
-from serjax.training.run_folder.run_dir import open_folder
+from serjax.training.run_folder.run_dir import earlier_times, open_folder
 from serjax.training.single_run import (
     load_dataset,
     network_metadata,
@@ -155,6 +155,7 @@ def pretrain(
     }
     with open_folder(out, resume, run_config, metadata, console) as folder:
         print_header(console, run_config, metadata)
+        clock.add(earlier_times(folder))
         trained, losses = _train_stages(run, stages, folder)
         with clock.timed("evaluate"):
             predictions = results.predict_splits(

@@ -10,7 +10,6 @@ from .input.dataset import prepare_dataset as prepare_dataset
 from .input.recordings import Recordings as Recordings
 from .input.recordings import check_split as check_split
 from .input.recordings import read_recordings as read_recordings
-from .loop import DivergedError as DivergedError
 from .loop import InterruptedRunError as InterruptedRunError
 from .loop import StopRequest as StopRequest
 from .loop import train as train
@@ -23,6 +22,7 @@ from .objective.auxiliary_loss import (
 from .objective.task_loss import Batch as Batch
 from .objective.task_loss import classification_loss as classification_loss
 from .optimization import freeze as freeze
+from .optimization.divergence import DivergedError as DivergedError
 from .run_folder.checkpoint import Checkpoints as Checkpoints
 from .run_folder.recognizer import Recognizer as Recognizer
 from .single_run import run as run

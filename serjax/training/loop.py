@@ -1,21 +1,21 @@
 """Training loop: epochs of steps, validation, early stopping, checkpoints, interruption."""
 
-import contextlib
 import dataclasses
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
 
 from serjax import metrics
+from serjax.interruption import InterruptedRunError as InterruptedRunError
+from serjax.interruption import StopRequest as StopRequest
 from serjax.models.variables import Variables
 from serjax.training.devices import processes
 from serjax.training.input.feed import Feed
+from serjax.training.optimization.divergence import DivergedError, check_finite
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.checkpoint_schedule import CheckpointSchedule
 from serjax.training.state import TrainState
@@ -29,52 +29,6 @@ MONITORS: dict[str, Callable[[Mapping[str, float]], tuple[float, ...]]] = {
     "loss": lambda row: (-row["validation_loss"],),
 }
 """Model-selection metrics by name: functions of an epoch's row of the history, larger is better."""
-
-
-class DivergedError(RuntimeError):
-    """Loss that is not finite; the message names the step and the likely cause."""
-
-
-class InterruptedRunError(RuntimeError):
-    """Stop of a run by a signal; the run is saved and can be resumed.
-
-    Attributes:
-        signal_number: Number of the signal.
-    """
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
-        self.signal_number = signal_number
-
-
-class StopRequest:
-    """Handler of SIGINT and SIGTERM that lets the loop save before it stops.
-
-    A second signal of the same kind has its ordinary effect.
-
-    Attributes:
-        signal_number: Number of the signal that arrived, or None.
-    """
-
-    def __init__(self) -> None:
-        self.signal_number: int | None = None
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator["StopRequest"]:
-        """Handles the signals within the context."""
-        before: dict[int, Any] = {}
-
-        def note(number: int, frame: FrameType | None) -> None:
-            self.signal_number = number
-            signal.signal(number, before[number])
-
-        for stopping in (signal.SIGINT, signal.SIGTERM):
-            before[stopping] = signal.signal(stopping, note)
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @dataclasses.dataclass
@@ -123,6 +77,9 @@ class LoopState:
         Args:
             validation: Metrics of the validation set: "loss", "wa", "ua" and perhaps more, each
                 of which becomes a column.
+
+        Raises:
+            DivergedError: A metric is not finite, so that no epoch could be better or worse.
         """
         confusion = np.asarray(self.confusion)
         row = {
@@ -135,6 +92,7 @@ class LoopState:
             "examples_per_second": self.weight / self.seconds,
             "seconds": self.seconds,
         }
+        check_finite(row, f"epoch {self.epoch}")
         self.history.append(row)
         self.epoch += 1
         self.batch, self.loss, self.auxiliary, self.weight = 0, 0.0, {}, 0.0
@@ -222,6 +180,7 @@ def train(
     patience: int,
     display: Display,
     stop: StopRequest,
+    saved: Callable[[], None] = lambda: None,
 ) -> tuple[TrainState, LoopState]:
     """Trains until the epochs are done or the monitor has not improved for `patience` epochs.
 
@@ -239,13 +198,14 @@ def train(
         patience: Epochs without a better one after which training stops.
         display: Display of batches and epochs.
         stop: Stop request, read after every call of `step`; of several processes, one stops all.
+        saved: Function that is called when a checkpoint is saved.
 
     Returns:
         Last state and state of the loop. The best variables are in `checkpoints`.
 
     Raises:
         InputError: The disk has no room for the checkpoints.
-        DivergedError: The loss is not finite. The last checkpoint is older.
+        DivergedError: A loss or a weight is not finite. The last checkpoint is older.
         InterruptedRunError: A stop was requested; the run is saved.
     """
     checkpoints.check_space(state)
@@ -259,6 +219,7 @@ def train(
                 checkpoints.save_best(best)
                 best = None
             checkpoints.save_last(state, dataclasses.asdict(loop))
+            saved()
 
     while not loop.is_over(epochs, patience):
         indices = order(loop.epoch)

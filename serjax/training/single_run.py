@@ -38,7 +38,7 @@ from serjax.training.objective.task_loss import class_probabilities, classificat
 from serjax.training.optimization.optimizer import learning_rate, make_optimizer
 from serjax.training.run_folder import results
 from serjax.training.run_folder.metadata import device, run_metadata
-from serjax.training.run_folder.run_dir import check_free, open_folder
+from serjax.training.run_folder.run_dir import check_free, earlier_times, open_folder
 from serjax.training.stage import RunContext, Stage, sharding_of, train_stage
 from serjax.training.state import create_state, parameter_count
 from serjax.training.trackers import profiling
@@ -212,6 +212,7 @@ def _run_network(context: RunContext, out: Path | None, command: list[str]) -> P
     )
     with open_folder(out, context.resume, config, metadata, context.console) as folder:
         print_header(context.console, config, metadata)
+        context.clock.add(earlier_times(folder))
         trained = train_stage(
             context, stage, initial, folder, folder / "checkpoints", auxiliary_losses
         )

@@ -16,8 +16,10 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
+from serjax import report
 from serjax.console import Console
 from serjax.features.front_ends import FrontEnd
+from serjax.interruption import StopRequest
 from serjax.models.variables import Variables
 from serjax.training.config.resolve import ResolvedRunConfig
 from serjax.training.devices import batch_sharding, memory, multi_step, processes
@@ -25,7 +27,7 @@ from serjax.training.devices.batch_sharding import BatchSharding
 from serjax.training.input.dataset import RunDataset
 from serjax.training.input.sampler import Sampler
 from serjax.training.input.source import source_of
-from serjax.training.loop import Display, LoopState, StopRequest, train
+from serjax.training.loop import Display, LoopState, train
 from serjax.training.objective.auxiliary_loss import AuxiliaryLoss
 from serjax.training.objective.task_loss import LossFunction, PredictionFunction
 from serjax.training.optimization import freeze
@@ -163,7 +165,7 @@ def train_stage(
 
     Raises:
         InputError: The device or the disk is too small, or a checkpoint does not fit.
-        DivergedError: The loss is not finite.
+        DivergedError: A loss or a weight is not finite.
         InterruptedRunError: A signal stopped the run, which is saved.
     """
     config, dataset, clock = run.config, run.dataset, run.clock
@@ -201,9 +203,11 @@ def train_stage(
                 auxiliary.prepare(state.variables, examples, sampler.indices, stage.batch_size)
             )
     loop = LoopState(monitor=stage.monitor)
-    saved = saved_states.restore_last(state) if run.resume else None
+    saved = saved_states.restore_last(state, LoopState) if run.resume else None
     if saved is not None:
         state, loop = saved[0], LoopState(**saved[1])
+        if loop.best_epoch:  # better refused now than after hours of training
+            saved_states.restore_best(state.variables, loop.best_step)
     if not loop.is_over(stage.epochs, stage.patience):
         if saved is not None:
             run.log(f"resumed at epoch {loop.epoch}, batch {loop.batch}")
@@ -236,7 +240,6 @@ def train_stage(
                 predictions = source.evaluate(variables, dataset.split.validation)
                 return stage.score(predictions, dataset.split.validation)
 
-        evaluated_before = clock.seconds.get("evaluate", 0.0)
         done = int(state.step)
         with (
             explained(),
@@ -257,11 +260,22 @@ def train_stage(
                 patience=stage.patience,
                 display=display,
                 stop=stop,
+                saved=functools.partial(write_times, clock, folder),
             )
-        clock.seconds["train"] -= clock.seconds.get("evaluate", 0.0) - evaluated_before
     log_learning_rate(loop.history, rate, sampler.steps)
     best = saved_states.restore_best(state.variables, loop.best_step)
     return TrainedStage(best, loop, functools.partial(source.evaluate, best))
+
+
+def write_times(clock: Clock, folder: Path) -> None:
+    """Writes the times until a checkpoint, to which a resumed run adds its own.
+
+    Args:
+        clock: Clock of the run.
+        folder: Run folder.
+    """
+    if processes.is_first():
+        report.write_json(folder / "timing.json", clock.read())
 
 
 def _call_step(

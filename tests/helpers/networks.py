@@ -8,9 +8,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
 from serjax import models
+from serjax.training.run_folder.checkpoint import Checkpoints
+from serjax.training.state import TrainState
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -115,12 +116,6 @@ def write_trained_run(folder, name, classes, options=None, step=7, **config):
     }
     (folder / "config.json").write_text(json.dumps(content))
     (folder / "metrics.json").write_text(json.dumps({"best_step": step}))
-    best = folder.absolute() / "checkpoints" / "best"
-    best.mkdir(parents=True)
-    checkpoints = ocp.CheckpointManager(
-        best, options=ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
-    )
-    saved = ocp.args.StandardSave(jax.device_get(variables))
-    checkpoints.save(step, args=ocp.args.Composite(variables=saved))
-    checkpoints.close()
+    state = TrainState(jnp.int32(step), variables["params"], variables["batch_stats"], ())
+    Checkpoints(folder / "checkpoints").save_best(state)
     return variables

@@ -1,5 +1,6 @@
 """Checkpoints of a run: what they restore, and damaged, foreign and full disks."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import numpy as np
 import optax
 import pytest
 
-from serjax.cli import execution
+from serjax.cli import execution, parser
 from serjax.errors import InputError
 from serjax.files import write_bytes_atomic
+from serjax.training.optimization.divergence import DivergedError
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.state import state_of
 
@@ -128,12 +130,163 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(small_disk):
     assert reopened.restore_last(make_state(0, 60_000))[1] == {"epoch": 6}
 
 
-def test_a_full_disk_ends_a_command(small_disk, monkeypatch, capsys):
+def flipped(folder, generator):
+    """Flips a bit of the largest file below a folder; returns the former content and its path."""
+    largest = max(folder.rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    content = largest.read_bytes()
+    at = int(generator.integers(len(content)))
+    changed = bytearray(content)
+    changed[at] ^= 1 << int(generator.integers(8))
+    largest.write_bytes(bytes(changed))
+    return largest, content
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_a_flipped_bit_is_noticed(tmp_path, name):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (3, 6):
+        checkpoints.save_best(make_state(step))
+        checkpoints.save_last(make_state(step), {"best_step": step})
+
+    def read():
+        if name == "last":
+            return checkpoints.restore_last(make_state(0))[0].params
+        return checkpoints.restore_best(make_state(0).variables, 6)["params"]
+
+    expected = jax.tree.map(np.asarray, read())
+    generator, noticed = np.random.default_rng(0), 0
+    for _ in range(20):
+        path, content = flipped(tmp_path / name / "6", generator)
+        try:
+            jax.tree.map(np.testing.assert_array_equal, read(), expected)
+        except InputError as error:
+            message = str(error)
+            assert message.startswith(
+                f"{tmp_path / name / '6'}: not a checkpoint of this model, or"
+            )
+            assert "\n" not in message
+            assert "step 3" in message
+            noticed += 1
+        path.write_bytes(content)
+    assert noticed >= 18  # the others lie between the arrays
+
+
+def test_other_content_in_place_of_an_array_is_named(tmp_path):
+    Checkpoints(tmp_path).save_last(make_state(3), {})
+    Checkpoints(tmp_path / "other").save_last(make_state(4).replace(step=jnp.int32(3)), {})
+    shutil.rmtree(tmp_path / "last/3/state")
+    shutil.copytree(tmp_path / "other/last/3/state", tmp_path / "last/3/state")
+    with pytest.raises(InputError, match="state: params/kernel: expected the content, dtype and"):
+        Checkpoints(tmp_path).restore_last(make_state(0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "loop/metadata").write_text('{"epoch": 4}'),
+        lambda folder: (folder / "hashes/metadata").write_text("{}"),
+        lambda folder: (folder / "hashes/metadata").write_text("["),
+        lambda folder: shutil.rmtree(folder / "hashes"),
+        lambda folder: (folder / "state/_METADATA").write_text("{}"),
+    ],
+)
+def test_changed_parts_of_a_checkpoint_are_noticed(tmp_path, change):
+    Checkpoints(tmp_path).save_last(make_state(3), {"epoch": 3})
+    change(tmp_path / "last" / "3")
+    with pytest.raises(InputError, match="last/3: not a checkpoint of this model, or a damaged"):
+        Checkpoints(tmp_path).restore_last(make_state(0))
+
+
+def test_a_huge_shape_asks_for_no_memory(tmp_path):
+    Checkpoints(tmp_path).save_best(make_state(3))
+    like = {"params": {"kernel": jax.ShapeDtypeStruct((10**15,), jnp.float32)}, "batch_stats": {}}
+    with pytest.raises(InputError, match=r"shape \(1000000000000000,\), found \(1000,\)"):
+        Checkpoints(tmp_path).restore_best(like, 3)
+
+
+def test_a_loop_of_another_version_is_refused(tmp_path):
+    Checkpoints(tmp_path).save_last(make_state(3), {"epoch": 3})
+    with pytest.raises(InputError, match=r"last/3: loop\.epoch: expected a text, fo"):
+        Checkpoints(tmp_path).restore_last(make_state(0), dict[str, str])
+
+
+@pytest.mark.parametrize("saved_last", [True, False])
+def test_best_variables_that_no_state_names_are_dropped(tmp_path, saved_last):
+    """A kill between the two saves leaves them; a resumed run may be best at an earlier step."""
+    checkpoints = Checkpoints(tmp_path)
+    if saved_last:
+        checkpoints.save_best(make_state(3))
+        checkpoints.save_last(make_state(3), {})
+    checkpoints.save_best(make_state(9))
+    resumed = Checkpoints(tmp_path)
+    assert (resumed.restore_last(make_state(0)) is None) is not saved_last
+    assert steps(tmp_path, "best") == [3] * saved_last
+    resumed.save_best(make_state(6))
+    best = resumed.restore_best(make_state(0).variables, 6)
+    np.testing.assert_array_equal(best["params"]["kernel"], make_state(6).params["kernel"])
+
+
+def test_later_checkpoints_do_not_keep_an_earlier_step_from_being_saved(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (9, 6, 6):
+        checkpoints.save_last(make_state(step), {"epoch": step})
+        checkpoints.save_best(make_state(step))
+    assert steps(tmp_path, "last") == steps(tmp_path, "best") == [6]
+
+
+def test_what_orbax_does_not_save_is_an_error(tmp_path, monkeypatch):
+    import orbax.checkpoint
+
+    monkeypatch.setattr(orbax.checkpoint.CheckpointManager, "save", lambda *_, **__: False)
+    with pytest.raises(InputError, match="best/3: cannot be written"):
+        Checkpoints(tmp_path).save_best(make_state(3))
+
+
+def test_reading_writes_nothing(tmp_path):
+    Checkpoints(tmp_path).save_best(make_state(3))
+    shutil.rmtree(tmp_path / "last")
+    before = {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]}
+    Checkpoints(tmp_path).restore_best(make_state(0).variables, 3)
+    after = {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]}
+    assert after == before
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_not_saved(tmp_path, value):
+    state = make_state(3)
+    bad = state.replace(params={"kernel": state.params["kernel"].at[7].set(value)})
+    for save in (Checkpoints(tmp_path).save_best, lambda s: Checkpoints(tmp_path).save_last(s, {})):
+        with pytest.raises(DivergedError, match=f"found {value} in params/kernel of the state at"):
+            save(bad)
+    assert not list(tmp_path.rglob("3"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "run/page"),
+        OSError(errno.EROFS, "Read-only file system", "run/page"),
+        PermissionError(errno.EACCES, "Permission denied", "run/page"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "run/page"),
+        OSError(errno.EIO, "Input/output error", "run/page"),
+    ],
+)
+def test_an_error_of_the_system_ends_a_command_in_lines(monkeypatch, capsys, error):
     monkeypatch.setattr(sys, "argv", ["experiments/train.py", "--seed", "1"])
-    status = execution.execute(lambda _: write_bytes_atomic(small_disk / "page", bytes(5_000_000)))
-    assert status == 1
+
+    def job(command):
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        parser.run_command(lambda: execution.execute(job))
+    assert ended.value.code == 1
     assert capsys.readouterr().err.splitlines() == [
-        "error: No space left on device",
+        f"error: run/page: {error.strerror}",
         "nothing saved was lost; resume with: python experiments/train.py --seed 1 --resume",
     ]
+
+
+def test_a_full_disk_leaves_no_partial_file(small_disk):
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes_atomic(small_disk / "page", bytes(5_000_000))
     assert list(small_disk.iterdir()) == []

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serjax.training.loop import LoopState, diverged, is_finite
+from serjax.training.optimization.divergence import DivergedError
 from serjax.training.step import StepResult
 from tests.helpers.commands import call
 
@@ -106,6 +107,18 @@ def test_an_epoch_has_the_means_of_its_batches():
     }
     assert loop.history == [row]
     assert (loop.epoch, loop.batch, loop.loss, loop.auxiliary) == (2, 0, 0.0, {})
+
+
+@pytest.mark.parametrize("name", ["loss", "wa", "ua", "further"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_epoch_with_a_metric_that_is_not_finite_is_no_epoch(name, value):
+    """It would stay the best one, because nothing is better than NaN."""
+    loop = LoopState(seconds=2.0)
+    loop.add(result_of(8.0))
+    scores = {"loss": 0.5, "wa": 0.75, "ua": 0.25, name: value}
+    with pytest.raises(DivergedError, match=f"found {value} in validation_{name} of epoch 1; like"):
+        loop.finish_epoch(scores)
+    assert loop.history == []
 
 
 @pytest.mark.parametrize(

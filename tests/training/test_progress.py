@@ -7,7 +7,12 @@ from rich.console import Console
 
 from serjax.training.loop import LoopState
 from serjax.training.trackers import progress
-from serjax.training.trackers.progress import Clock, ProgressDisplay, auxiliary_losses
+from serjax.training.trackers.progress import (
+    Clock,
+    ProgressDisplay,
+    auxiliary_losses,
+    timed_together,
+)
 
 ROW = {
     "epoch": 3,
@@ -59,13 +64,50 @@ def test_batches_are_lines_every_15_seconds(console, monkeypatch):
     ]
 
 
-def test_stages_are_timed(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+@pytest.fixture
+def now(monkeypatch):
+    """Time in seconds, in a list that a test changes."""
+    seconds = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: seconds[0])
+    return seconds
+
+
+def test_stages_are_timed(now):
     clock = Clock()
     for seconds in (1.0, 2.0):
         with clock.timed("train"):
             now[0] += seconds
         now[0] += 0.5
-    assert clock.seconds == {"train": 3.0}
-    assert clock.stopped() == {"train": 3.0, "total": 4.0}
+    assert clock.read() == {"train": 3.0, "total": 4.0}
+
+
+def test_a_stage_within_another_is_not_counted_twice(now):
+    clock = Clock()
+    with clock.timed("train"):
+        now[0] += 1
+        with clock.timed("evaluate"):
+            now[0] += 2
+            assert clock.read() == {"train": 1.0, "evaluate": 2.0, "total": 3.0}
+        now[0] += 4
+    assert clock.read() == {"train": 5.0, "evaluate": 2.0, "total": 7.0}
+
+
+def test_the_times_of_all_processes_of_a_run_add_up(now):
+    first = Clock()
+    with first.timed("train"):
+        now[0] += 10
+        saved = first.read()  # a kill follows
+    resumed = Clock()
+    resumed.add(saved)
+    with resumed.timed("train"):
+        now[0] += 1
+    with resumed.timed("report"):
+        now[0] += 2
+    assert resumed.read() == {"train": 11.0, "report": 2.0, "total": 13.0}
+
+
+def test_runs_that_are_trained_together_share_the_time(now):
+    clocks = [Clock(1 / 2), Clock(1 / 2)]
+    with timed_together(clocks, "train"):
+        now[0] += 3
+    assert [clock.read() for clock in clocks] == [{"train": 1.5, "total": 1.5}] * 2

@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from rich.console import Console
 
 from serjax.errors import InputError
 from serjax.training import AuxiliaryLossConfig, RunConfig
+from serjax.training.run_folder import run_dir
 from serjax.training.run_folder.run_dir import check_free, is_finished, open_folder
 
 CONFIG = RunConfig.make(dataset="emodb", model="dscnn", split="speaker", epochs=3, patience=2)
@@ -191,3 +194,49 @@ def test_the_report_is_written_last(tmp_path):
     assert not is_finished(tmp_path)
     (tmp_path / "report.html").write_text("")
     assert is_finished(tmp_path)
+
+
+def test_equal_commands_that_start_at_once_take_different_default_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = "runs/emodb-dscnn-speaker-0"
+    with open_folder(None, False, CONFIG, METADATA, SILENT) as folder:
+        assert str(folder) == first
+        # The other command looked for a free name before this one had written anything.
+        monkeypatch.setattr(
+            run_dir,
+            "_default_folders",
+            lambda *arguments, original=run_dir._default_folders, calls=[]: (
+                calls.append(1) or (([], Path(first)) if len(calls) == 1 else original(*arguments))
+            ),
+        )
+        with open_folder(None, False, CONFIG, METADATA, SILENT) as other:
+            assert str(other) == f"{first}-2"
+
+
+def test_a_run_that_ended_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    locked = run_dir.locked
+
+    def slowly(path, busy):
+        save(folder)  # another run has come and gone before the lock
+        return locked(path, busy)
+
+    monkeypatch.setattr(run_dir, "locked", slowly)
+    with (
+        pytest.raises(InputError, match="expected a new or empty folder"),
+        open_folder(folder, False, CONFIG, METADATA, SILENT),
+    ):
+        pass
+
+
+def test_the_end_of_another_run_is_waited_for(tmp_path):
+    folder, events = tmp_path / "run", []
+    with open_folder(folder, False, CONFIG, METADATA, SILENT):
+        waiting = threading.Thread(
+            target=lambda: (run_dir.wait_until_free(folder), events.append("free"))
+        )
+        waiting.start()
+        time.sleep(0.2)
+        events.append("ends")
+    waiting.join(10)
+    assert events == ["ends", "free"]

@@ -76,7 +76,7 @@ def existing(data_dir: str | Path | None, name: str, wanted: str) -> Path:
     """
     if data_dir is None:
         raise CorpusError(f"{name}: no data directory given; {wanted}")
-    path = Path(data_dir).expanduser()
+    path = Path(os.path.expanduser(data_dir))
     if not path.exists():
         raise CorpusError(f"{name}: data directory {path} does not exist; {wanted}")
     return path

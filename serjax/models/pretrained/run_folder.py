@@ -6,13 +6,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 
 from serjax import models, options
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.files import read_json
-from serjax.models.variables import Variables, leaves_by_path, variable_shapes
+from serjax.models.pretrained.saved_arrays import read_best
+from serjax.models.variables import Variables, variable_shapes
 from serjax.run_files import BestContent, TrainedConfigContent
 
 
@@ -58,27 +58,12 @@ class Run:
             InputError: The checkpoint is missing, damaged, or of another model, or the options are
                 not those of a network.
         """
-        best = self.folder / "checkpoints" / "best"
-        steps = sorted(int(path.name) for path in best.glob("*") if path.name.isdigit())
-        if self.best_step not in steps:
-            raise InputError(
-                f"{best}: expected a checkpoint of step {self.best_step}, found {steps or 'none'}"
-            )
-        path = best / str(self.best_step)
         network = self.create(len(self.classes), **options)
         try:
             expected = variable_shapes(network, self.input_shape)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise InputError(f"{self.folder}: not options of {self.model}: {error}") from error
-        try:
-            variables = _read_checkpoint(path / "variables")
-            _check_same_shapes(variables, expected)
-        except Exception as error:  # Orbax raises plain exceptions for damaged files
-            first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise InputError(
-                f"{path}: not a checkpoint of this model, or a damaged one: {first_line}"
-            ) from error
-        return variables
+        return read_best(self.folder, self.best_step, expected)
 
 
 def read(folder: Path) -> Run:
@@ -121,35 +106,3 @@ def read(folder: Path) -> Run:
         input_shape=(1, *front_end.input_shape),
         best_step=metrics["best_step"],
     )
-
-
-def _read_checkpoint(path: Path) -> Variables:
-    """Reads a tree of arrays saved by Orbax."""
-    # Imported here, as it takes half as long as importing JAX.
-    import orbax.checkpoint as ocp
-
-    # Each of several processes reads for itself, without waiting for the others.
-    process = jax.process_index()
-    processes = ocp.options.MultiprocessingOptions(
-        primary_host=process,
-        active_processes={process},
-        barrier_sync_key_prefix=f"pretrained{process}",
-    )
-    handler = ocp.StandardCheckpointHandler(multiprocessing_options=processes)
-    with ocp.Checkpointer(handler, multiprocessing_options=processes) as checkpointer:
-        variables = checkpointer.restore(path.absolute())
-    return jax.tree.map(np.asarray, variables)
-
-
-def _check_same_shapes(variables: Variables, shapes: Variables) -> None:
-    """Raises ValueError unless variables have the expected structure and shapes."""
-    restored, expected = leaves_by_path(variables), leaves_by_path(shapes)
-    for path in [*expected, *restored]:
-        if path not in restored or path not in expected:
-            problem = "missing" if path not in restored else "unknown"
-            raise ValueError(f"{'/'.join(path)} is {problem}")
-        if restored[path].shape != expected[path].shape:
-            raise ValueError(
-                f"{'/'.join(path)}: expected an array of shape {expected[path].shape}, found "
-                f"{restored[path].shape}"
-            )

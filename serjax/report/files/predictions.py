@@ -26,7 +26,8 @@ class Predictions:
         splits: `[utterances]`, "test" or "validation"; all "test" by default.
 
     Raises:
-        InputError: Lengths differ, a label is out of range, or class names repeat.
+        InputError: Lengths differ, a label is out of range, a probability is not finite, or class
+            names repeat.
     """
 
     classes: Sequence[str]
@@ -55,6 +56,10 @@ class Predictions:
         for name, (shape, expected) in shapes.items():
             if shape != expected:
                 raise InputError(f"{name} of {size} utterances must be {expected}, got {shape}")
+        is_finite = np.isfinite(self.probabilities).all(-1)
+        if not is_finite.all():
+            path = self.paths[int(np.argmin(is_finite))]
+            raise InputError(f"{path}: expected finite probabilities, found NaN or infinity")
         for name in ("true", "predicted"):
             labels = getattr(self, name)
             if size and (labels.min() < 0 or labels.max() >= len(self.classes)):

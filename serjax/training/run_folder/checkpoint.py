@@ -1,21 +1,31 @@
 """Checkpoints of a run: the last state, to resume from, and the best variables, to use."""
 
+import functools
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import jax
-import numpy as np
 
+from serjax import schema
 from serjax.errors import InputError
+from serjax.models.pretrained.saved_arrays import (
+    HASHES,
+    array_hashes,
+    json_hash,
+    read_checkpoint,
+    saved_steps,
+)
 from serjax.models.variables import Variables
 from serjax.training.devices import processes
 from serjax.training.devices.batch_sharding import put
+from serjax.training.optimization.divergence import check_finite
 
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
 
 _MAX_TO_KEEP = 2
+_LAST, _BEST = "last", "best"
 
 
 class State(Protocol):
@@ -49,17 +59,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _on_host(tree: Tree) -> Tree:
-    """Replaces arrays by empty NumPy arrays, as which Orbax restores them on any devices."""
-    return jax.tree.map(lambda x: np.empty(x.shape, x.dtype), tree)
-
-
-def _check_shapes(tree: Any, like: Any) -> None:
-    for x, y in zip(jax.tree.leaves(tree), jax.tree.leaves(like), strict=True):
-        if x.shape != y.shape:
-            raise ValueError(f"expected an array of shape {y.shape}, found {x.shape}")
-
-
 def _put_like(tree: Tree, like: Tree) -> Tree:
     """Puts arrays on the devices of other ones, by default on the first device."""
     default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -73,18 +72,20 @@ class Checkpoints:
     deleted only then, so that a complete one is left after a kill at any moment, or on a full disk.
     Two of each are retained. If a run is killed between saving new best variables and the state
     that names them, the older state still finds its best variables. If the last state cannot be
-    read, the one before it can. With several processes, the first one writes and reads, and all of
-    them call the same methods.
+    read, the one before it can. A hash of every array is saved with it and checked when it is read.
+    With several processes, the first one writes and reads, and all of them call the same methods.
 
     Args:
-        directory: Folder `checkpoints` of the run folder; made if it does not exist.
+        directory: Folder `checkpoints` of the run folder, made when something is saved.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
-        if processes.is_first():
-            self._last = self._manager("last")
-            self._best = self._manager("best")
+
+    @functools.cached_property
+    def _managers(self) -> "dict[str, ocp.CheckpointManager]":
+        """Managers that write the checkpoints."""
+        return {name: self._manager(name) for name in (_LAST, _BEST)}
 
     def _manager(self, name: str) -> "ocp.CheckpointManager":
         ocp = _orbax()
@@ -111,6 +112,7 @@ class Checkpoints:
         processes.by_first(lambda: self._check_space(state))
 
     def _check_space(self, state: State) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
         size = _nbytes(state) + _nbytes(state.variables)
         needed = (_MAX_TO_KEEP + 1) * size  # an old one is deleted when the new one is complete
         used = sum(f.stat().st_size for f in self._directory.rglob("*") if f.is_file())
@@ -130,8 +132,9 @@ class Checkpoints:
 
         Raises:
             InputError: It cannot be written.
+            DivergedError: A value of the state is not finite.
         """
-        processes.by_first(lambda: self._save(self._last, state, loop))
+        processes.by_first(lambda: self._save(_LAST, state, loop))
 
     def save_best(self, state: State) -> None:
         """Saves the variables of a state under its step.
@@ -141,34 +144,54 @@ class Checkpoints:
 
         Raises:
             InputError: They cannot be written.
+            DivergedError: A value is not finite.
         """
-        processes.by_first(lambda: self._save(self._best, state, None))
+        processes.by_first(lambda: self._save(_BEST, state, None))
 
-    def _save(
-        self, manager: "ocp.CheckpointManager", state: State, loop: dict[str, Any] | None
-    ) -> None:
-        ocp = _orbax()
+    def _save(self, name: str, state: State, loop: dict[str, Any] | None) -> None:
+        args = _orbax().args
         step, state = int(state.step), jax.device_get(state)
-        if step in manager.all_steps():  # a resumed run saves it again
-            manager.delete(step)
+        tree = state.variables if loop is None else state
+        check_finite(tree, f"the state at step {step}")
+        hashes = array_hashes(tree)
         if loop is None:
-            items = {"variables": ocp.args.StandardSave(state.variables)}
+            items = {"variables": args.StandardSave(tree)}
         else:
-            items = {"state": ocp.args.StandardSave(state), "loop": ocp.args.JsonSave(loop)}
+            items = {"state": args.StandardSave(tree), "loop": args.JsonSave(loop)}
+            hashes["loop"] = json_hash(loop)
+        folder = self._directory / name / str(step)
         try:
-            manager.save(step, args=ocp.args.Composite(**items))
+            manager = self._managers[name]
+            # Orbax saves no step before a later one, which batched runs that were killed while they
+            # wrote their results may have left.
+            self._delete_from(name, step)
+            saved = manager.save(
+                step, args=args.Composite(**items, **{HASHES: args.JsonSave(hashes)})
+            )
         except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
             raise InputError(
-                f"{manager.directory / str(step)}: cannot be written: {_first_line(error)}; the "
-                f"checkpoints before it are complete"
+                f"{folder}: cannot be written: {_first_line(error)}; the checkpoints before it "
+                f"are complete"
             ) from error
+        if not saved:
+            raise InputError(f"{folder}: cannot be written: found later checkpoints next to it")
 
-    def restore_last(self, like: Saved) -> tuple[Saved, dict[str, Any]] | None:
-        """Restores the last saved state.
+    def _delete_from(self, name: str, step: int) -> None:
+        """Deletes the checkpoints of a step and of all later ones."""
+        for later in self._managers[name].all_steps():
+            if later >= step:
+                self._managers[name].delete(later)
+
+    def restore_last(self, like: Saved, loop: Any = dict[str, Any]) -> tuple[Saved, Any] | None:
+        """Restores the last saved state, to resume a run.
+
+        Best variables of later steps are deleted. A kill between the saving of the best variables
+        and of the state leaves them, and the resumed run need not come to the same ones.
 
         Args:
             like: State of the same shapes and dtypes, on the devices that the restored one is put
                 on. They may differ from the devices that saved it.
+            loop: Schema of the state of the training loop, see `serjax.schema`; by default any.
 
         Returns:
             State of the run and of the training loop, or None if nothing was saved yet.
@@ -177,16 +200,24 @@ class Checkpoints:
             InputError: The checkpoint is damaged, or is of another model or optimizer.
         """
 
-        def read() -> tuple[Saved, dict[str, Any]] | None:
-            step = self._last.latest_step()
-            if step is None:
-                return None
-            loop = _orbax().args.JsonRestore()
-            restored = self._restore(self._last, step, "state", like, loop=loop)
-            return restored["state"], restored["loop"]
+        def read() -> tuple[Saved, Any] | None:
+            steps = saved_steps(self._directory / _LAST)
+            if saved_steps(self._directory / _BEST):
+                self._delete_from(_BEST, steps[-1] + 1 if steps else 0)
+            return self._read_last(steps, like, loop) if steps else None
 
         saved = processes.by_first(read)
         return None if saved is None else (_put_like(saved[0], like), saved[1])
+
+    def _read_last(self, steps: list[int], like: Saved, loop: Any) -> tuple[Saved, Any]:
+        folder = self._directory / _LAST / str(steps[-1])
+        try:
+            state, content = read_checkpoint(folder, "state", like, also="loop")
+            schema.check(content, loop, f"{folder}: loop")
+        except InputError as error:
+            hint = f"; without that folder, step {steps[-2]} is used" if steps[1:] else ""
+            raise InputError(f"{error}{hint}") from error
+        return state, content
 
     def restore_best(self, like: Variables, step: int) -> Variables:
         """Restores the variables that were saved as the best ones.
@@ -201,28 +232,28 @@ class Checkpoints:
         """
 
         def read() -> Variables:
-            if step not in self._best.all_steps():
+            folder = self._directory / _BEST
+            steps = saved_steps(folder)
+            if step not in steps:
                 raise InputError(
-                    f"{self._directory / 'best'}: expected a checkpoint of step {step}, "
-                    f"found {self._best.all_steps() or 'none'}"
+                    f"{folder}: expected a checkpoint of step {step}, found {steps or 'none'}"
                 )
-            return self._restore(self._best, step, "variables", like)["variables"]
+            try:
+                return read_checkpoint(folder / str(step), "variables", like)[0]
+            except InputError as error:
+                raise InputError(f"{error}{self._offer(step)}") from error
 
         return _put_like(processes.by_first(read), like)
 
-    def _restore(
-        self, manager: "ocp.CheckpointManager", step: int, item: str, like: Any, **arguments: Any
-    ) -> Any:
-        ocp = _orbax()
-        items = {item: ocp.args.StandardRestore(_on_host(like)), **arguments}
-        try:
-            restored = manager.restore(step, args=ocp.args.Composite(**items))
-            _check_shapes(restored[item], like)
-            return restored
-        except Exception as error:  # Orbax raises plain exceptions for damaged files
-            earlier = [other for other in manager.all_steps() if other != step]
-            hint = f"; without that folder, step {max(earlier)} is used" if earlier else ""
-            raise InputError(
-                f"{manager.directory / str(step)}: not a checkpoint of this model, or a damaged "
-                f"one: {_first_line(error)}{hint}"
-            ) from error
+    def _offer(self, step: int) -> str:
+        """Returns how to resume from a state before the best variables of a step, if there is one.
+
+        The last state names them; the one before it names the best variables before them, unless
+        the epochs since have not been better.
+        """
+        steps = saved_steps(self._directory / _LAST)
+        earlier = [last for last in steps if last < step]
+        if not earlier:
+            return ""
+        later = [str(self._directory / _LAST / str(last)) for last in steps if last >= step]
+        return f"; without it and {' and '.join(later)}, --resume continues from step {earlier[-1]}"

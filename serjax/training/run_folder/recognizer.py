@@ -31,6 +31,7 @@ class Recognizer:
 
     def __init__(self, folder: PathLike, batch_size: int = 20) -> None:
         run = load_run(folder)
+        self._folder = folder
         self.classes: list[str] = run.classes
         self._front_end = front_end_of(run.config)
         self.sample_rate = self._front_end.sample_rate
@@ -48,7 +49,8 @@ class Recognizer:
             `[waveforms, classes]` float64.
 
         Raises:
-            InputError: A waveform is shorter than `min_samples`, or has not one axis.
+            InputError: A waveform is shorter than `min_samples`, has not one axis or holds NaN, or
+                the model predicts NaN for it.
         """
         for index, waveform in enumerate(waveforms):
             if np.ndim(waveform) != 1:
@@ -60,7 +62,19 @@ class Recognizer:
                     f"waveform {index}: expected at least {self.min_samples} samples at "
                     f"{self.sample_rate} Hz, found {len(waveform)}"
                 )
+            if not np.isfinite(waveform).all():
+                raise InputError(
+                    f"waveform {index}: expected finite samples, found NaN or infinity"
+                )
         longest = self._front_end.segment_samples
         voiced = self._front_end.select_voiced(waveforms)
         examples = batches.pack(voiced, [0] * len(voiced), longest, room=longest)
-        return self._evaluate(self._variables, jax.device_put(examples), np.arange(len(waveforms)))
+        probabilities = self._evaluate(
+            self._variables, jax.device_put(examples), np.arange(len(waveforms))
+        )
+        if not np.isfinite(probabilities).all():
+            raise InputError(
+                f"{self._folder}: expected finite probabilities, found NaN for waveform "
+                f"{int(np.argmin(np.isfinite(probabilities).all(-1)))}; training diverged there"
+            )
+        return probabilities

@@ -12,6 +12,7 @@ import numpy as np
 
 from serjax import features, report
 from serjax.console import Console
+from serjax.training.optimization.divergence import check_finite
 from serjax.training.trackers.progress import Clock
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ def predict_splits(
         probabilities: Function from ascending indices of utterances `[n]` to probabilities
             `[n, classes]`.
         dataset: Dataset of the run.
+
+    Raises:
+        DivergedError: A probability is not finite.
     """
     split = dataset.split
     rows = np.concatenate([split.validation, split.test])
     names = ["validation"] * len(split.validation) + ["test"] * len(split.test)
     predicted = np.concatenate([probabilities(split.validation), probabilities(split.test)])
+    check_finite(predicted, "the predictions")
     utterances = [dataset.corpus.utterances[i] for i in rows]
     return report.Predictions(
         classes=dataset.classes,
@@ -74,10 +79,10 @@ def write_results(
         report.write_predictions(folder / "predictions.csv", predictions)
         metrics = {**report.measure(predictions), **details}
         report.write_json(folder / "metrics.json", metrics)
-        report.write_json(folder / "timing.json", clock.seconds)  # the page shows them
+        report.write_json(folder / "timing.json", clock.read())  # the page shows them
         hardest = _hardest_with_sound(predictions, dataset)
         page = report.write_page(folder, hardest=hardest)
-    seconds = clock.stopped()
+    seconds = clock.read()
     report.write_json(folder / "timing.json", seconds)
     report.print_summary(console, metrics)
     times = "  ".join(f"{name} {value:.1f} s" for name, value in seconds.items())

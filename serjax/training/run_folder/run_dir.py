@@ -24,6 +24,15 @@ _FIXED_METADATA = (
 )
 
 
+def earlier_times(folder: Path) -> dict[str, float]:
+    """Returns the times of the processes that worked on a run before, by stage.
+
+    Raises:
+        InputError: Their file is damaged.
+    """
+    return processes.by_first(lambda: report.read_timing(folder / "timing.json"))
+
+
 def is_finished(folder: Path) -> bool:
     """Returns True if the run in a folder is finished."""
     return (folder / "report.html").exists()  # a run writes it last
@@ -72,6 +81,16 @@ def check_free(folder: Path, resume: bool) -> None:
         )
 
 
+def wait_until_free(folder: Path) -> None:
+    """Waits for the end of a run in a folder.
+
+    Args:
+        folder: Existing run folder.
+    """
+    with locked(folder / _LOCK, "", timeout=-1):
+        pass
+
+
 @contextlib.contextmanager
 def open_folder(
     out: PathLike | None,
@@ -114,11 +133,27 @@ def _open(
     stack: contextlib.ExitStack,
 ) -> Path:
     """Opens the folder, which is locked until the stack is closed."""
-    if out is None:
+    if out is not None:
+        return _open_named(Path(out), resume, config, metadata, console, stack)
+    while True:
         used, free = _default_folders(config, metadata)
         folder = used[-1] if resume and used else free
-    else:
-        folder = Path(out)
+        try:
+            return _open_named(folder, resume, config, metadata, console, stack)
+        except InputError:
+            # An equal command that was started at once may have taken the name since.
+            if resume or folder not in _default_folders(config, metadata)[0]:
+                raise
+
+
+def _open_named(
+    folder: Path,
+    resume: bool,
+    config: RunConfig,
+    metadata: Mapping[str, Any],
+    console: Console,
+    stack: contextlib.ExitStack,
+) -> Path:
     check_free(folder, resume)
     config_path = folder / _CONFIG
     if resume and config_path.exists() and not _has_no_results(folder):
@@ -131,6 +166,7 @@ def _open(
         folder.mkdir(parents=True, exist_ok=True)
         busy = "another run is at work there; wait for its end, or choose another --out"
         stack.enter_context(locked(folder / _LOCK, f"{folder}: {busy}"))
+        check_free(folder, resume)  # another run may have ended there since
         content = {**options.to_json(config), **metadata}
         data_dirs = [each for each in (config.data.data_dir, config.data.test_dir) if each]
         report.write_json(config_path, portable.to_relative(content, folder, data_dirs))

@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 
 from serjax import models, options, report
 from serjax.errors import InputError
 from serjax.files import PathLike
+from serjax.models.pretrained.saved_arrays import read_best
 from serjax.models.variables import Variables
 from serjax.training.build import abstract_variables, build_model
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import front_end_of
-from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.metadata import METADATA_KEYS
 
 
@@ -79,5 +80,5 @@ def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -
     network = build_model(config, len(classes))
     like = abstract_variables(network, front_end_of(config))
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
-    variables = Checkpoints(folder / "checkpoints").restore_best(like, metrics["best_step"])
+    variables = jax.device_put(read_best(folder, metrics["best_step"], like))
     return TrainedRun(config, classes, network, variables)

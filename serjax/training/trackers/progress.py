@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 
 from rich.progress import Progress, TextColumn
@@ -116,25 +116,61 @@ class ProgressDisplay:
 
 
 class Clock:
-    """Clock of the stages of a run.
+    """Clock of the stages of a run, which adds up the times of all processes that worked on it.
 
-    Attributes:
-        seconds: Seconds that each stage has taken, by name.
+    Args:
+        fraction: Fraction of the time that is counted, for a run that is computed with others.
     """
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._started = time.monotonic()
+    def __init__(self, fraction: float = 1.0) -> None:
+        self._fraction = fraction
+        self._seconds: dict[str, float] = {}
+        self._total = 0.0
+        self._stage: str | None = None
+        self._since = time.monotonic()
+
+    def _switch(self, stage: str | None) -> None:
+        """Adds the time since the last switch to the stage that ends."""
+        now = time.monotonic()
+        seconds = self._fraction * (now - self._since)
+        self._total += seconds
+        if self._stage is not None:
+            self._seconds[self._stage] = self._seconds.get(self._stage, 0.0) + seconds
+        self._stage, self._since = stage, now
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Adds the times of an earlier process, as `read` returned them there."""
+        for stage, value in seconds.items():
+            if stage == "total":
+                self._total += value
+            else:
+                self._seconds[stage] = self._seconds.get(stage, 0.0) + value
 
     @contextlib.contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Adds the time within the context to `seconds[name]`."""
-        started = time.monotonic()
+    def timed(self, stage: str) -> Iterator[None]:
+        """Counts the time within the context as that of a stage, and of no stage around it."""
+        around = self._stage
+        self._switch(stage)
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+            self._switch(around)
 
-    def stopped(self) -> dict[str, float]:
-        """Returns the seconds of the stages, and as "total" those since the clock was made."""
-        return {**self.seconds, "total": time.monotonic() - self._started}
+    def read(self) -> dict[str, float]:
+        """Returns the seconds of each stage by name, and the "total", which includes the rest."""
+        self._switch(self._stage)
+        return {**self._seconds, "total": self._total}
+
+
+@contextlib.contextmanager
+def timed_together(clocks: Sequence[Clock], stage: str) -> Iterator[None]:
+    """Counts the time within the context as that of a stage of several runs.
+
+    Args:
+        clocks: Clocks of the runs.
+        stage: Name of the stage.
+    """
+    with contextlib.ExitStack() as stack:
+        for clock in clocks:
+            stack.enter_context(clock.timed(stage))
+        yield
