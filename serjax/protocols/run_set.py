@@ -16,6 +16,7 @@ from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.devices import processes
+from serjax.training.input.corpus_hashes import corpus_hashes
 from serjax.training.input.recordings import Recordings, read_recordings, read_tables, split_corpora
 from serjax.training.run_folder.metadata import device, versions
 from serjax.training.run_folder.run_dir import is_finished, open_folder
@@ -205,6 +206,7 @@ def _run_all(
         "runs": list(runs),
         "classes": recordings.corpora[0].labels(recordings.target),
         "utterances": {corpus.name: len(corpus) for corpus in recordings.corpora},
+        "corpus_hashes": corpus_hashes(recordings.corpora, recordings.target, recordings.content),
         "device": device(),
         "versions": versions(),
         "command": command,

@@ -1,6 +1,7 @@
 """Dataset of a run: the corpus, read, checked, split and cut into examples."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import corpora_of
+from serjax.training.input.corpus_hashes import corpus_hashes
 from serjax.training.input.recordings import (
     Recordings,
     read_recordings,
@@ -34,6 +36,7 @@ class RunDataset:
             samples, and starts count from the first sample of the utterance.
         sample_rate: Sample rate of the examples in Hz.
         embeds_audio: Whether the report page holds recordings.
+        hashes: Hashes of the corpus and its split, see `corpus_hashes`.
         lazy_waveforms: Source that the utterances are streamed from; None: their samples are in
             `examples`.
     """
@@ -45,6 +48,7 @@ class RunDataset:
     examples: Examples
     sample_rate: int
     embeds_audio: bool
+    hashes: Mapping[str, str]
     lazy_waveforms: LazyWaveforms | None = None
 
     def waveform(self, utterance: int) -> np.ndarray:
@@ -130,6 +134,12 @@ def prepare_dataset(
         examples,
         front_end.sample_rate,
         embeds_audio(config),
+        corpus_hashes(
+            [corpus],
+            target,
+            [recordings.content[i] for i in corpus_split.indices],
+            corpus_split.split,
+        ),
         lazy_waveforms,
     )
 

@@ -13,11 +13,13 @@ from serjax.files import PathLike
 from serjax.locks import locked
 from serjax.training.config import RunConfig
 from serjax.training.devices import processes
+from serjax.training.input.corpus_hashes import differing
 from serjax.training.run_folder.metadata import METADATA_KEYS
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
 _CHECKPOINTS = "checkpoints"
+_HASHES = "corpus_hashes"
 # Metadata of the data and of the protocol, which a resumed run shares.
 _FIXED_METADATA = (
     *("classes", "utterances", "protocol", "runs", "dimensions", "reconstruction", "emotions"),
@@ -102,7 +104,8 @@ def open_folder(
     """Finds or makes the folder of a run or a set of runs, writes `config.json`, and locks it.
 
     A resumed run may change the options of the `system` group, `optimizer.patience` and, unless the
-    schedule is a cosine, `optimizer.epochs`. A run that was killed before it saved anything is
+    schedule is a cosine, `optimizer.epochs`. Its corpus must be the same: recordings, labels,
+    speakers, sound and split. A run that was killed before it saved anything is
     started again from its beginning.
 
     Args:
@@ -197,7 +200,12 @@ def _changes(path: Path, config: RunConfig, metadata: Mapping[str, Any]) -> list
         pair = [metadata_before.get(key), metadata_now.get(key)]
         if pair[0] != pair[1]:
             values[key] = pair
-    return [f"{name} {old!r} not {new!r}" for name, (old, new) in values.items()]
+    changes = [f"{name} {old!r} not {new!r}" for name, (old, new) in values.items()]
+    # Folders of earlier versions have no hashes.
+    if _HASHES in metadata_before and _HASHES in metadata_now:
+        others = differing(metadata_before[_HASHES], metadata_now[_HASHES])
+        changes += [f"the corpus differs in its {', '.join(others)}"] if others else []
+    return changes
 
 
 def _may_change(option: str, config: RunConfig) -> bool:
