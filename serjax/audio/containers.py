@@ -55,6 +55,8 @@ def check_file(path: Path) -> bytes:
     """
     try:
         if not os.path.exists(path):
+            if path.is_symlink():
+                raise AudioError(f"{path}: is a link that leads nowhere, to {os.readlink(path)}")
             raise AudioError(f"{path}: no such file")
         if not os.path.isfile(path):
             kind = "a directory" if os.path.isdir(path) else "not a regular file"

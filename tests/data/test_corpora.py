@@ -123,7 +123,7 @@ class TestSavee:
         assert Counter(corpus.column("emotion")) == published.counts
         assert Counter(corpus.column("speaker")) == dict.fromkeys(("DC", "JE", "JK", "KL"), 120)
         assert len(corpus) == published.total
-        assert corpus.notes == ("ignored 1 files not named as SAVEE's recordings are",)
+        assert corpus.notes == ("ignored 1 files that are no recordings",)
 
     def test_both_layouts_at_once(self, tmp_path: Path):
         touch(tmp_path, "AudioData/DC/a01.wav", "DC_a01.wav")
@@ -276,7 +276,10 @@ class TestSpeechCommands:
             Utterance("no/0a7c2a8d_nohash_0.wav", speaker="0a7c2a8d", text="no"),
             Utterance("yes/0a7c2a8d_nohash_0.wav", speaker="0a7c2a8d", text="yes"),
         )
-        assert corpus.notes == ("ignored 1 files not named as Speech Commands's recordings are",)
+        assert corpus.notes == (
+            "left out 1 files of sound which are not named as Speech Commands's are: "
+            "_background_noise_/pink_noise.wav",
+        )
 
     def test_the_official_split(self, tmp_path: Path):
         touch(tmp_path, *(f"go/{i}a_nohash_{take}.wav" for i in range(3) for take in range(2)))

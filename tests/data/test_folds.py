@@ -205,8 +205,12 @@ class TestSplitFiles:
     @pytest.mark.parametrize(
         ("rows", "columns", "message"),
         [
-            ([("0000", "train")], ("file", "split"), "expected columns path and split, found file"),
-            ([("0000", "dev")], ("path", "split"), "line 2: expected split train, .* found 'dev'"),
+            ([("0000", "train")], ("name", "split"), "no column path; found name, split"),
+            (
+                [("0000", "rest")],
+                ("path", "split"),
+                "line 2: expected split train, .* found 'rest'",
+            ),
             ([("0000", "train"), ("0000", "test")], ("path", "split"), "line 3: 0000 is listed in"),
             ([("0000", "train")], ("path", "split"), "35 of made's 36 utterances .* such as 0001"),
         ],
@@ -216,8 +220,16 @@ class TestSplitFiles:
             splits.split(balanced(speakers=3), "predefined", split_file=write(rows, columns))
 
     def test_no_such_file(self):
-        with pytest.raises(SplitError, match=r"nowhere.csv: expected a CSV file of path and split"):
+        with pytest.raises(SplitError, match=r"nowhere.csv: expected a CSV file that can be read"):
             splits.split(balanced(), "predefined", split_file="nowhere.csv")
+
+    def test_common_names_of_the_sets(self, write):
+        corpus = balanced(speakers=3)
+        sets = ("Training", "dev", "testing")
+        named = [(sets[int(u.speaker)], u.path) for u in corpus.utterances]
+        path = write(named, ("partition", "file"))
+        split = splits.split(corpus, "predefined", split_file=path)
+        assert [len(indices) for indices in sets_of(split)] == [12, 12, 12]
 
     def test_another_split(self, write):
         with pytest.raises(SplitError, match="is for the predefined split; found speaker"):

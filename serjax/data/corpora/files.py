@@ -2,15 +2,21 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from serjax import audio
 from serjax.data.corpus import CorpusError
+from serjax.data.listing import list_files, named
 
-LOSSLESS_SUFFIXES = (".aif", ".aiff", ".flac", ".wav")
-AUDIO_SUFFIXES = (*LOSSLESS_SUFFIXES, ".mp3", ".ogg")
+# First bytes of files of sound, for names without a suffix.
+_AUDIO_CONTENT = re.compile(
+    rb"RIFF....WAVE|RF64....WAVE|FORM....AIF|fLaC|OggS|\.snd|NIST_1A|caff|ID3|\xff[\xf2-\xfb]"
+    rb"|....ftypM4A",
+    re.DOTALL,
+)
 
 T = TypeVar("T")
 
@@ -77,7 +83,7 @@ def existing(data_dir: str | Path | None, name: str, wanted: str) -> Path:
     if data_dir is None:
         raise CorpusError(f"{name}: no data directory given; {wanted}")
     path = Path(os.path.expanduser(data_dir))
-    if not path.exists():
+    if not os.path.exists(path):
         raise CorpusError(f"{name}: data directory {path} does not exist; {wanted}")
     return path
 
@@ -122,36 +128,39 @@ def find(data_dir: str | Path | None, layout: Layout) -> Recordings:
             corpus, or none of its tables.
     """
     root = existing_folder(data_dir, layout.name, layout.wanted)
-    paths = walk(root)
+    listing = list_files(root)
     pattern = _anywhere(layout.recording)
     table = None if layout.table is None else _anywhere(layout.table)
     tables: dict[str, str] = {}
     recordings: dict[tuple[str, ...], tuple[str, re.Match[str]]] = {}
-    duplicates = ignored = 0
-    for path in sorted(paths, key=_preference):
+    duplicates: list[str] = []
+    ignored: list[str] = []
+    for path in sorted(listing.paths, key=_preference):
         if table is not None and (table_match := table.fullmatch(path)):
             tables.setdefault(table_match[1], path)
             continue
         match = pattern.fullmatch(os.path.splitext(path)[0])
         if not is_audio(path) or match is None:
-            ignored += 1
+            ignored.append(path)
         elif match.groups() in recordings:
-            duplicates += 1
+            duplicates.append(path)
         else:
             recordings[match.groups()] = path, match
     if not recordings:
         raise CorpusError(
-            f"{layout.name}: no recording in {root}; {layout.wanted}; {contents(paths)}"
+            f"{layout.name}: no recording in {root}; {layout.wanted}; "
+            f"{contents(listing.paths, listing.notes)}"
         )
     if table is not None and not tables:
         raise CorpusError(
             f"{layout.name}: no table in {root}, only {len(recordings)} recordings; {layout.wanted}"
         )
-    notes = []
-    if ignored:
-        notes.append(f"ignored {ignored} files not named as {layout.name}'s recordings are")
+    notes = [*listing.notes, *ignored_notes(root, ignored, f"named as {layout.name}'s are")]
     if duplicates:
-        notes.append(f"dropped {duplicates} files whose name another file has: kept one of each")
+        notes.append(
+            f"dropped {len(duplicates)} files whose name another file has, and kept one of each: "
+            f"{named(sorted(duplicates))}"
+        )
     return Recordings(
         root,
         tuple(sorted(recordings.values(), key=lambda pair: pair[0])),
@@ -184,25 +193,63 @@ def decode(layout: Layout, path: str, what: str, code: str, meaning: Mapping[str
     return meaning[code]
 
 
-def walk(root: Path) -> list[str]:
-    """Returns the relative path of each file below `root`; links are followed, each folder once."""
-    files: list[str] = []
-    visited: set[str] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        visited.add(os.path.realpath(folder))
-        subfolders[:] = sorted(
-            name
-            for name in subfolders
-            if os.path.realpath(os.path.join(folder, name)) not in visited
-        )
-        relative = Path(folder).relative_to(root)
-        files += [f"{relative.as_posix()}/{name}" if relative.parts else name for name in names]
-    return files
+def ignored_notes(root: Path, paths: Sequence[str], expected: str) -> list[str]:
+    """Describes ignored files: names links that lead nowhere and files that look like sound.
+
+    Args:
+        root: Folder of the corpus.
+        paths: Paths of the files relative to it.
+        expected: Property that recordings have and these files have not, such as "named as
+            EMO-DB's are".
+
+    Returns:
+        Notes, one line for each reason, and one that counts the other files.
+    """
+    left_out: dict[str, list[str]] = {}
+    others = 0
+    for path in paths:
+        reason = _reason_to_leave_out(root, path, expected)
+        if reason is None:
+            others += 1
+        else:
+            left_out.setdefault(reason, []).append(path)
+    notes = [
+        f"left out {len(group)} files {reason}: {named(group)}"
+        for reason, group in left_out.items()
+    ]
+    return [*notes, f"ignored {others} files that are no recordings"] if others else notes
+
+
+def _reason_to_leave_out(root: Path, path: str, expected: str) -> str | None:
+    """Returns why a file that looks like sound is no recording; None if it does not look so."""
+    if (root / path).is_symlink() and not os.path.exists(root / path):
+        return "which are links that lead nowhere"
+    if is_audio(path):
+        return f"of sound which are not {expected}"
+    name = path.rpartition("/")[2].lower()
+    if name.endswith(audio.UNREADABLE_SUFFIXES):
+        return "of sound in formats that are not read"
+    if any(suffix in audio.SUFFIXES for suffix in Path(name).suffixes):
+        return "of sound whose names go on after the suffix of an audio format"
+    if "." not in name and _AUDIO_CONTENT.match(_first_bytes(root / path)):
+        return "of sound whose names lack the suffix of an audio format"
+    return None
+
+
+def _first_bytes(path: Path) -> bytes:
+    """Reads the first bytes of a file; none if it cannot be read or is no regular file."""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(12)
+    except OSError:
+        pass
+    return b""
 
 
 def is_audio(path: str) -> bool:
     """Returns True if a file has the suffix of an audio format."""
-    return path.lower().endswith(AUDIO_SUFFIXES)
+    return path.lower().endswith(audio.SUFFIXES)
 
 
 def _anywhere(end: str) -> re.Pattern[str]:
@@ -212,12 +259,15 @@ def _anywhere(end: str) -> re.Pattern[str]:
 
 def _preference(path: str) -> tuple[bool, int, str]:
     """Returns a sort key: of files with the same name, the preferred one comes first."""
-    return not path.lower().endswith(LOSSLESS_SUFFIXES), path.count("/"), path
+    return not path.lower().endswith(audio.LOSSLESS_SUFFIXES), path.count("/"), path
 
 
-def contents(files: list[str]) -> str:
-    """Describes the files in a folder without a corpus, for a message."""
-    if not files:
-        return "found no files at all"
-    first = ", ".join(sorted(files)[:3])
-    return f"found {len(files)} other files: {first}{', ...' if len(files) > 3 else ''}"
+def contents(paths: Sequence[str], notes: Sequence[str]) -> str:
+    """Describes the files in a folder without a corpus, for a message.
+
+    Args:
+        paths: Paths of the files.
+        notes: Remarks on what else the folder holds.
+    """
+    found = f"{len(paths)} other files: {named(paths)}" if paths else "no files at all"
+    return "; ".join([f"found {found}", *notes])

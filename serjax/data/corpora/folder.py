@@ -1,9 +1,11 @@
 """Folders with one sub-folder per emotion."""
 
+import os
 from pathlib import Path
 
 from serjax.data.corpora import files
 from serjax.data.corpus import Corpus, CorpusError, Utterance, corpus_of_files
+from serjax.data.listing import is_system_name, list_files
 from serjax.data.registry import register
 
 _NAME = "folder"
@@ -18,28 +20,39 @@ def load(data_dir: str | Path | None = None) -> Corpus:
     speakers, see `serjax.data.corpora.csv_table`.
 
     Args:
-        data_dir: The folder. Recordings may lie in folders below those of the emotions; hidden
-            files and folders, whose names begin with a dot, are ignored.
+        data_dir: The folder. Recordings may lie in folders below those of the emotions.
 
     Returns:
         The corpus.
 
     Raises:
-        CorpusError: No sub-folder holds a recording, or one of them holds none.
+        CorpusError: No sub-folder holds a recording, one of them holds none or cannot be read, or
+            a link in the place of one leads nowhere.
     """
     root = files.existing_folder(data_dir, _NAME, _WANTED)
-    paths = [path for path in files.walk(root) if not any(p[0] == "." for p in path.split("/"))]
-    recordings = [path for path in paths if files.is_audio(path) and "/" in path]
+    listing = list_files(root)
+    recordings = [path for path in listing.paths if files.is_audio(path) and "/" in path]
     if not recordings:
         raise CorpusError(
-            f"{_NAME}: no recording in a sub-folder of {root}; {_WANTED}; {files.contents(paths)}"
+            f"{_NAME}: no recording in a sub-folder of {root}; {_WANTED}; "
+            f"{files.contents(listing.paths, listing.notes)}"
         )
     labelled = {path.split("/")[0] for path in recordings}
-    for entry in sorted(root.iterdir()):
-        if entry.is_dir() and entry.name[0] != "." and entry.name not in labelled:
-            raise CorpusError(f"{_NAME}: {entry} holds no recording; {_WANTED}")
-    utterances = [Utterance(path, emotion=path.split("/")[0].lower()) for path in recordings]
-    notes = []
-    if others := len(paths) - len(recordings):
-        notes.append(f"ignored {others} files that are no recordings in a sub-folder")
+    for name in sorted(os.listdir(root)):
+        if name in listing.unreadable:
+            reason = listing.unreadable[name]
+            raise CorpusError(f"{_NAME}: {root / name} cannot be read: {reason}; {_WANTED}")
+        if name in listing.dead_links and not Path(name).suffix:
+            target = listing.dead_links[name]
+            raise CorpusError(f"{_NAME}: {root / name} is a link that leads nowhere, to {target}")
+        if (root / name).is_dir() and not is_system_name(name) and name not in labelled:
+            ignored = [path for path in listing.paths if path.startswith(f"{name}/")]
+            notes = files.ignored_notes(root, ignored, "recordings")
+            found = "; ".join(notes) or "found no files in it"
+            raise CorpusError(f"{_NAME}: {root / name} holds no recording; {_WANTED}; {found}")
+    utterances = [
+        Utterance(path, emotion=path.split("/")[0].strip().lower()) for path in recordings
+    ]
+    ignored = sorted(set(listing.paths) - set(recordings))
+    notes = [*listing.notes, *files.ignored_notes(root, ignored, "in a sub-folder")]
     return corpus_of_files(_NAME, utterances, root, notes)

@@ -21,6 +21,7 @@ import numpy as np
 
 from serjax.audio import AudioError
 from serjax.data.corpus import CorpusError, Utterance
+from serjax.data.listing import is_system_name
 from serjax.data.storage import fields
 from serjax.data.storage.fields import field_names
 from serjax.data.storage.records import Records
@@ -247,6 +248,7 @@ def dataset_folder(folder: str | Path | None) -> Path:
         for depth in range(4)
         for info in root.glob("*/" * depth + "dataset_info.json")
         if not info.parent.name.startswith("incomplete.")
+        and not any(is_system_name(part) for part in info.relative_to(root).parts)
     )
     if len(folders) != 1:
         names = ", ".join(path.relative_to(root).as_posix() for path in folders) or "none"
