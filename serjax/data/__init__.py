@@ -11,6 +11,7 @@ from serjax.data import corpora, labels, splits, synthetic
 from serjax.data.corpus import (
     Corpus,
     CorpusError,
+    Identity,
     Utterance,
     corpus_of_files,
     drop_unreadable,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Corpus",
     "CorpusError",
+    "Identity",
     "Published",
     "Stored",
     "Utterance",

@@ -1,12 +1,13 @@
 """The table of a corpus, and the reading of its recordings."""
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 
@@ -41,6 +42,35 @@ class CorpusError(InputError):
     """A corpus that is missing or malformed: one line that names the folder and the file."""
 
 
+class Identity(NamedTuple):
+    """Identity of an utterance: its recording and its time range. Identities sort by both.
+
+    >>> str(Identity("a.wav")), str(Identity("a.wav", 0.5, 2.0))
+    ('a.wav', 'a.wav (0.5 s to 2 s)')
+
+    Attributes:
+        path: Path of the recording, see `Utterance`.
+        start: Start of the utterance in the recording, in seconds.
+        end: End of the utterance in the recording, in seconds; infinite: the recording's end.
+    """
+
+    path: str
+    start: float = 0.0
+    end: float = math.inf
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the utterance is a whole recording."""
+        return self.start == 0.0 and self.end == math.inf
+
+    def __str__(self) -> str:
+        """Returns the path, and the time range of a segment."""
+        if self.is_whole:
+            return self.path
+        end = "its end" if self.end == math.inf else f"{self.end:g} s"
+        return f"{self.path} ({self.start:g} s to {end})"
+
+
 @dataclass(frozen=True, slots=True)  # LibriSpeech has nine million words
 class Utterance:
     """A labelled recording, or a segment of one.
@@ -70,6 +100,12 @@ class Utterance:
     valence: float | None = None
     activation: float | None = None
     dominance: float | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Identity of the utterance, by which it is found again everywhere."""
+        end = math.inf if self.end is None else self.end
+        return Identity(self.path, self.start or 0.0, end)
 
 
 Reader = Callable[[Utterance, int], np.ndarray]
@@ -114,10 +150,10 @@ class Corpus:
     measure: Measure | None = None
 
     def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.utterances, key=_order))
-        for earlier, later in itertools.pairwise(ordered):
-            if _order(earlier) == _order(later):
-                raise CorpusError(f"{self.name}: {later.path} is listed twice")
+        ordered = tuple(sorted(self.utterances, key=lambda utterance: utterance.identity))
+        for earlier, later in itertools.pairwise(utterance.identity for utterance in ordered):
+            if earlier == later:
+                raise CorpusError(f"{self.name}: {later} is listed twice")
         object.__setattr__(self, "utterances", ordered)
 
     def __len__(self) -> int:
@@ -302,8 +338,3 @@ def _without(corpus: Corpus, indices: Sequence[int], errors: Sequence[audio.Audi
         raise audio.AudioError(f"{errors[0]}; none of {corpus.name}'s {len(corpus)} can be read")
     notes = (*corpus.notes, *(f"skipped, can't be read: {error}" for error in errors))
     return replace(corpus.select(indices), notes=notes)
-
-
-def _order(utterance: Utterance) -> tuple[str, float, float]:
-    """Returns the sort key of an utterance."""
-    return utterance.path, utterance.start or 0.0, utterance.end or float("inf")

@@ -15,7 +15,7 @@ from rich.table import Table
 from serjax import audio
 from serjax.console import Console
 from serjax.data import splits
-from serjax.data.corpus import READERS, Corpus, Utterance
+from serjax.data.corpus import READERS, Corpus, Identity, Utterance
 from serjax.data.registry import Published
 
 NONE = "(none)"
@@ -35,8 +35,8 @@ class Description:
         target: Column of the classes: "emotion", or "text" or "speaker" if there are no emotions.
         seconds: Duration of each utterance, float64 [utterances]; NaN if it is unreadable.
         formats: Number of files of each sample rate (Hz) and number of channels.
-        duplicates: Groups of two or more utterances with identical sound at 16 kHz, by path.
-        problems: Paths of unreadable or silent utterances by the reason.
+        duplicates: Groups of two or more utterances with identical sound at 16 kHz.
+        problems: Unreadable or silent utterances by the reason.
         published: Published counts; None if there are none.
     """
 
@@ -44,8 +44,8 @@ class Description:
     target: str
     seconds: np.ndarray
     formats: Mapping[tuple[int, int], int]
-    duplicates: tuple[tuple[str, ...], ...]
-    problems: Mapping[str, tuple[str, ...]]
+    duplicates: tuple[tuple[Identity, ...], ...]
+    problems: Mapping[str, tuple[Identity, ...]]
     published: Published | None
 
     @property
@@ -134,19 +134,19 @@ def describe(
 
     seconds = np.full(len(corpus), np.nan)
     formats: dict[str, tuple[int, int]] = {}
-    paths_of_content: dict[str, list[str]] = defaultdict(list)
-    problems: dict[str, list[str]] = defaultdict(list)
+    with_content: dict[str, list[Identity]] = defaultdict(list)
+    problems: dict[str, list[Identity]] = defaultdict(list)
     with ThreadPoolExecutor(READERS) as pool:
         for i, sound in enumerate(pool.map(inspect, corpus.utterances)):
-            path = corpus.utterances[i].path
+            identity = corpus.utterances[i].identity
             if isinstance(sound, audio.AudioError):
-                problems[_reason(str(sound), path)].append(path)
+                problems[_reason(str(sound), identity.path)].append(identity)
             else:
                 seconds[i] = sound.seconds
-                formats[path] = sound.format
-                paths_of_content[sound.content].append(path)
+                formats[identity.path] = sound.format
+                with_content[sound.content].append(identity)
                 if sound.is_silent:
-                    problems[_SILENT].append(path)
+                    problems[_SILENT].append(identity)
             if progress is not None:
                 progress(i + 1, len(corpus))
     if published is not None:
@@ -158,8 +158,8 @@ def describe(
         target,
         seconds,
         dict(sorted(Counter(formats.values()).items())),
-        tuple(tuple(paths) for paths in paths_of_content.values() if len(paths) > 1),
-        {reason: tuple(paths) for reason, paths in sorted(problems.items())},
+        tuple(tuple(group) for group in with_content.values() if len(group) > 1),
+        {reason: tuple(identities) for reason, identities in sorted(problems.items())},
         published,
     )
 
@@ -197,9 +197,9 @@ def print_description(console: Console, description: Description) -> None:
             f"{rate:,} Hz, {'mono' if channels == 1 else f'{channels} channels'}: {count:,} {what}"
         )
     for group in description.duplicates:
-        console.print(f"identical sound: {', '.join(group)}")
-    for reason, paths in description.problems.items():
-        console.print(f"problem: {len(paths):,} of {len(corpus):,}: {paths[0]} {reason}")
+        console.print(f"identical sound: {', '.join(map(str, group))}")
+    for reason, identities in description.problems.items():
+        console.print(f"problem: {len(identities):,} of {len(corpus):,}: {identities[0]} {reason}")
     for note in corpus.notes:
         console.print(f"note: {note}")
     if description.published is not None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from serjax.data.corpus import DIMENSIONS, Corpus, CorpusError, Utterance
+from serjax.data.corpus import DIMENSIONS, Corpus, CorpusError, Identity, Utterance
 
 _TEXT_COLUMNS = ("speaker", "text", "session")
 
@@ -34,19 +34,19 @@ def join(
     if len(corpora) < 2:
         raise CorpusError(f"{name}: expected at least 2 corpora, found {len(corpora)}")
     utterances: list[Utterance] = []
-    origin: dict[tuple[str, float | None, float | None], tuple[int, Corpus, Utterance]] = {}
+    origin: dict[Identity, tuple[int, Corpus, Utterance]] = {}
     for prefix, corpus in corpora.items():
         for original in corpus.utterances:
             utterance = _with_prefix(original, prefix, shared_columns)
-            origin[_identity(utterance)] = len(utterances), corpus, original
+            origin[utterance.identity] = len(utterances), corpus, original
             utterances.append(utterance)
 
     def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
-        _, corpus, original = origin[_identity(utterance)]
+        _, corpus, original = origin[utterance.identity]
         return corpus.read(original, sample_rate)
 
     def measure(utterance: Utterance, sample_rate: int) -> tuple[int, str]:
-        _, corpus, original = origin[_identity(utterance)]
+        _, corpus, original = origin[utterance.identity]
         assert corpus.measure is not None
         return corpus.measure(original, sample_rate)
 
@@ -55,7 +55,7 @@ def join(
         f"{prefix}: {note}" for prefix, corpus in corpora.items() for note in corpus.notes
     )
     joined = Corpus(name, tuple(utterances), read, notes, measure=measure if has_measure else None)
-    indices = [origin[_identity(utterance)][0] for utterance in joined.utterances]
+    indices = [origin[utterance.identity][0] for utterance in joined.utterances]
     return joined, np.array(indices, dtype=np.int64)
 
 
@@ -68,7 +68,3 @@ def _with_prefix(utterance: Utterance, prefix: str, shared_columns: Collection[s
             changes[column] = f"{prefix}/{value}"
     changes |= {column: None for column in DIMENSIONS if column not in shared_columns}
     return replace(utterance, **changes)  # type: ignore[arg-type]
-
-
-def _identity(utterance: Utterance) -> tuple[str, float | None, float | None]:
-    return utterance.path, utterance.start, utterance.end

@@ -11,7 +11,7 @@ from rich.console import Console
 from serjax import audio, data, report
 from serjax.cli import corpus as describe_command
 from serjax.cli import parser
-from serjax.data import labels
+from serjax.data import Identity, labels
 from serjax.data.corpora import PUBLISHED
 from serjax.data.describe import NONE, Description, describe, print_description
 from tests.helpers.trees import touch, write_tone
@@ -47,12 +47,15 @@ def test_counts(ravdess: Path):
     )
     assert description.formats == {(16000, 1): 4, (16000, 2): 1, (48000, 1): 1}
     assert description.duplicates == (
-        ("Actor_07/03-01-03-01-02-01-07.wav", "Actor_07/03-01-03-01-02-02-07.wav"),
+        (
+            Identity("Actor_07/03-01-03-01-02-01-07.wav"),
+            Identity("Actor_07/03-01-03-01-02-02-07.wav"),
+        ),
     )
-    assert description.problems == {
-        "is a git-lfs pointer": ("Actor_02/03-01-06-01-01-01-02.wav",),
-        "is empty": ("Actor_02/03-01-06-01-01-02-02.wav", "Actor_02/03-01-06-01-02-02-02.wav"),
-        "is silent: all of its samples are 0": ("Actor_02/03-01-06-01-02-01-02.wav",),
+    assert {reason: [*map(str, u)] for reason, u in description.problems.items()} == {
+        "is a git-lfs pointer": ["Actor_02/03-01-06-01-01-01-02.wav"],
+        "is empty": ["Actor_02/03-01-06-01-01-02-02.wav", "Actor_02/03-01-06-01-02-02-02.wav"],
+        "is silent: all of its samples are 0": ["Actor_02/03-01-06-01-02-01-02.wav"],
     }
 
 
@@ -163,7 +166,7 @@ def test_real(ravdess_directory: Path):
     description = describe(corpus, PUBLISHED["ravdess"])
     assert list(description.differences()) == []
     assert not description.problems
-    assert [[Path(path).stem for path in group] for group in description.duplicates] == [
+    assert [[Path(each.path).stem for each in group] for group in description.duplicates] == [
         ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
     ]
     assert description.seconds.min() == pytest.approx(2.94, abs=0.01)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from serjax import report
+from serjax.data import Identity
 from tests.helpers.run_folders import config, history, pixels, predictions, write_run
 
 HOSTILE = "<b>&\"'"
@@ -118,7 +119,7 @@ def test_page_escapes_everything(tmp_path):
     (hard,) = report.hardest_utterances(report.read_predictions(run / "predictions.csv"), 1)
     hard = dataclasses.replace(
         hard,
-        path=HOSTILE,
+        utterance=Identity(HOSTILE),
         speaker=HOSTILE,
         true=HOSTILE,
         spectrogram=np.zeros((9, 9)),
@@ -152,10 +153,19 @@ def test_page_shows_the_true_class_even_when_it_is_least_probable(tmp_path):
     run = write_run(tmp_path, classes=list("abcdefgh"))
     probabilities = {name: (8 - i) / 36 for i, name in enumerate("abcdefgh")}
     hard = report.HardUtterance(
-        "x.wav", "s", "h", "a", probabilities, np.zeros((20, 8)), 1.5, 8000, b"RIFF"
+        Identity("x.wav", 1, 2.5),
+        "s",
+        "h",
+        "a",
+        probabilities,
+        np.zeros((20, 8)),
+        1.5,
+        8000,
+        b"RIFF",
     )
     page = read_page(report.write_page(run, hardest=[hard]))
     assert page.tags.count("audio") == 1
+    assert "x.wav (1 s to 2.5 s)" in page.texts
     assert ("src", "data:audio/wav;base64,UklGRg==") in page.attributes
     assert ("class", "true") in page.attributes
     assert page.tags.count("img") == 3

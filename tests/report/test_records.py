@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 
 import numpy as np
@@ -84,9 +85,17 @@ def test_history_takes_numpy_and_jax_scalars_and_nan(tmp_path):
     assert isinstance(first["epoch"], int)
 
 
+# The start and the end of a segment, and a whole recording.
+TIMES = st.one_of(
+    st.tuples(st.floats(0, 100), st.floats(101, 1e6)),
+    st.tuples(st.floats(0, 100), st.just(math.inf)),
+    st.just((0.0, math.inf)),
+)
+
+
 @given(
     st.lists(NAMES, min_size=2, max_size=3, unique=True),
-    st.lists(st.tuples(NAMES, NAMES, st.floats(0, 1, width=32)), max_size=4),
+    st.lists(st.tuples(NAMES, NAMES, st.floats(0, 1, width=32), TIMES), max_size=4),
 )
 def test_predictions_round_trip_is_exact(tmp_path_factory, classes, rows):
     path = tmp_path_factory.getbasetemp() / "predictions.csv"
@@ -99,6 +108,7 @@ def test_predictions_round_trip_is_exact(tmp_path_factory, classes, rows):
         predicted=np.zeros(len(rows), int),
         probabilities=probabilities.reshape(len(rows), len(classes)),
         splits=["validation"] * len(rows),
+        times=[row[3] for row in rows],
     )
     report.write_predictions(path, written)
     read = report.read_predictions(path)
@@ -180,6 +190,16 @@ def test_malformed_summary_is_named(run):
         ("history.csv", ",".join((*report.HISTORY_COLUMNS, "epoch")), "different names"),
         ("predictions.csv", "path,true\n", "found no split, speaker, predicted"),
         ("predictions.csv", "split,path,speaker,true,predicted\n", "found split, path"),
+        (
+            "predictions.csv",
+            "path,start,end,split,speaker,true,predicted,p_a\nx,2,1,test,s,a,a,1\n",
+            "line 2: expected a start and a later end in seconds, found",
+        ),
+        (
+            "predictions.csv",
+            "path,start,end,split,speaker,true,predicted,p_a\nx,,1,test,s,a,a,1\n",
+            "line 2: expected a start and a later end in seconds, found",
+        ),
         (
             "predictions.csv",
             "path,split,speaker,true,predicted,p_a\nx,test,s,a,b,1\n",

@@ -25,15 +25,15 @@ def load(data_dir: str | Path | None = None) -> Corpus:
         CorpusError: The folder does not hold exactly one dataset that serjax wrote.
     """
     dataset = open_stored(data_dir)
-    index_of = {_identity(u): index for index, u in enumerate(dataset.utterances)}
+    index_of = {u.identity: index for index, u in enumerate(dataset.utterances)}
 
     def record_index(utterance: Utterance, sample_rate: int) -> int:
         if sample_rate != dataset.sample_rate:
             raise AudioError(
-                f"{data_dir}: {utterance.path}: expected waveforms at {sample_rate} Hz, found "
+                f"{data_dir}: {utterance.identity}: expected waveforms at {sample_rate} Hz, found "
                 f"them stored at {dataset.sample_rate}; write the corpus at that rate"
             )
-        return index_of[_identity(utterance)]
+        return index_of[utterance.identity]
 
     def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
         return from_int16(dataset.waveform(record_index(utterance, sample_rate)))
@@ -43,7 +43,3 @@ def load(data_dir: str | Path | None = None) -> Corpus:
         return int(dataset.samples[index]), dataset.content[index]
 
     return Corpus(dataset.name, dataset.utterances, read, dataset.notes, measure=measure)
-
-
-def _identity(utterance: Utterance) -> tuple[str, float | None, float | None]:
-    return utterance.path, utterance.start, utterance.end

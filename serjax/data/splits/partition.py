@@ -49,10 +49,10 @@ def required_column(corpus: Corpus, name: str, remedy: str) -> list[str]:
         SplitError: An utterance has no value, or the corpus is empty.
     """
     values = corpus.column(name)
-    missing = [u.path for u, value in zip(corpus.utterances, values, strict=True) if value is None]
+    missing = [u for u, value in zip(corpus.utterances, values, strict=True) if value is None]
     if missing or not values:
         useful = [c for c in ("emotion", "speaker", "text", "session") if corpus.labels(c)]
-        first = f", such as {missing[0]}" if missing else ""
+        first = f", such as {missing[0].identity}" if missing else ""
         raise SplitError(
             f"{corpus.name}: {len(missing)} of {len(corpus)} utterances have no {name}{first}; "
             f"the corpus has {', '.join(useful) or 'no labels'}; {remedy}"
@@ -118,7 +118,7 @@ def verify_disjoint(
             # The number of a recording is internal; the message names its files.
             shared = "same recording" if kind == "recording" else f"{kind} {value}"
             places = " and ".join(
-                f"{corpus.utterances[j].path} ({SPLIT_NAMES[split_ids[j]]})" for j in (other, i)
+                f"{corpus.utterances[j].identity} ({SPLIT_NAMES[split_ids[j]]})" for j in (other, i)
             )
             raise SplitError(
                 f"{corpus.name}: the {name} split puts the {shared} in two sets: {places}"

@@ -11,7 +11,8 @@ A run folder holds:
 - `history.csv`: one row per epoch with `HISTORY_COLUMNS`, a column `train_<name>` for each
   auxiliary loss, and further numbers.
 - `predictions.csv`: one row per utterance with `path, split, speaker, true, predicted` and the
-  probability of each class in a column `p_<class>`.
+  probability of each class in a column `p_<class>`. If utterances are segments of recordings, the
+  columns `start` and `end`, in seconds, follow the path.
 - `metrics.json`: `test` and, optionally, `validation`. Each has `wa`, `ua` and `f1_macro`
   (`{"value", "low", "high"}`, fractions in [0, 1]), `utterances`, and optionally `f1_weighted` (of
   the same form), `speakers` and `loss`. `per_class`

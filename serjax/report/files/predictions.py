@@ -1,15 +1,18 @@
 """Predictions of a run, `predictions.csv`: one row per utterance."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from serjax.data import Identity
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.report.files.formats import read_table, write_table
 
 _COLUMNS = ("path", "split", "speaker", "true", "predicted")
+_TIMES = ("start", "end")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,6 +27,8 @@ class Predictions:
         predicted: Integers `[utterances]`, predicted classes as indices into `classes`.
         probabilities: Floats `[utterances, classes]` in [0, 1].
         splits: `[utterances]`, "test" or "validation"; all "test" by default.
+        times: `[utterances]`, start and end in the audio file, in seconds, see `Identity`; whole
+            files by default.
 
     Raises:
         InputError: Lengths differ, a label is out of range, a probability is not finite, or class
@@ -37,18 +42,22 @@ class Predictions:
     predicted: np.ndarray
     probabilities: np.ndarray
     splits: Sequence[str] = ()
+    times: Sequence[tuple[float, float]] = ()
 
     def __post_init__(self) -> None:
         for name in ("true", "predicted", "probabilities"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
         if not self.splits:
             object.__setattr__(self, "splits", ["test"] * len(self.paths))
+        if not self.times:
+            object.__setattr__(self, "times", [(0.0, math.inf)] * len(self.paths))
         if len(set(self.classes)) != len(self.classes):
             raise InputError(f"class names must differ, got {list(self.classes)}")
         size = len(self.paths)
         shapes = {
             "speakers": ((len(self.speakers),), (size,)),
             "splits": ((len(self.splits),), (size,)),
+            "times": ((len(self.times),), (size,)),
             "true": (self.true.shape, (size,)),
             "predicted": (self.predicted.shape, (size,)),
             "probabilities": (self.probabilities.shape, (size, len(self.classes))),
@@ -72,6 +81,11 @@ class Predictions:
         """Returns the number of utterances."""
         return len(self.paths)
 
+    @property
+    def utterances(self) -> list[Identity]:
+        """Identity of each utterance; several predictions may be for one utterance."""
+        return [Identity(path, *times) for path, times in zip(self.paths, self.times, strict=True)]
+
     def of_split(self, split: str) -> "Predictions":
         """Selects the predictions of one split, in their order.
 
@@ -87,20 +101,31 @@ class Predictions:
             predicted=self.predicted[rows],
             probabilities=self.probabilities[rows],
             splits=[split] * len(rows),
+            times=[self.times[i] for i in rows],
         )
 
 
 def write_predictions(path: PathLike, predictions: Predictions) -> None:
     """Writes `predictions.csv`, numbers in full precision.
 
+    The columns `start` and `end` follow the path if an utterance is a segment of its recording. The
+    end of one that lasts to the end of its recording is empty.
+
     Args:
         path: File to write.
         predictions: Predictions to write, one row per utterance.
     """
     classes = predictions.classes
+    has_segments = not all(utterance.is_whole for utterance in predictions.utterances)
+
+    def times(index: int) -> tuple[float | str, ...]:
+        start, end = predictions.times[index]
+        return (start, "" if end == math.inf else end) if has_segments else ()
+
     rows = (
         [
             predictions.paths[i],
+            *times(i),
             predictions.splits[i],
             predictions.speakers[i],
             classes[predictions.true[i]],
@@ -109,7 +134,8 @@ def write_predictions(path: PathLike, predictions: Predictions) -> None:
         ]
         for i in range(len(predictions))
     )
-    write_table(path, [*_COLUMNS, *(f"p_{c}" for c in classes)], rows)
+    columns = ["path", *(_TIMES if has_segments else ()), *_COLUMNS[1:]]
+    write_table(path, [*columns, *(f"p_{c}" for c in classes)], rows)
 
 
 def read_predictions(path: PathLike) -> Predictions:
@@ -126,6 +152,11 @@ def read_predictions(path: PathLike) -> Predictions:
             a column of probabilities, or has a probability outside [0, 1].
     """
     columns, lines = read_table(path, _COLUMNS)
+    times = [(0.0, math.inf)] * len(lines)
+    if tuple(columns[1:3]) == _TIMES:
+        times = [_read_times(path, number, line[1:3]) for number, line in lines]
+        columns = [*columns[:1], *columns[3:]]
+        lines = [(number, [*line[:1], *line[3:]]) for number, line in lines]
     first = len(_COLUMNS)
     if tuple(columns[:first]) != _COLUMNS or not all(
         name.startswith("p_") for name in columns[first:]
@@ -161,4 +192,18 @@ def read_predictions(path: PathLike) -> Predictions:
         true=np.array([index[line[3]] for _, line in lines], int),
         predicted=np.array([index[line[4]] for _, line in lines], int),
         probabilities=probabilities,
+        times=times,
     )
+
+
+def _read_times(path: PathLike, number: int, cells: Sequence[str]) -> tuple[float, float]:
+    """Reads the start and the end of an utterance from the cells of a line."""
+    try:
+        start, end = float(cells[0]), float(cells[1] or math.inf)
+    except ValueError:
+        start = end = math.nan
+    if not 0 <= start < end:
+        raise InputError(
+            f"{path}, line {number}: expected a start and a later end in seconds, found {cells}"
+        )
+    return start, end

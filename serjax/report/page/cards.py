@@ -24,14 +24,14 @@ def hardest_cards(hardest: Sequence[HardUtterance]) -> str:
     cards = []
     for each in hardest:
         parts = [
-            f"<h3 class='path'>{html.escape(each.path)}</h3>",
+            f"<h3 class='path'>{html.escape(str(each.utterance))}</h3>",
             f"<p class='note'>speaker {html.escape(each.speaker)}</p>",
             f"<p><b>{html.escape(each.true)}</b> predicted as "
             f"<b>{html.escape(each.predicted)}</b></p>",
         ]
         if each.spectrogram is not None:
             image = spectrogram_png(each.spectrogram, each.seconds, each.max_hz)
-            parts.append(html.image(image, f"Spectrogram of {each.path}"))
+            parts.append(html.image(image, f"Spectrogram of {each.utterance}"))
         if each.audio_wav is not None:
             source = html.data_uri("audio/wav", each.audio_wav)
             parts.append(f"<audio controls src='{source}'></audio>")

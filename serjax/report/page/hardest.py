@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from serjax import losses
+from serjax.data import Identity
 from serjax.report.files.predictions import Predictions
 
 
@@ -14,7 +15,7 @@ class HardUtterance:
     """Wrong prediction, with the spectrogram and the audio of its utterance.
 
     Attributes:
-        path: Name of the audio file.
+        utterance: Audio file and time range.
         speaker: Name of the speaker.
         true: Name of the true class.
         predicted: Name of the predicted class.
@@ -26,7 +27,7 @@ class HardUtterance:
         audio_wav: Content of a WAV file; None shows no audio.
     """
 
-    path: str
+    utterance: Identity
     speaker: str
     true: str
     predicted: str
@@ -54,7 +55,7 @@ def hardest_utterances(predictions: Predictions, count: int = 6) -> list[HardUtt
     wrong = np.flatnonzero(test.true != test.predicted)
     return [
         HardUtterance(
-            path=test.paths[i],
+            utterance=test.utterances[i],
             speaker=test.speakers[i],
             true=test.classes[test.true[i]],
             predicted=test.classes[test.predicted[i]],

@@ -9,6 +9,7 @@ import numpy as np
 
 from serjax import metrics, significance
 from serjax.console import Console
+from serjax.data import Identity
 from serjax.errors import InputError
 from serjax.files import PathLike
 from serjax.report.files.predictions import Predictions, read_predictions
@@ -47,26 +48,27 @@ def compare(
         raise InputError(f"resamples: expected at least 1, found {resamples}")
     a, b = (_read_test(folder) for folder in (first, second))
     for here, there, folder, other in ((a, b, first, second), (b, a, second, first)):
-        missing = sorted(set(here.paths) - set(there.paths))
+        missing = sorted(set(here.utterances) - set(there.utterances))
         if missing:
             raise InputError(
                 f"{folder} and {other}: expected the same test utterances; {len(missing)} are "
                 f"only in {folder}, such as {missing[0]}"
             )
-    counts_a, counts_b = Counter(a.paths), Counter(b.paths)
-    for path, count in counts_a.items():
-        if counts_b[path] != count:
+    counts_a, counts_b = Counter(a.utterances), Counter(b.utterances)
+    for utterance, count in counts_a.items():
+        if counts_b[utterance] != count:
             raise InputError(
                 f"{first} and {second}: expected the same number of predictions for each "
-                f"utterance, from the same number of seeds; found {count} and {counts_b[path]} for "
-                f"{path}"
+                f"utterance, from the same number of seeds; found {count} and "
+                f"{counts_b[utterance]} for {utterance}"
             )
     classes = sorted({*a.classes, *b.classes})
-    row_in_b = {key: i for i, key in enumerate(_keys(b.paths))}
-    rows = np.array([row_in_b[key] for key in _keys(a.paths)])
+    row_in_b = {key: i for i, key in enumerate(_keys(b.utterances))}
+    rows = np.array([row_in_b[key] for key in _keys(a.utterances)])
     true = _class_indices(a, a.true, classes)
     for i in np.flatnonzero(true != _class_indices(b, b.true, classes)[rows]):
-        raise InputError(f"{first} and {second}: the true classes of {a.paths[int(i)]} differ")
+        utterance = a.utterances[int(i)]
+        raise InputError(f"{first} and {second}: the true classes of {utterance} differ")
     predicted_a = _class_indices(a, a.predicted, classes)
     predicted_b = _class_indices(b, b.predicted, classes)[rows]
     over = bootstrap_unit(a)
@@ -144,13 +146,13 @@ def _read_test(folder: PathLike) -> Predictions:
     return test
 
 
-def _keys(paths: Sequence[str]) -> list[tuple[str, int]]:
+def _keys(utterances: Sequence[Identity]) -> list[tuple[Identity, int]]:
     """Returns each prediction's utterance, and its number among the predictions for it."""
-    numbers: Counter[str] = Counter()
+    numbers: Counter[Identity] = Counter()
     keys = []
-    for path in paths:
-        keys.append((path, numbers[path]))
-        numbers[path] += 1
+    for utterance in utterances:
+        keys.append((utterance, numbers[utterance]))
+        numbers[utterance] += 1
     return keys
 
 

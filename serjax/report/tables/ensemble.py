@@ -8,7 +8,7 @@ import numpy as np
 
 from serjax.errors import InputError
 from serjax.files import PathLike, write_json
-from serjax.report.files.predictions import read_predictions, write_predictions
+from serjax.report.files.predictions import Predictions, read_predictions, write_predictions
 from serjax.report.files.records import read_timing
 from serjax.report.tables.summary import measure
 
@@ -31,7 +31,7 @@ def write_ensemble(folder: PathLike, members: Sequence[str]) -> None:
     predictions = [read_predictions(folder / name / "predictions.csv") for name in members]
     first = predictions[0]
     for name, each in zip(members, predictions, strict=True):
-        if (each.classes, each.paths, each.splits) != (first.classes, first.paths, first.splits):
+        if _rows(each) != _rows(first):
             raise InputError(
                 f"{folder / name}: expected the utterances of {members[0]}, found others"
             )
@@ -41,3 +41,8 @@ def write_ensemble(folder: PathLike, members: Sequence[str]) -> None:
     write_json(folder / "metrics.json", {**measure(joined), "members": list(members)})
     seconds = [read_timing(folder / name / "timing.json").get("total", 0.0) for name in members]
     write_json(folder / "timing.json", {"total": sum(seconds)})
+
+
+def _rows(predictions: Predictions) -> tuple[object, ...]:
+    """Returns what the predictions of all members have in common."""
+    return predictions.classes, predictions.utterances, predictions.splits

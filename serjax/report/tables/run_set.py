@@ -112,7 +112,7 @@ def pool(tests: Sequence[Predictions], folder: Path) -> Predictions:
         name: np.concatenate([getattr(test, name) for test in tests])
         for name in ("true", "predicted", "probabilities")
     }
-    for name in ("paths", "speakers", "splits"):
+    for name in ("paths", "speakers", "splits", "times"):
         joined[name] = [each for test in tests for each in getattr(test, name)]
     return dataclasses.replace(tests[0], **joined)
 

@@ -103,13 +103,16 @@ def bootstrap_groups(predictions: Predictions, over: str) -> np.ndarray | None:
         over: Unit that the bootstrap resamples, "speakers" or "utterances".
 
     Returns:
-        `[predictions]` speakers; or utterances, if some have several predictions, such as those of
-        several seeds; None if each prediction is resampled by itself.
+        `[predictions]` speakers; or numbers of the utterances, if some have several predictions,
+        such as those of several seeds; None if each prediction is resampled by itself.
     """
     if over == "speakers":
         return np.asarray(predictions.speakers)
-    repeated = len(set(predictions.paths)) < len(predictions)
-    return np.asarray(predictions.paths) if repeated else None
+    utterances = predictions.utterances
+    numbers = {utterance: number for number, utterance in enumerate(sorted(set(utterances)))}
+    if not 1 < len(numbers) < len(predictions):
+        return None
+    return np.array([numbers[utterance] for utterance in utterances])
 
 
 def print_summary(console: Console, metrics: dict[str, Any]) -> None:

@@ -307,7 +307,7 @@ def _without_short(
     short = [i for i, length in enumerate(lengths) if length < window]
     if not short:
         return corpus, list(range(len(corpus)))
-    first = corpus.utterances[short[0]].path
+    first = corpus.utterances[short[0]].identity
     message = (
         f"{first}: expected at least one window of {window} samples at {front_end.sample_rate} Hz, "
         f"found {lengths[short[0]]}"
@@ -316,5 +316,5 @@ def _without_short(
         others = f"; {len(short)} too short; --skip-bad-files trains on the rest"
         raise InputError(message + others)
     indices = sorted(set(range(len(corpus))) - set(short))
-    notes = [f"skipped, too short: {corpus.utterances[i].path}" for i in short]
+    notes = [f"skipped, too short: {corpus.utterances[i].identity}" for i in short]
     return dataclasses.replace(corpus.select(indices), notes=(*corpus.notes, *notes)), indices

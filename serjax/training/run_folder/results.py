@@ -50,6 +50,7 @@ def predict_splits(
         predicted=predicted.argmax(-1),
         probabilities=predicted,
         splits=names,
+        times=[(u.identity.start, u.identity.end) for u in utterances],
     )
 
 
@@ -96,17 +97,17 @@ def _hardest_with_sound(
     """Returns the hardest utterances of the test set, with spectrogram and sound."""
     sample_rate = dataset.sample_rate
     hardest = report.hardest_utterances(predictions)
-    index = {utterance.path: i for i, utterance in enumerate(dataset.corpus.utterances)}
-    waveforms = [dataset.waveform(index[utterance.path]) for utterance in hardest]
+    index = {utterance.identity: i for i, utterance in enumerate(dataset.corpus.utterances)}
+    waveforms = [dataset.waveform(index[hard.utterance]) for hard in hardest]
     return [
         dataclasses.replace(
-            utterance,
+            hard,
             spectrogram=spectrogram,
             seconds=len(waveform) / sample_rate,
             max_hz=sample_rate / 2,
             audio_wav=_wav(waveform, sample_rate) if dataset.embeds_audio else None,
         )
-        for utterance, waveform, spectrogram in zip(
+        for hard, waveform, spectrogram in zip(
             hardest, waveforms, _spectrograms(waveforms), strict=True
         )
     ]
