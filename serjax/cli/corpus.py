@@ -87,10 +87,12 @@ def main() -> int:
     console = Console()
     print_description(console, description)
     if arguments.plot is not None:
-        from serjax.report import plot_description
+        from serjax.report import font_note, plot_description
 
         for path in plot_description(description, arguments.plot):
             console.print(f"figure {path}")
+        if note := font_note([*description.classes, *description.speakers]):
+            console.print(f"note: {note}")
     return 0
 
 

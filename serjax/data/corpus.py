@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,7 +31,8 @@ EMOTIONS = (
 """The emotions of the published corpora, common names for their different codes."""
 
 DIMENSIONS = ("valence", "activation", "dominance")
-COLUMNS = ("path", "emotion", "speaker", "text", "session", *DIMENSIONS)
+_LABELS = ("emotion", "speaker", "text", "session")
+COLUMNS = ("path", *_LABELS, *DIMENSIONS)
 
 # soundfile and soxr release the interpreter's lock: on two cores, threads read RAVDESS 1.6 times
 # and FSDD 2 times as fast as a loop. Threads beyond the cores cost nothing and hide slow disks.
@@ -128,7 +130,9 @@ class Corpus:
     Attributes:
         name: Name of the corpus.
         utterances: The utterances, which the constructor sorts by path and start: their order and
-            the splits never depend on the file system.
+            the splits never depend on the file system. It converts their labels to Unicode's form
+            NFC, in which macOS and other systems write a letter with an accent alike. Paths stay as
+            they are, because names on disk are bytes.
         read: Function from `(utterance, sample_rate)` to a float32 waveform [samples] in [-1, 1].
             It raises `serjax.audio.AudioError` and is safe to call from several threads.
         notes: Remarks of the loader on duplicates and ignored files, one line each.
@@ -150,7 +154,8 @@ class Corpus:
     measure: Measure | None = None
 
     def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.utterances, key=lambda utterance: utterance.identity))
+        normalized = map(_normalized, self.utterances)
+        ordered = tuple(sorted(normalized, key=lambda utterance: utterance.identity))
         for earlier, later in itertools.pairwise(utterance.identity for utterance in ordered):
             if earlier == later:
                 raise CorpusError(f"{self.name}: {later} is listed twice")
@@ -338,3 +343,13 @@ def _without(corpus: Corpus, indices: Sequence[int], errors: Sequence[audio.Audi
         raise audio.AudioError(f"{errors[0]}; none of {corpus.name}'s {len(corpus)} can be read")
     notes = (*corpus.notes, *(f"skipped, can't be read: {error}" for error in errors))
     return replace(corpus.select(indices), notes=notes)
+
+
+def _normalized(utterance: Utterance) -> Utterance:
+    """Returns an utterance whose labels are in Unicode's form NFC."""
+    changes = {}
+    for name in _LABELS:
+        value = getattr(utterance, name)
+        if value is not None and not value.isascii():
+            changes[name] = unicodedata.normalize("NFC", value)
+    return replace(utterance, **changes) if changes else utterance

@@ -281,11 +281,11 @@ def _rows(
     path: Path, records: Sequence[tuple[int, list[str]]], width: int, names: Mapping[str, int]
 ) -> tuple[list[Row], Counter[str]]:
     """Returns the rows, and the numbers of missing values by their spelling."""
-    # R writes a name in front of each row, and none for this column.
-    has_row_names = bool(records) and all(
-        len(cells) == width + 1 and cells[0].strip() for _, cells in records
+    # R writes the number of each row in front of it, and no name for this column.
+    has_row_names = all(
+        len(cells) == width + 1 and cells[0] == str(number)
+        for number, (_, cells) in enumerate(records, start=1)
     )
-    has_row_names = has_row_names and any(cells[-1].strip() for _, cells in records)
     rows: list[Row] = []
     spellings: Counter[str] = Counter()
     for line, record in records:

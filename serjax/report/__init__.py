@@ -19,6 +19,7 @@ from serjax.report.plots.confusion import plot_confusion
 from serjax.report.plots.corpus import plot_description
 from serjax.report.plots.curves import plot_curves, plot_epochs
 from serjax.report.plots.embedding import plot_embedding, plot_reconstructions
+from serjax.report.plots.fonts import font_note
 from serjax.report.plots.spectrogram import spectrogram_png
 from serjax.report.tables.comparison import compare, print_comparison
 from serjax.report.tables.ensemble import write_ensemble
@@ -44,6 +45,7 @@ __all__ = [
     "Predictions",
     "auxiliary_losses",
     "compare",
+    "font_note",
     "hardest_utterances",
     "measure",
     "paper_markdown",

@@ -176,3 +176,22 @@ def test_linked_folders_are_followed_once(tmp_path: Path):
     (tmp_path / "here" / "anger" / "linked").symlink_to(tmp_path / "there")
     (tmp_path / "here" / "anger" / "loop").symlink_to(tmp_path / "here")
     assert list_files(tmp_path / "here").paths == ("anger/b.wav", "anger/linked/a.wav")
+
+
+@pytest.mark.parametrize("content", [b"\xe8\xff", None], ids=["no UTF-8", "unreadable"])
+def test_lists_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None):
+    touch(tmp_path, "84/1/84-1-0000.flac", "84/1/84-1.alignment.txt", "go/1a_nohash_0.wav")
+    lists = [tmp_path / f"{name}_list.txt" for name in ("validation", "testing")]
+    for path in (tmp_path / "84/1/84-1.alignment.txt", *lists):
+        if content is None:
+            path.unlink(missing_ok=True)
+            path.symlink_to("/proc/self/mem")  # it may not be read
+        else:
+            path.write_bytes(content)
+    with pytest.raises(CorpusError, match=r"84-1\.alignment\.txt"):
+        data.load("librispeech_words", tmp_path)
+    if content is None:
+        with pytest.raises(CorpusError, match=r"validation_list\.txt: expected a file that can"):
+            data.load("speech_commands", tmp_path)
+    else:
+        assert data.load("speech_commands", tmp_path).labels("session") == ["train"]

@@ -191,7 +191,7 @@ class TestErrors:
             splits.split(corpus, "speaker")
 
     def test_recordings_that_tie_all_speakers(self):
-        with pytest.raises(SplitError, match="identical recordings tie the speakers to 1 groups"):
+        with pytest.raises(SplitError, match=r"such as 0000 and \d+, tie the speakers to 1 groups"):
             splits.split(balanced(4), "speaker", content=["same"] * 48)
 
     def test_content_of_another_corpus(self):

@@ -129,8 +129,7 @@ def test_missing_values_are_no_classes(folder: Path, spelling: str):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,emotion;path,emotion\na.wav,x\n", "path,emotion"),
-        ("path;emotion,path;emotion\n", "cannot tell whether|no column"),
+        ("path;emotion;,path,emotion\n", "cannot tell whether commas or semicolons separate"),
         ("path;emotion;start\na.wav;x;0.5\ndeep/b.wav;x;0,5\n", "decimal points or decimal commas"),
         ('path,emotion,start\na.wav,x,"1,500"\n', "expected a number, found '1,500'"),
         (
@@ -231,3 +230,21 @@ def test_any_bytes_are_read_or_refused_in_a_line(tmp_path_factory, content):
     path.write_bytes(content)
     with pytest.raises(TableError, match=r"bytes\.csv"):
         tables.read(path, {"path": (), "emotion": ()}, ("path", "emotion"))
+
+
+def test_a_database_of_audformat_has_the_speakers_in_another_table(folder: Path):
+    (folder / "db.yaml").write_text("name: made\n")
+    (folder / "db.emotion.csv").write_text("file,emotion\na.wav,anger\ndeep/b.wav,joy\n")
+    (folder / "db.files.csv").write_text(
+        "file,duration,speaker,transcription\na.wav,0 days 00:00:01,3,x\ndeep/b.wav,,8,y\n"
+    )
+    (folder / "db.speaker.csv").write_text("speaker,age\n3,31\n8,34\n")
+    (folder / "db.turns.csv").write_text("file,session\na.wav,1\na.wav,2\n")
+    corpus = data.load("csv", folder)
+    assert corpus.utterances == (
+        Utterance("a.wav", "anger", "3", "x"),
+        Utterance("deep/b.wav", "joy", "8", "y"),
+    )
+    assert "took column speaker from db.files.csv" in corpus.notes
+    (folder / "db.yaml").unlink()
+    assert data.load("csv", folder).labels("speaker") == []

@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from rich.console import Console
 
 from serjax import data, report
+from serjax.console import Console
 from serjax.data import Identity
 from serjax.errors import InputError
 from serjax.features import front_ends
 from serjax.report.tables.summary import bootstrap_groups
-from serjax.training import RunConfig, prepare
-from serjax.training.run_folder.results import predict_parts, write_results
+from serjax.training import RunConfig, prepare_dataset
+from serjax.training.run_folder.results import predict_splits, write_results
 from serjax.training.trackers.progress import Clock
 from tests.helpers.run_folders import config
 
@@ -144,9 +144,9 @@ def dialogs(tmp_path_factory):
 
 def test_a_run_on_segments_is_reported_with_the_sound_of_each(dialogs, tmp_path):
     settings = RunConfig.make(dataset="csv", data_dir=str(dialogs), split="speaker")
-    dataset = prepare(settings, front_ends.GUIZZO_REAL, Console(quiet=True))
+    dataset = prepare_dataset(settings, front_ends.GUIZZO_REAL, Console(quiet=True))
     wrong = np.eye(2)[1 - dataset.labels] * 0.8 + 0.1
-    predictions = predict_parts(lambda rows: wrong[rows], dataset)
+    predictions = predict_splits(lambda rows: wrong[rows], dataset)
     assert len(set(predictions.utterances)) == len(predictions) == 16
     report.write_json(tmp_path / "config.json", config("svm"))
     write_results(tmp_path, predictions, {}, dataset, Clock(), Console(quiet=True))

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from serjax import data
+from serjax.console import Console
 from serjax.errors import InputError
 from serjax.features import front_ends
-from serjax.training import RunConfig, prepare
+from serjax.training import RunConfig, prepare_dataset
 from serjax.training.input.corpus_hashes import corpus_hashes, differing
 from serjax.training.run_folder.metadata import run_metadata
 from serjax.training.run_folder.run_dir import open_folder
@@ -66,7 +66,7 @@ def run():
 
     def metadata(corpus):
         config = RunConfig.make(split="random")
-        dataset = prepare(config, front_ends.GUIZZO_REAL, SILENT, corpora=(corpus,))
+        dataset = prepare_dataset(config, front_ends.GUIZZO_REAL, SILENT, corpora=(corpus,))
         return config, run_metadata(config, dataset, [])
 
     return lambda corpus: metadata(dataclasses.replace(corpus, read=read))

@@ -1,10 +1,11 @@
 """Tables of recordings in CSV files."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from serjax.data import tables
+from serjax.data.audformat import with_other_tables
 from serjax.data.corpora import files
 from serjax.data.corpus import DIMENSIONS, Corpus, CorpusError, Identity, Utterance, corpus_of_files
 from serjax.data.listing import is_system_name, list_files
@@ -29,6 +30,9 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "dominance": (),
 }
 
+# Columns that another table of a database may have.
+_SHARED = ("speaker", "text", "session")
+
 _NAME = "csv"
 _SUFFIXES = (".csv", ".tsv")
 _WANTED = (
@@ -48,7 +52,8 @@ def load(data_dir: str | Path | None = None) -> Corpus:
 
     Separators, encodings, decimal commas and missing values are recognized, see
     `serjax.data.tables`, and so are paths of another computer, see `serjax.data.paths`; the notes
-    say what was assumed.
+    say what was assumed. The speaker, text and session of a table in audformat may be in other
+    tables of its database, see `serjax.data.audformat`.
 
     Args:
         data_dir: The file, or a folder with exactly one CSV file of these columns. Paths in the
@@ -65,6 +70,7 @@ def load(data_dir: str | Path | None = None) -> Corpus:
     path = files.existing(data_dir, _NAME, _WANTED)
     try:
         table, notes = _only_table(path) if path.is_dir() else (_read(path), [])
+        table = with_other_tables(table, {name: COLUMNS[name] for name in ("path", *_SHARED)})
         utterances, more_notes = _utterances(table)
     except TableError as error:
         raise CorpusError(f"{error}; {_WANTED}") from error
@@ -109,7 +115,7 @@ def _utterances(table: Table) -> tuple[list[Utterance], list[str]]:
     matches = match_paths(
         [row.cells["path"] for row in table.rows],
         lambda path: os.path.isfile(folder / path),
-        lambda: list_files(folder).paths,
+        lambda: _recordings(folder),
         table.encoding,
     )
     utterances: dict[Identity, tuple[Utterance, int]] = {}
@@ -129,6 +135,12 @@ def _utterances(table: Table) -> tuple[list[Utterance], list[str]]:
     if repeated:
         notes.append(f"left out {repeated} rows that repeat another row")
     return [utterance for utterance, _ in utterances.values()], notes
+
+
+def _recordings(folder: Path) -> Iterable[str]:
+    """Returns the paths of the files below a folder."""
+    listing = list_files(folder)
+    return [path for path in listing.paths if path not in listing.dead_links]
 
 
 def _relative(folder: Path, recording: str) -> str:

@@ -193,6 +193,23 @@ def decode(layout: Layout, path: str, what: str, code: str, meaning: Mapping[str
     return meaning[code]
 
 
+def read_lines(path: Path, name: str) -> list[str]:
+    """Reads the lines of a file of a corpus, such as a list or a transcript.
+
+    Args:
+        path: The file, in UTF-8; other bytes become surrogate escapes.
+        name: Name of the corpus in messages.
+
+    Raises:
+        CorpusError: The file cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig", "surrogateescape").splitlines()
+    except OSError as error:
+        reason = error.strerror or error
+        raise CorpusError(f"{name}: {path}: expected a file that can be read: {reason}") from error
+
+
 def ignored_notes(root: Path, paths: Sequence[str], expected: str) -> list[str]:
     """Describes ignored files: names links that lead nowhere and files that look like sound.
 

@@ -119,7 +119,7 @@ def _read_table(root: Path, table: str, path_of: dict[str, str]) -> dict[str, Ut
     The line of a label begins with a bracket. Lines of single annotators follow it.
     """
     utterances = {}
-    lines = (root / table).read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = files.read_lines(root / table, LAYOUT.name)
     for number, line in enumerate(lines, start=1):
         if not line.startswith("["):
             continue

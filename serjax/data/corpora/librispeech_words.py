@@ -108,7 +108,7 @@ def _read_alignment(
     The table has the end of each word, and a word starts at the end of the previous one. An empty
     word is silence.
     """
-    lines = (root / alignment).read_text(encoding="utf-8").splitlines()
+    lines = files.read_lines(root / alignment, LAYOUT.name)
     for number, line in enumerate(lines, start=1):
         match = _LINE.fullmatch(line)
         times = re.fullmatch(r"(\d+(\.\d+)?)(,\d+(\.\d+)?)*", match[3]) if match else None

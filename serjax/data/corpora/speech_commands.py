@@ -87,7 +87,8 @@ def load(data_dir: str | Path | None = None) -> Corpus:
     has_lists = all(path.is_file() for path in lists.values())
     if has_lists:
         for split, path_of_list in lists.items():
-            split_of |= dict.fromkeys(path_of_list.read_text(encoding="utf-8").split(), split)
+            names = files.read_lines(path_of_list, LAYOUT.name)
+            split_of |= dict.fromkeys(map(str.strip, names), split)
     utterances = []
     for path, match in recordings.matches:
         word, speaker, _ = match.groups()

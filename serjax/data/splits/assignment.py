@@ -108,9 +108,16 @@ def assign_groups(
     groups = connected_groups(values, recordings.tolist())
     count = int(groups.max()) + 1
     if count < needed:
+        first: dict[int, int] = {}
+        pair = next(
+            (first[recording], i)
+            for i, recording in enumerate(recordings.tolist())
+            if values[first.setdefault(recording, i)] != values[i]
+        )
+        names = " and ".join(str(corpus.utterances[i].identity) for i in pair)
         raise SplitError(
-            f"{corpus.name}: identical recordings tie the {group_by}s to {count} groups; a "
-            f"{group_by} split needs {needed}"
+            f"{corpus.name}: identical recordings, such as {names}, tie the {group_by}s to {count} "
+            f"groups; a {group_by} split needs {needed}"
         )
     labels, label_ids = np.unique(classes, return_inverse=True)
     table = np.zeros((count, len(labels)))

@@ -106,8 +106,8 @@ class Stored:
             for name, value in expected.items()
         ):
             raise AudioError(
-                f"{self.utterances[index].path}: expected {self.samples[index]} samples of it in "
-                f"record {index} of the stored {self.name}, found another utterance"
+                f"{self.utterances[index].identity}: expected {self.samples[index]} samples of it "
+                f"in record {index} of the stored {self.name}, found another utterance"
             )
         return samples
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from serjax import metrics
 from serjax.files import PathLike
 from serjax.report.plots.drawing import DARK, LIGHT, Theme, new_figure, save, styled
+from serjax.report.plots.fonts import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,11 +63,12 @@ def plot_confusion(
     cell_inches = float(np.clip(4.6 / size, 0.5, 0.95))
     large, small = (10.5, 8.0) if cell_inches > 0.7 else (8.5, 6.5)
     with styled(theme):
+        labels = drawable(classes)
         figure = new_figure(cell_inches * size, cell_inches * size, constrained=False)
         # The matrix fills the figure; labels lie outside it, and saving grows around them.
         axes = figure.add_axes((0, 0, 1, 1))
         _plot_cells(axes, counts, fractions, theme, (large, small))
-        _label_classes(axes, classes, cell_inches, theme)
+        _label_classes(axes, labels, cell_inches, theme)
         if title:
             wa, ua = metrics.weighted_accuracy(counts), metrics.unweighted_accuracy(counts)
             axes.set_title(f"WA {100 * wa:.1f} %, UA {100 * ua:.1f} %", loc="left", pad=20)

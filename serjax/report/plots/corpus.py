@@ -9,6 +9,7 @@ import numpy as np
 from serjax.data.describe import NONE, Description
 from serjax.files import PathLike
 from serjax.report.plots.drawing import LIGHT, new_figure, save, styled
+from serjax.report.plots.fonts import drawable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +50,7 @@ def _classes(description: Description) -> "Figure | None":
     if not names:
         return None
     with styled(LIGHT):
+        labels = drawable(names)
         figure = new_figure(5.2, 0.8 + 0.28 * len(names))
         axes = figure.subplots()
         rows = np.arange(len(names))
@@ -60,7 +62,7 @@ def _classes(description: Description) -> "Figure | None":
                 number, row - 0.45, row + 0.45, color=LIGHT.validation, lw=2, label="published"
             )
             figure.legend(loc="outside lower center")
-        axes.set_yticks(rows, names)
+        axes.set_yticks(rows, labels)
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.grid(axis="y", visible=False)
         axes.set_title(f"Utterances of each {description.target}", loc="left")
@@ -73,12 +75,13 @@ def _speakers(description: Description) -> "Figure | None":
     if not counts:
         return None
     with styled(LIGHT):
+        labels = drawable([name for name, _ in counts])
         figure = new_figure(6.2, 2.8)
         axes = figure.subplots()
         columns = np.arange(len(counts))
         axes.bar(columns, [count for _, count in counts], width=0.8, color=LIGHT.train)
         if len(counts) <= _MOST_BARS:
-            axes.set_xticks(columns, [name for name, _ in counts], rotation=90)
+            axes.set_xticks(columns, labels, rotation=90)
         else:
             axes.set_xlabel("speakers, from most to fewest")
         axes.set_xlim(-0.6, len(counts) - 0.4)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from serjax.files import PathLike
 from serjax.report.plots.drawing import LIGHT, new_figure, save, styled
+from serjax.report.plots.fonts import drawable
 from serjax.report.plots.spectrogram import show_spectrogram
 
 if TYPE_CHECKING:
@@ -47,10 +48,11 @@ def plot_reconstructions(
             f"expected {len(titles)} spectrograms [frames, bins], found shape {rows.shape[1:]}"
         )
     with styled(LIGHT):
+        labels = drawable(titles)
         figure = new_figure(2.1 * len(titles), 3.2)
         grid = figure.subplots(2, len(titles), sharex=True, sharey=True, squeeze=False)
         # A spectrogram and its reconstruction share one scale, so that losses are visible.
-        for column, title in enumerate(titles):
+        for column, title in enumerate(labels):
             highest = rows[:, column].max() or 1
             for row, name in enumerate(("original", "reconstruction")):
                 axes = grid[row, column]
@@ -92,10 +94,11 @@ def plot_embedding(
     if channels.ndim != 3 or len(channels) != len(_COMPONENTS):
         raise ValueError(f"expected an embedding [rows, columns, 4], found {np.shape(embedding)}")
     with styled(LIGHT):
+        names = drawable([title, *_COMPONENTS])
         figure = new_figure(10.0, 2.0)
         row = figure.subplots(1, 1 + len(channels), sharex=True, sharey=True)
         images = [np.sqrt(np.asarray(spectrogram, float)), *channels]
-        for axes, image, name in zip(row, images, (title, *_COMPONENTS), strict=True):
+        for axes, image, name in zip(row, images, names, strict=True):
             show_spectrogram(axes, image, seconds, max_hz, 0, image.max() or 1)
             axes.set_title(name, loc="left")
             axes.set_xlabel("time (s)")

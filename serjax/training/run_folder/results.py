@@ -86,6 +86,8 @@ def write_results(
     seconds = clock.read()
     report.write_json(folder / "timing.json", seconds)
     report.print_summary(console, metrics)
+    if note := report.font_note(predictions.classes):
+        console.print(f"note: {note}")
     times = "  ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     console.print(times)
     console.print(f"report {page}")
