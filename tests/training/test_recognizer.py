@@ -57,3 +57,16 @@ def test_wrong_waveforms_are_refused(recognizer):
     message = f"waveform 1: expected at least {recognizer.min_samples} samples at 16000 Hz, found 9"
     with pytest.raises(InputError, match=message):
         recognizer([good, good[:9]])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(recognizer, monkeypatch, value):
+    good = np.zeros(16000, np.float32)
+    bad = np.where(np.arange(16000) == 7, value, 0).astype(np.float32)
+    with pytest.raises(InputError, match="waveform 1: expected finite samples, found NaN or inf"):
+        recognizer([good, bad])
+    # As of a checkpoint whose weights overflow.
+    answers = np.array([[0.2, 0.3, 0.5], [0.5, value, 0.5]])
+    monkeypatch.setattr(recognizer, "_evaluate", lambda *_: answers)
+    with pytest.raises(InputError, match=r"run: expected finite prob.*for waveform 1; training"):
+        recognizer([good, good])

@@ -46,6 +46,40 @@ def test_configuration_classes_and_weights_are_loaded(trained):
     assert logits.shape == (1, 3)
 
 
+def test_loading_writes_nothing(trained):
+    def state():
+        return {
+            path: path.stat().st_mtime_ns
+            for path in [trained[0], *trained[0].rglob("*")]
+            if path.exists()
+        }
+
+    before = state()
+    load_run(trained[0])
+    assert state() == before
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_damaged_best_checkpoint_is_named_and_the_one_before_it_offered(
+    trained, tmp_path, earlier
+):
+    folder = shutil.copytree(trained[0], tmp_path / "run")
+    best = folder / "checkpoints" / "best"
+    (best / "0").rename(best / "8")
+    if earlier:
+        shutil.copytree(best / "8", best / "5")
+    path = folder / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "best_step": 8}))
+    (best / "8" / "hashes" / "metadata").write_text("{}")
+    with pytest.raises(InputError, match="best/8: not a checkpoint of this model, or a") as refused:
+        load_run(folder)
+    offer = 'with "best_step": 5 in metrics.json, the one before it is used'
+    assert str(refused.value).endswith(offer) is earlier
+    if earlier:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "best_step": 5}))
+        assert load_run(folder).classes == CLASSES
+
+
 def test_options_of_the_model_can_differ(trained):
     run = load_run(trained[0], "dscnn", dropout_rate=0.75, dtype=jnp.bfloat16)
     assert run.model.dropout_rate == 0.75
