@@ -1,5 +1,7 @@
 """Run folders with the weights of a network, made without training."""
 
+import dataclasses
+
 import optax
 from rich.console import Console
 
@@ -21,7 +23,10 @@ def write_trained_run(folder, classes=CLASSES, **values):
     config = resolve(RunConfig.make(**values))
     model = build_model(config, len(classes))
     variables = random_variables(model, input_shape(front_end_of(config)))
-    metadata = {"classes": classes}
+    metadata = {
+        "classes": classes,
+        "resolved_front_end": dataclasses.asdict(front_end_of(config)),
+    }
     with open_folder(folder, False, config, metadata, Console(quiet=True)):
         Checkpoints(folder / "checkpoints").save_best(state_of(variables, optax.identity()))
         metrics = report.measure(predictions(classes), resamples=20)

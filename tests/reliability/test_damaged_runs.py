@@ -17,7 +17,6 @@ from serjax import report
 from serjax.errors import InputError
 from serjax.models import pretrained
 from serjax.report.plots import drawing
-from serjax.training.config import RunConfig
 from serjax.training.run_folder.checkpoint import Checkpoints
 from serjax.training.run_folder.run_dir import open_folder
 from serjax.training.run_folder.trained_run import load_run
@@ -114,7 +113,7 @@ def damage(path, rng):
 
 
 def read_all(folder, config, variables):
-    """Reads a run folder in every way; returns the number of ways that refused it."""
+    """Reads a run folder in every way; returns the messages of those that refused it."""
 
     def is_same(loaded):
         # Whatever is loaded has the weights that were saved.
@@ -134,21 +133,19 @@ def read_all(folder, config, variables):
         lambda: report.read_outcome(folder, "row"),
         resume,
     )
-    refused = 0
+    messages = []
     for way in ways:
-        message = ""
         try:
             way()
         except InputError as error:
-            message = str(error)
-            refused += 1
-        assert len(message.splitlines()) <= 1, message
-    return refused
+            messages.append(str(error))
+    assert all(len(message.splitlines()) == 1 for message in messages), messages
+    return messages
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_damaged_run_folders_are_read_or_refused_in_a_line(whole, tmp_path, monkeypatch):
+def test_fuzzed_run_folders_are_read_or_refused_in_a_line(whole, tmp_path, monkeypatch):
     folder, config, variables = whole
     # Figures take most of the time of a page, and are drawn from what is checked before.
     monkeypatch.setattr(drawing, "_render", lambda figure, kind: EMPTY_FIGURE)
@@ -183,5 +180,4 @@ def test_damaged_run_folders_are_read_or_refused_in_a_line(whole, tmp_path, monk
 def test_the_whole_folder_is_read(whole, tmp_path):
     folder, config, variables = whole
     copy = shutil.copytree(folder, tmp_path / "copy")
-    assert read_all(copy, config, variables) == 0
-    assert RunConfig.make(**OPTIONS).model.name == config.model.name
+    assert read_all(copy, config, variables) == []
