@@ -117,12 +117,15 @@ class Console(RichConsole):
         return measured.minimum if self.is_terminal else measured.maximum
 
     def progress(self, *columns: ProgressColumn) -> Progress:
-        """Makes a display of progress that disappears at its end.
+        """Makes a display of progress that disappears at its end; a file or a pipe shows nothing.
 
         Args:
             *columns: Columns after the description and the bar.
         """
-        return Progress(_Description(), BarColumn(), *columns, console=self, transient=True)
+        # Rich would print an empty line to a file.
+        hidden = not self.is_terminal
+        columns = (_Description(), BarColumn(), *columns)
+        return Progress(*columns, console=self, transient=True, disable=hidden)
 
 
 class _Description(ProgressColumn):

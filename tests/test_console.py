@@ -55,6 +55,13 @@ def test_names_are_shown_as_they_are(name, kind, terminal):
     assert "\x9b" not in output
 
 
+def test_progress_prints_nothing_to_a_file():
+    console = Console(file=io.StringIO())
+    with console.progress() as progress:
+        progress.add_task("reading")
+    assert console.file.getvalue() == ""
+
+
 def test_a_shared_console_keeps_what_its_owner_set():
     owner = RichConsole(file=io.StringIO(), width=33, record=True)
     console = Console.of(owner)
