@@ -1,9 +1,9 @@
 """Environment of a command: an output of any encoding, and a folder for the caches of libraries."""
 
-import atexit
+import contextlib
 import io
 import os
-import shutil
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -17,19 +17,18 @@ def prepare() -> None:
 
     What standard output cannot encode is printed escaped, because a dash in a table must not end a
     run. If there is no home folder, or its caches cannot be written to, as in containers, libraries
-    get a temporary folder of this process, because some cannot be imported without one.
+    get a temporary folder, because some cannot be imported without one.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if _has_cache_folder():
         return
     try:
-        folder = tempfile.mkdtemp(prefix="serjax-")
+        folder = _private_folder()
     except OSError:
         return  # nothing can be written anywhere
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in _CACHES:
-        os.environ[name] = folder
+        os.environ[name] = str(folder)
 
 
 def _has_cache_folder() -> bool:
@@ -40,3 +39,20 @@ def _has_cache_folder() -> bool:
     except (OSError, RuntimeError):  # RuntimeError: the user has no home folder
         return False
     return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _private_folder() -> Path:
+    """Returns a temporary folder of this user, the same one for every process.
+
+    What is read from it may be run, such as compiled programs. So it is used only if it belongs to
+    this user and nobody else can write to it.
+    """
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"serjax-{user}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    is_private = stat.S_IMODE(status.st_mode) == 0o700 and status.st_uid == user
+    if stat.S_ISDIR(status.st_mode) and is_private:
+        return folder
+    return Path(tempfile.mkdtemp(prefix=f"serjax-{user}-"))
