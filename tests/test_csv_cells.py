@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from serjax import report
+from serjax import data, report
 from serjax.csv_cells import name_of_cell, safe_cell
+from serjax.data.splits.predefined import read_split_file
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "'=1", "''@x", "=cmd|'/C calc'!A0"]
 
@@ -42,3 +43,20 @@ def test_predictions_are_safe_and_come_back(name, tmp_path):
     restored = report.read_predictions(path)
     assert (restored.classes, restored.paths) == ([name, "calm"], [f"{name}.wav"])
     assert (restored.speakers, restored.true.tolist()) == ([name], [0])
+
+
+def test_predictions_serve_as_a_split_file(tmp_path):
+    paths = ("-a.wav", "=b.wav", "'c.wav", "'=d.wav")
+    predictions = report.Predictions(
+        classes=["anger", "calm"],
+        paths=list(paths),
+        speakers=["x"] * 4,
+        true=np.zeros(4, int),
+        predicted=np.ones(4, int),
+        probabilities=np.full((4, 2), 0.5),
+    )
+    report.write_predictions(tmp_path / "predictions.csv", predictions)
+    utterances = tuple(data.Utterance(path, emotion="anger") for path in paths)
+    corpus = data.Corpus("odd", utterances, lambda *_: np.zeros(1, np.float32))
+    split = read_split_file(tmp_path / "predictions.csv", corpus)
+    assert split.tolist() == [2] * 4

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from serjax.csv_cells import name_of_cell
 from serjax.errors import InputError
 
 MISSING = frozenset(
@@ -301,7 +302,7 @@ def _rows(
         spellings.update(
             cell.strip() for name, cell in values.items() if name not in present and cell.strip()
         )
-        rows.append(Row(line, {name: cell.strip() for name, cell in present.items()}))
+        rows.append(Row(line, {name: name_of_cell(cell.strip()) for name, cell in present.items()}))
     return rows, spellings
 
 
