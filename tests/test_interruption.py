@@ -69,6 +69,17 @@ BODIES = {
         ctypes.CDLL(None).sleep(60)
         ctypes.CDLL(None).sleep(60)
     """,
+    "while XLA compiles": """
+        import jax
+        def layers(x):
+            for _ in range(100):
+                x = jax.numpy.sin(x @ x)
+            return x
+        lowered = jax.jit(layers).lower(jax.numpy.ones((8, 8)))
+        ready()
+        while True:
+            lowered.compile()
+    """,
     "while threads compute": """
         import threading
         for _ in range(3):
