@@ -71,6 +71,8 @@ def _child(request: dict[str, Any], output: int) -> None:
     status = 99
     try:
         _run(request["arguments"])
+    except KeyboardInterrupt:  # before the command began
+        status = 130
     except SystemExit as end:
         status = int(end.code or 0)
     except BaseException:

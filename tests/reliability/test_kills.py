@@ -159,13 +159,10 @@ def test_killed_commands_have_the_results_of_uninterrupted_ones(server, place, j
     first, folder = place / "first", place / "killed"
     for each in (first, folder):
         shutil.rmtree(each, ignore_errors=True)
-    seconds = 0.0
-    for _ in range(2):  # the second finds its programs in the cache
-        shutil.rmtree(first, ignore_errors=True)
-        first.mkdir()
-        whole = server.run(first, arguments)
-        assert whole["status"] == 0, whole["output"]
-        seconds = whole["seconds"]
+    first.mkdir()
+    whole = server.run(first, arguments)
+    assert whole["status"] == 0, whole["output"]
+    seconds = whole["seconds"]
     expected = results(first / "run", job)
     rng, kills, interrupts, ended = np.random.default_rng(0), 0, 0, 0
     while kills < KILLS:
@@ -182,6 +179,8 @@ def test_killed_commands_have_the_results_of_uninterrupted_ones(server, place, j
                 interrupts += result["status"] == 130
                 continue
             assert result["status"] == 0, result["output"]
+            if not attempt:
+                seconds = result["seconds"]  # shorter than the first, whose programs were compiled
             break
         assert results(folder / "run", job) == expected
         ended += 1

@@ -234,6 +234,14 @@ def test_later_checkpoints_do_not_keep_an_earlier_step_from_being_saved(tmp_path
     assert steps(tmp_path, "last") == steps(tmp_path, "best") == [6]
 
 
+def test_incomplete_checkpoints_of_a_killed_process_are_deleted(tmp_path):
+    left = tmp_path / "last" / "3.orbax-checkpoint-tmp"
+    (left / "state").mkdir(parents=True)
+    assert Checkpoints(tmp_path).restore_last(make_state(0)) is None
+    Checkpoints(tmp_path).save_last(make_state(6), {})
+    assert [path.name for path in (tmp_path / "last").iterdir()] == ["6"]
+
+
 def test_what_orbax_does_not_save_is_an_error(tmp_path, monkeypatch):
     import orbax.checkpoint
 

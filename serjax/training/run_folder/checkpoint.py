@@ -94,6 +94,7 @@ class Checkpoints:
             max_to_keep=_MAX_TO_KEEP,
             enable_async_checkpointing=False,
             create=False,
+            cleanup_tmp_directories=True,  # which a kill leaves, and nobody else would delete
             multiprocessing_options=ocp.options.MultiprocessingOptions(
                 primary_host=0, active_processes={0}, barrier_sync_key_prefix=name
             ),
