@@ -125,6 +125,19 @@ def test_checkpoints_that_do_not_fit_are_refused(trained, tmp_path):
     ("update", "message"),
     [
         (lambda c: c.update(dataset="emodb"), r"config\.json: unknown key 'dataset'"),
+        (
+            lambda c: c["model"].update(options={"hidden": -8}),
+            r"config\.json: not options of dscnn",
+        ),
+        (
+            lambda c: c["model"].update(options={"hiden": 8}),
+            r"config\.json: not options of dscnn: u",
+        ),
+        (
+            lambda c: c["model"].update(front_end="x"),
+            r"config\.json: not options of dscnn.*unknown front end 'x'",
+        ),
+        (lambda c: c.update(classes=["anger"]), r"config\.json: not options of dscnn: num_classes"),
         (lambda c: c.update(classes="anger"), "classes: expected a list, found 'anger'"),
     ],
 )

@@ -77,8 +77,12 @@ def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -
     config = config.replace(model_options={**config.model.options, **model_options})
     if "dtype" in model_options:
         config = config.replace(dtype="float32")  # `build_model` leaves the option as it is
-    network = build_model(config, len(classes))
-    like = abstract_variables(network, front_end_of(config))
+    try:
+        network = build_model(config, len(classes))
+        like = abstract_variables(network, front_end_of(config))
+    except (TypeError, ValueError, ArithmeticError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not options of {name}: {line}") from error
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     variables = jax.device_put(read_best(folder, metrics["best_step"], like))
     return TrainedRun(config, classes, network, variables)
