@@ -177,6 +177,7 @@ def test_killed_commands_have_the_results_of_uninterrupted_ones(server, place, j
             if result["status"] in (-signal.SIGKILL, 130):
                 kills += 1
                 interrupts += result["status"] == 130
+                log(f"{job}: kill {kills} by {number.name} after {result['seconds']:.2f} s")
                 continue
             assert result["status"] == 0, result["output"]
             if not attempt:
