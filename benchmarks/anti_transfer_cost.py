@@ -49,6 +49,7 @@ FIGURE = DotPlot(
 )
 
 _UTTERANCES = 500
+_SECONDS = 4  # of an utterance
 # On a CPU a step of the real network would take 15 s at batch size 20.
 _BATCH, _CPU_BATCHES, _QUICK_CPU_BATCHES = 20, {"vgg16": 4}, {"quat_vgg16": 8}
 _LAYERS = dict.fromkeys(("quat_vgg16", "vgg16"), range(1, 14))
@@ -98,7 +99,7 @@ class _Steps:
         self.front_end = models.front_end(name)
         self._optimizer = optax.adam(1e-4)
         rng = np.random.default_rng(0)
-        size = self.front_end.segment_samples
+        size = min(self.front_end.segment_samples, _SECONDS * self.front_end.sample_rate)
         waveforms = [rng.normal(0, 0.1, size).astype(np.float32) for _ in range(_UTTERANCES)]
         labels = rng.integers(0, 4, _UTTERANCES).tolist()
         self.examples = jax.device_put(batches.pack(waveforms, labels, size, room=size))

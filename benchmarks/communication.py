@@ -28,6 +28,7 @@ from serjax.training.step import make_train_step
 
 _CLASSES = 4
 _UTTERANCES = 16
+_SECONDS = 4  # of an utterance
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?(\S+) = (\(.*?\)|\S+) ([a-z][\w-]*)\((.*)$")
 _ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
 _PRODUCTS = {"convolution", "dot"}
@@ -166,8 +167,9 @@ def compile_step(
     state = jax.eval_shape(lambda variables: state_of(variables, optimizer), abstract)
 
     def make_examples() -> Examples:
-        samples = jnp.zeros(_UTTERANCES * front_end.segment_samples, jnp.int16)
-        return Examples(samples, *jnp.zeros((4, _UTTERANCES), jnp.int32))
+        size = min(front_end.segment_samples, _SECONDS * front_end.sample_rate)
+        samples = jnp.zeros(_UTTERANCES * size, jnp.int16)
+        return Examples(samples, *jnp.zeros((4, _UTTERANCES), jnp.int32), longest=size)
 
     examples = jax.eval_shape(make_examples)
     step = make_train_step(

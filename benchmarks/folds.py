@@ -50,6 +50,7 @@ FIGURE = DotPlot(
 
 _RUNS = 5
 _EXAMPLES = 100
+_SECONDS = 4  # of an example
 _OPTIMIZER = optax.adam(1e-3)
 
 
@@ -106,7 +107,7 @@ def _measure(settings: Settings, name: str, batch: int) -> Rows:
     """Measures a network; makes a row for each form."""
     model, front_end = _network(name, settings.dtype)
     rng = np.random.default_rng(0)
-    size = front_end.segment_samples
+    size = min(front_end.segment_samples, _SECONDS * front_end.sample_rate)
     waveforms = [rng.normal(0, 0.1, size).astype(np.float32) for _ in range(_EXAMPLES)]
     labels = rng.integers(0, 4, _EXAMPLES).tolist()
     examples = batches.pack(waveforms, labels, size, room=size)

@@ -108,7 +108,7 @@ def _step(
     size = min(front_end.segment_samples, _SECONDS * front_end.sample_rate)
     waveforms = rng.normal(0, 0.1, (utterances, size)).astype(np.float32)
     labels = rng.integers(0, 4, utterances).tolist()
-    packed = batches.pack(list(waveforms), labels, size, room=front_end.segment_samples)
+    packed = batches.pack(list(waveforms), labels, size, room=size)
     examples = sharding.replicate(packed)
     optimizer, key = optax.adam(1e-4), jax.random.key(0)
     state = sharding.replicate(initial_state(model, optimizer, input_shape(front_end)))
@@ -133,7 +133,7 @@ def _front_end_of_length(frames: int) -> FrontEnd:
     """Makes the DSCNN's front end for another number of frames."""
     default = models.front_end("dscnn")
     seconds = default.samples_of_frames(frames) / default.sample_rate
-    return dataclasses.replace(default, frames=frames, segment_seconds=seconds)
+    return dataclasses.replace(default, frames=frames, segment_seconds=seconds, fit="pad")
 
 
 def exponents(sizes: np.ndarray, seconds: np.ndarray) -> np.ndarray:

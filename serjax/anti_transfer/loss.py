@@ -206,7 +206,7 @@ class AntiTransferLoss(AuxiliaryLoss):
             indices: `[n]` int32 indices of the training examples.
             batch_size: Number of examples that are computed at once.
         """
-        front_end, size = self._front_end, self._front_end.segment_samples
+        front_end = self._front_end
         leaves = self.references().leaves
 
         @jax.jit
@@ -214,7 +214,8 @@ class AntiTransferLoss(AuxiliaryLoss):
             variables: Variables, leaves: PyTree, examples: Examples, indices: jax.Array
         ) -> list[jax.Array]:
             start, length, _, _ = batches.select(examples, indices)
-            x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
+            waveform = batches.cut(examples.samples, start, length, examples.longest)
+            x, mask = front_end(waveform, length)
             shared: PyTree = x
             if classify_method(self._model) is not None:
                 shared = self._model.apply(variables, x, mask=mask, method="embed")

@@ -12,6 +12,9 @@ from serjax.errors import InputError
 
 Array = jax.Array | np.ndarray
 
+# Batches are padded to a multiple of it, so that corpora of similar length share compiled programs.
+_SIZE_MULTIPLE = 2**13
+
 
 @flax.struct.dataclass
 class Examples:
@@ -23,6 +26,7 @@ class Examples:
         length: `[examples]` int32, number of samples of each segment.
         label: `[examples]` int32, class of each segment.
         utterance: `[examples]` int32, index of the utterance of each segment.
+        longest: Number of samples that a batch is padded to, static, so that it is a shape.
     """
 
     samples: Array
@@ -30,6 +34,7 @@ class Examples:
     length: Array
     label: Array
     utterance: Array
+    longest: int = flax.struct.field(pytree_node=False)
 
     def __len__(self) -> int:
         return self.start.shape[0]
@@ -133,7 +138,7 @@ def pack(
         waveforms: Waveforms, float32 `[samples]` in [-1, 1]; stored with 16 bits.
         labels: Class of each waveform.
         longest: Number of samples of the longest segment.
-        room: Number of samples of the longest cut, see `cut`.
+        room: Number of samples of the longest cut, see `cut`; `Examples.longest` is no more.
 
     Returns:
         Examples of NumPy arrays; `jax.device_put` moves them to a device.
@@ -155,7 +160,22 @@ def pack(
         samples[position : position + len(waveform)] = to_int16(waveform)
     start, length, utterance = segments(lengths, longest)
     label = np.asarray(labels, np.int32)[utterance]
-    return Examples(samples, positions[utterance] + start, length, label, utterance)
+    size = padded_size(length, room)
+    return Examples(samples, positions[utterance] + start, length, label, utterance, size)
+
+
+def padded_size(lengths: np.ndarray, most: int) -> int:
+    """Returns the number of samples that batches of these segments are padded to.
+
+    >>> padded_size(np.array([9_000, 12_000]), most=64_000)
+    16384
+
+    Args:
+        lengths: `[segments]` number of samples of each segment.
+        most: Largest result, at least the longest length.
+    """
+    longest = int(lengths.max(initial=1))
+    return max(longest, min(-(-longest // _SIZE_MULTIPLE) * _SIZE_MULTIPLE, most))
 
 
 def cut(samples: Array, start: Array, length: Array, size: int) -> jax.Array:

@@ -1,13 +1,14 @@
 """Front ends: from waveforms to model input, on the device."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float
 
 from serjax import features
 from serjax.errors import InputError, unknown_name
@@ -15,6 +16,11 @@ from serjax.features import image, voice_activity
 from serjax.features.arrays import Lengths, Mask, Spectrogram, Waveform
 
 _SILENCE = ("keep", "remove", "voiced")
+_FITS = ("pad", "resize")
+# Longest utterance that is resized as a whole.
+_RESIZED_SECONDS = 30.0
+# Utterances keep their silence if less speech than this would remain.
+_LEAST_SPEECH_SECONDS = 0.1
 # Waveforms are padded to a multiple of it, so that few programs are compiled.
 _PAD_MULTIPLE_SAMPLES = 2**15
 
@@ -23,38 +29,44 @@ _PAD_MULTIPLE_SAMPLES = 2**15
 class FrontEnd:
     """A front end: the computation of a model's input from waveforms.
 
-    A call runs `remove_silence`, `spectrograms` and `to_model_input` in turn. Training augments
-    between these steps. The waveforms are segments of the utterances that `select_voiced` returns.
+    A call runs `spectrograms` and `to_model_input` in turn. Training augments waveforms before the
+    first and spectrograms between the two. The waveforms are segments of the utterances that
+    `select_speech` returns.
 
     Attributes:
         spectrogram: "magnitude", linear and without the Nyquist bin, or "log_mel", in dB.
         bins: Number of frequency bins.
-        frames: Number of frames of the input; shorter segments are padded with zeros.
+        frames: Number of frames of the input.
         segment_seconds: Length of the longest segment. Longer utterances are cut into equally
             spaced segments of this length, whose predictions are averaged.
         normalization: "unit_range" or "standard", per segment over its valid frames. Colour images
             are computed from "unit_range"; "standard" then standardizes the colours by ImageNet's
             statistics.
+        fit: How a segment gets its number of frames: "pad" pads shorter segments with zeros;
+            "resize" resizes whole utterances, of up to 30 s instead of `segment_seconds`, see
+            `serjax.features.image.resize_frames`.
         window: Name of a window of `scipy.signal.get_window`.
         window_samples: Length of the analysis window.
         hop_samples: Distance between frames, in samples.
         fft_size: Size of the transform, in samples; the window is in its middle.
         variable_length: True if the model takes any number of frames. Then training cuts chunks
-            and evaluation takes whole segments; `frames` is the longest training chunk.
+            of normalized spectrograms and evaluation takes whole segments; `frames` is the longest
+            training chunk.
         sample_rate: Sample rate of the waveforms, in Hz.
         one_segment_per_epoch: True to train on one random segment of each utterance per epoch,
             False to train on all segments.
-        silence: "keep"; "remove" to remove silence from each segment, see
-            `serjax.features.voice_activity.remove_silence`; or "voiced" to remove unvoiced speech
-            from each utterance before it is cut into segments, see
-            `serjax.features.voice_activity.remove_unvoiced`.
+        silence: "keep"; "remove" to remove silence, see
+            `serjax.features.voice_activity.remove_silence`; or "voiced" to remove unvoiced speech,
+            see `serjax.features.voice_activity.remove_unvoiced`. Both take whole utterances, before
+            these are cut into segments.
         colormap: Name of the colour map that makes three channels (red, green and blue), see
             `serjax.features.image.colorize`; None: one channel.
         image_size: Rows and columns to which the input is resized; None: `frames` and `bins`.
 
     Raises:
-        InputError: `silence` or `colormap` is unknown, `image_size` is not positive, or
-            `image_size` is set where the length varies.
+        InputError: `silence`, `fit` or `colormap` is unknown, the transform has fewer bins than
+            `bins`, `image_size` is not positive, or `image_size` or `fit="resize"` is set where the
+            length varies.
 
     Example:
         >>> x, mask = GUIZZO_REAL(jnp.ones((2, 64_000)), jnp.array([64_000, 32_000]))
@@ -71,6 +83,7 @@ class FrontEnd:
     window_samples: int
     hop_samples: int
     fft_size: int
+    fit: Literal["pad", "resize"] = "pad"
     variable_length: bool = False
     one_segment_per_epoch: bool = False
     sample_rate: int = 16000
@@ -83,6 +96,15 @@ class FrontEnd:
             raise InputError(unknown_name("treatment of silence", self.silence, _SILENCE))
         if self.colormap not in (None, *image.COLORMAPS):
             raise InputError(unknown_name("colour map", str(self.colormap), image.COLORMAPS))
+        if self.fit not in _FITS:
+            raise InputError(unknown_name("fit", self.fit, _FITS))
+        if self.variable_length and self.fit == "resize":
+            raise InputError("fit: expected pad, as the model takes any number of frames")
+        if self.spectrogram == "magnitude" and self.bins > self.fft_size // 2:
+            raise InputError(
+                f"fft_size: expected at least {2 * self.bins} samples for {self.bins} bins, found "
+                f"{self.fft_size} at {self.sample_rate} Hz"
+            )
         if self.image_size is None:
             return
         if self.variable_length:
@@ -99,7 +121,34 @@ class FrontEnd:
     @property
     def segment_samples(self) -> int:
         """Number of samples of the longest segment."""
-        return round(self.segment_seconds * self.sample_rate)
+        seconds = self.segment_seconds if self.fit == "pad" else _RESIZED_SECONDS
+        return round(seconds * self.sample_rate)
+
+    @property
+    def takes_any_length(self) -> bool:
+        """True if segments of different lengths have inputs that are not padded to the longest."""
+        return self.variable_length or self.fit == "resize"
+
+    def at_sample_rate(self, sample_rate: int) -> "FrontEnd":
+        """Returns the front end at another sample rate, with windows of the same durations.
+
+        Args:
+            sample_rate: Sample rate of the waveforms, in Hz.
+
+        Raises:
+            InputError: The sample rate gives windows without samples.
+        """
+        factor = sample_rate / self.sample_rate
+        sizes = {
+            name: round(getattr(self, name) * factor)
+            for name in ("window_samples", "hop_samples", "fft_size")
+        }
+        if min(sizes.values()) < 1:
+            raise InputError(
+                f"sample_rate: expected at least one sample every "
+                f"{self.hop_samples / self.sample_rate:g} s, found {sample_rate} Hz"
+            )
+        return dataclasses.replace(self, sample_rate=sample_rate, **sizes)
 
     def samples_of_frames(self, frames: int) -> int:
         """Computes the smallest number of samples that gives a number of frames."""
@@ -122,17 +171,17 @@ class FrontEnd:
         Raises:
             InputError: As `serjax.features.stft`.
         """
-        return self.to_model_input(*self.spectrograms(*self.remove_silence(waveform, lengths)))
+        return self.to_model_input(*self.spectrograms(waveform, lengths))
 
-    def select_voiced(self, waveforms: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        """Selects the voiced speech of each utterance if `silence` is "voiced".
+    def select_speech(self, waveforms: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Removes silence or unvoiced speech from whole utterances, as `silence` asks.
 
         Args:
             waveforms: Utterances, each float32 `[samples]`.
 
         Returns:
-            Utterances in the same order. An utterance with less voiced speech than a segment is
-            returned unchanged.
+            Utterances in the same order. An utterance with less speech than 0.1 s, or than a
+            segment that is shorter, is returned unchanged.
 
         Raises:
             InputError: A waveform does not have one axis.
@@ -142,36 +191,17 @@ class FrontEnd:
                 raise InputError(
                     f"waveform {index}: expected [samples], found the shape {np.shape(waveform)}"
                 )
-        if self.silence != "voiced":
+        if self.silence == "keep":
             return waveforms
+        select = _SELECTIONS[self.silence]
+        least = min(self.segment_samples, round(_LEAST_SPEECH_SECONDS * self.sample_rate))
         utterances = []
         for waveform in waveforms:
             padded = np.pad(waveform, (0, -len(waveform) % _PAD_MULTIPLE_SAMPLES))
-            speech, length = _remove_unvoiced(
-                padded, np.int32(len(waveform)), sample_rate=self.sample_rate
-            )
-            is_long_enough = int(length) >= self.segment_samples
+            speech, length = select(jnp.asarray(padded), jnp.int32(len(waveform)), self.sample_rate)
+            is_long_enough = int(length) >= least
             utterances.append(np.asarray(speech)[: int(length)] if is_long_enough else waveform)
         return utterances
-
-    def remove_silence(
-        self, waveform: Waveform, lengths: Lengths
-    ) -> tuple[Float[Array, "*batch samples"], Integer[Array, "*batch"]]:
-        """Removes silence from waveforms if `silence` is "remove".
-
-        Args:
-            waveform: float32 `[batch, samples]`.
-            lengths: int32 `[batch]`, number of valid samples.
-
-        Returns:
-            Waveforms of the same shape and their new lengths.
-
-        Raises:
-            InputError: As `serjax.features.voice_activity.remove_silence`.
-        """
-        if self.silence != "remove":
-            return jnp.asarray(waveform), jnp.asarray(lengths)
-        return voice_activity.remove_silence(waveform, lengths)
 
     def spectrograms(
         self, waveform: Waveform, lengths: Lengths
@@ -206,6 +236,11 @@ class FrontEnd:
         mask = features.frame_mask(lengths, x.shape[-2], self.hop_samples, fft_size=self.fft_size)
         method = self.normalization if self.colormap is None else "unit_range"
         x = features.normalize(x, mask, method=method)
+        if self.fit == "resize":
+            # The first normalization makes a constant zero, which then is resized exactly.
+            x = image.resize_frames(x, mask, self.frames)
+            mask = jnp.broadcast_to(mask.any(axis=-1, keepdims=True), x.shape[:-1])
+            x = features.normalize(x, mask, method=method)
         missing = max(self.frames - x.shape[-2], 0)
         if missing and not self.variable_length:
             x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, missing), (0, 0)])
@@ -249,9 +284,25 @@ class FrontEnd:
         return jnp.where(mask[..., None, None], x, 0), mask
 
 
-_remove_unvoiced = jax.jit(
-    voice_activity.remove_unvoiced, static_argnames=("sample_rate", "block_samples")
-)
+@functools.partial(jax.jit, static_argnums=2)
+def _remove_silence(
+    waveform: Array, length: Array, sample_rate: int
+) -> tuple[jax.Array, jax.Array]:
+    # Blocks of 20 ms.
+    return voice_activity.remove_silence(waveform, length, block_samples=sample_rate // 50)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _remove_unvoiced(
+    waveform: Array, length: Array, sample_rate: int
+) -> tuple[jax.Array, jax.Array]:
+    # Blocks of 10 ms.
+    return voice_activity.remove_unvoiced(
+        waveform, length, sample_rate=sample_rate, block_samples=sample_rate // 100
+    )
+
+
+_SELECTIONS = {"remove": _remove_silence, "voiced": _remove_unvoiced}
 
 # Guizzo et al. (2023), section 3.1: segments of 4 s, Hamming windows of 16 ms, half overlap, padded
 # to 512 x 128. Quaternion networks take [0, 1], which RH-emo requires, real networks standardized
@@ -274,16 +325,15 @@ GUIZZO_QUATERNION_LARGE = dataclasses.replace(
 )
 GUIZZO_REAL = dataclasses.replace(GUIZZO_QUATERNION, normalization="standard")
 
-# Deepika & Kuchibhotla (2025) give 128 x 128 spectrograms of whole files and no analysis settings.
-# Here 4 s give 126 frames of 64 ms every 32 ms, and the 128 bins are mel bands. They compare "raw"
-# spectrograms with "clean" ones, without silence, which have a higher accuracy in the paper. These
-# are raw: removing silence reduces UA by 6 points within RAVDESS, and improves it only from one
-# corpus to another (docs/results.md).
+# Deepika & Kuchibhotla (2025) make a spectrogram of 128 x 128 of every file and give no analysis
+# settings. Here frames of 64 ms every 32 ms with 128 mel bands are resized to 128 frames. They
+# compare "raw" spectrograms with "clean" ones, without silence; these are raw (docs/results.md).
 DEEPIKA = FrontEnd(
     spectrogram="log_mel",
     bins=128,
     frames=128,
     segment_seconds=4.0,
+    fit="resize",
     normalization="standard",
     window="hann",
     window_samples=1024,
@@ -306,7 +356,8 @@ TIWARI = FrontEnd(
 )
 
 # Padi et al. (2021), section 4.2: 128 log-mel bands, 25 ms every 10 ms, mean and variance of the
-# segment; chunks of up to 300 frames in training, whole utterances at test (up to half a minute).
+# whole segment; chunks of up to 300 of its frames in training, whole utterances at test (up to
+# half a minute).
 PADI = FrontEnd(
     spectrogram="log_mel",
     bins=128,

@@ -13,7 +13,13 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 
 from serjax.errors import InputError, unknown_name
-from serjax.features.arrays import Spectrogram, as_spectrogram, at_least_float32
+from serjax.features.arrays import (
+    Mask,
+    Spectrogram,
+    as_masked,
+    as_spectrogram,
+    at_least_float32,
+)
 
 # Red, green and blue of ImageNet's training images, with which torchvision's networks were trained.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -100,6 +106,50 @@ def resize(spectrogram: Spectrogram, size: tuple[int, int]) -> Float[Array, "*ba
     spectrogram = as_spectrogram(spectrogram)
     values = at_least_float32(spectrogram)
     resized = jax.image.resize(values, (*values.shape[:-2], *size), "linear", antialias=True)
+    return resized.astype(spectrogram.dtype)
+
+
+def resize_frames(
+    spectrogram: Spectrogram, mask: Mask, frames: int
+) -> Float[Array, "*batch {frames} bins"]:
+    """Resizes the valid frames of each spectrogram to a number of frames, by linear interpolation.
+
+    The result for an utterance in a padded batch is that of `jax.image.resize` (with antialias, as
+    `resize`) for its valid frames only. The interpolation is a product with one matrix of each
+    utterance, because the lengths within a batch are only known on the device.
+
+    Args:
+        spectrogram: Floating `[..., frames, bins]`.
+        mask: bool `[..., frames]`, True for valid frames, which come first.
+        frames: Number of frames of the result, at least 1.
+
+    Returns:
+        `[..., frames, bins]` in the same dtype; zeros for an utterance without valid frames.
+
+    Raises:
+        InputError: The number of frames is below 1, the spectrogram is not floating or has fewer
+            than two axes, or the mask does not match.
+
+    Example:
+        >>> spectrogram = jnp.array([[0.0], [2.0], [9.0]])
+        >>> resize_frames(spectrogram, jnp.array([True, True, False]), 4)[:, 0].tolist()
+        [0.0, 0.5, 1.5, 2.0]
+    """
+    if frames < 1:
+        raise InputError(f"frames: expected at least 1, found {frames}")
+    spectrogram, mask = as_masked(spectrogram, mask)
+    values = at_least_float32(spectrogram)
+    count = mask.sum(axis=-1, dtype=jnp.int32)[..., None, None].astype(values.dtype)
+    # Output frame i reads a triangle around its position among the valid frames. Its half width is
+    # one frame, or one output frame if that is longer.
+    step = count / frames
+    position = (jnp.arange(frames, dtype=values.dtype)[:, None] + 0.5) * step - 0.5
+    source = jnp.arange(values.shape[-2], dtype=values.dtype)
+    weight = jnp.maximum(0, 1 - jnp.abs(source - position) / jnp.maximum(step, 1))
+    weight = jnp.where(mask[..., None, :], weight, 0)
+    total = weight.sum(axis=-1, keepdims=True)
+    weight = weight / jnp.where(total > 0, total, 1)
+    resized = jnp.matmul(weight, jnp.where(mask[..., None], values, 0), precision="highest")
     return resized.astype(spectrogram.dtype)
 
 

@@ -156,6 +156,7 @@ def _sampler_of(config: ResolvedRunConfig, dataset: RunDataset) -> Sampler:
         front_end_of(config),
         _keys(config)[1],
         config.optimizer.batch_size,
+        config.augmentation.copies,
     )
 
 
@@ -230,6 +231,7 @@ class _BatchedTraining:
                 key,
                 len(self._list[0].dataset.classes),
                 augmentation=config.augmentation.preset,
+                augment_copies=config.augmentation.copies,
                 frozen=config.model.freeze,
                 auxiliary_losses=auxiliary_losses,
                 loss=classification_loss(config.optimizer.loss),

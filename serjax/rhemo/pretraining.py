@@ -66,7 +66,12 @@ def _stages(run: RunContext, config: RHEmoConfig, targets: np.ndarray) -> tuple[
         learns_emotions = STAGES[number] == "emotions"
         key = jax.random.fold_in(jax.random.key(run.config.seed), number)
         sampler = Sampler.of(
-            dataset.examples, dataset.split.train, run.front_end, key, settings.batch_size
+            dataset.examples,
+            dataset.split.train,
+            run.front_end,
+            key,
+            settings.batch_size,
+            run.config.augmentation.copies,
         )
         warmup_steps = settings.warmup_epochs * sampler.steps
         return Stage(
@@ -242,8 +247,8 @@ def _plot(folder: Path, run: RunContext, variables: Variables) -> None:
         variables: Variables, examples: Examples, indices: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         start, length, _, _ = batches.select(examples, indices)
-        size = front_end.segment_samples
-        x, mask = front_end(batches.cut(examples.samples, start, length, size), length)
+        waveform = batches.cut(examples.samples, start, length, examples.longest)
+        x, mask = front_end(waveform, length)
         features: Any
         _, features = run.model.apply(variables, x, mask=mask)
         return x[..., 0], features["reconstruction"][..., 0], features["embedding"]

@@ -7,6 +7,7 @@ from .devices import processes as processes
 from .evaluate import Evaluator as Evaluator
 from .input.dataset import RunDataset as RunDataset
 from .input.dataset import prepare_dataset as prepare_dataset
+from .input.prepare_batch import prepare_batch as prepare_batch
 from .input.recordings import Recordings as Recordings
 from .input.recordings import check_split as check_split
 from .input.recordings import read_recordings as read_recordings
@@ -30,5 +31,4 @@ from .state import TrainState as TrainState
 from .state import create_state as create_state
 from .step import make_evaluation_step as make_evaluation_step
 from .step import make_train_step as make_train_step
-from .step import prepare_batch as prepare_batch
 from .step import training_step as training_step

@@ -22,6 +22,15 @@ def check_config(config: RunConfig) -> None:
         raise InputError(f"seed: expected 0 to 2**32 - 1, found {config.seed}")
     _check_schedule(config.optimizer)
     augment.preset(config.augmentation.preset)
+    if config.augmentation.copies and config.augmentation.preset == "none":
+        raise InputError(
+            f"augmentation.copies: expected 0 without augmentation, found "
+            f"{config.augmentation.copies}"
+        )
+    if config.model.fresh and config.model.init is None:
+        raise InputError(
+            f"model.fresh: expected none without init, found {', '.join(config.model.fresh)}"
+        )
     if config.is_classical:
         _check_classical(config)
     else:

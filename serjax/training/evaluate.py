@@ -22,7 +22,7 @@ _SHORTEST_FRAMES = 200
 
 def input_sizes(lengths: np.ndarray, front_end: FrontEnd) -> list[int]:
     """Returns the ascending sizes, in samples, that segments of these lengths are padded to."""
-    if not front_end.variable_length:
+    if not front_end.takes_any_length:
         return [front_end.segment_samples]
     return batches.length_sizes(int(lengths.max()), front_end.samples_of_frames(_SHORTEST_FRAMES))
 

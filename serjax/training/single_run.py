@@ -264,6 +264,7 @@ def initial_variables(
             config.model.init,
             num_classes,
             input_channels=front_end.input_shape[-1],
+            fresh=config.model.fresh,
             key=key,
             **config.model.options,
         )

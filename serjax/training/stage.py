@@ -178,7 +178,12 @@ def train_stage(
         dataset, run.model, run.front_end, stage.batch_size, scan_steps, sharding, stage.predict
     )
     sampler = Sampler.of(
-        dataset.examples, dataset.split.train, run.front_end, order_key, stage.batch_size
+        dataset.examples,
+        dataset.split.train,
+        run.front_end,
+        order_key,
+        stage.batch_size,
+        config.augmentation.copies,
     )
     optimizer, rate = stage.optimizer(sampler.steps)
     if stage.frozen:
@@ -221,6 +226,7 @@ def train_stage(
                 step_key,
                 len(dataset.classes),
                 augmentation=config.augmentation.preset,
+                augment_copies=config.augmentation.copies,
                 frozen=stage.frozen,
                 auxiliary_losses=auxiliary_losses,
                 loss=stage.loss,

@@ -1,9 +1,9 @@
 """One training step and one evaluation step, each a single compiled program.
 
-Read `training_step` first. It calls the functions above it from top to bottom: `prepare_batch` cuts
-a batch from the waveforms on the device, augments it and computes the model input; `forward` runs
-the model; `batch_losses` sums the losses; `gradients` differentiates them; `update` moves the
-parameters.
+Read `training_step` first. It calls `prepare_batch`, which cuts a batch from the waveforms on the
+device, augments it and computes the model input, and the functions above it from top to bottom:
+`forward` runs the model; `batch_losses` sums the losses; `gradients` differentiates them; `update`
+moves the parameters.
 """
 
 import functools
@@ -24,6 +24,7 @@ from serjax.models.variables import Variables
 from serjax.training.devices import memory, multi_step
 from serjax.training.devices.batch_sharding import SINGLE_DEVICE, BatchSharding
 from serjax.training.devices.shard import Shard
+from serjax.training.input.prepare_batch import prepare_batch
 from serjax.training.objective.auxiliary_loss import AuxiliaryLoss
 from serjax.training.objective.task_loss import (
     Batch,
@@ -35,9 +36,6 @@ from serjax.training.objective.task_loss import (
 )
 from serjax.training.optimization import freeze
 from serjax.training.state import TrainState
-
-# Padi et al. (2021), section 4.2: the length of a batch's chunks, in frames, is one of these.
-CHUNK_FRAMES = (150, 200, 250, 300)
 
 
 class StepResult(NamedTuple):
@@ -65,73 +63,6 @@ TrainStep = Callable[..., tuple[TrainState, StepResult]]
 
 Apply = Callable[..., tuple[tuple[jax.Array, Features], Variables]]
 """`apply(variables, x, mask=..., **options) -> ((logits, features), updates)`."""
-
-
-def cut_samples(front_end: FrontEnd) -> int:
-    """Returns the number of samples that a step cuts for an example, which may be shorter."""
-    if front_end.variable_length:
-        return front_end.samples_of_frames(max(CHUNK_FRAMES))
-    return front_end.segment_samples
-
-
-def _random_chunk(
-    key: jax.Array, start: jax.Array, length: jax.Array, front_end: FrontEnd, shard: Shard
-) -> tuple[jax.Array, jax.Array]:
-    """Samples a chunk of each utterance at a random offset, of one random length for all.
-
-    Chunks are cut to a fixed size and masked, so that all lengths are one compiled program.
-    """
-    length_key, offset_key = jax.random.split(key)
-    sizes = jnp.array([front_end.samples_of_frames(frames) for frames in CHUNK_FRAMES], jnp.int32)
-    chunk = jax.random.choice(length_key, sizes)
-    spare = jnp.maximum(length - chunk, 0)
-    sample = jax.vmap(lambda key, bound: jax.random.randint(key, (), 0, bound))
-    offset = sample(shard.keys(offset_key, len(start)), spare + 1)
-    return start + offset, jnp.minimum(length, chunk)
-
-
-def _whole_batch(size: int) -> Shard:
-    return Shard(jnp.int32(0), jnp.float32(size), size, None)
-
-
-def prepare_batch(
-    key: jax.Array,
-    examples: Examples,
-    indices: jax.Array,
-    step: jax.Array | int = 0,
-    *,
-    front_end: FrontEnd,
-    augmentation: str = "none",
-    shard: Shard | None = None,
-) -> Batch:
-    """Cuts a batch from the waveforms, augments it and computes the model input.
-
-    Args:
-        key: PRNG key of the step; `jax.random.fold_in(run_key, step)` in training.
-        examples: Examples of the corpus, on the device.
-        indices: `[batch]` int32 indices of the examples; -1 for padding of the batch.
-        step: Number of training steps before this one.
-        front_end: Front end of the model.
-        augmentation: Name that `serjax.augment.preset` knows.
-        shard: Shard that the indices are; None: they are the whole batch.
-    """
-    shard = _whole_batch(len(indices)) if shard is None else shard
-    preset = augment.preset(augmentation)
-    chunk_key, augment_key, _ = jax.random.split(key, 3)
-    start, length, label, weight = batches.select(examples, indices)
-    if front_end.variable_length:
-        start, length = _random_chunk(chunk_key, start, length, front_end, shard)
-    waveform_keys, spectrogram_keys = (
-        shard.keys(each, len(start)) for each in jax.random.split(augment_key)
-    )
-    waveform = batches.cut(examples.samples, start, length, cut_samples(front_end))
-    waveform, length = front_end.remove_silence(waveform, length)
-    waveform, length = jax.vmap(preset.apply_to_waveform)(waveform_keys, waveform, length)
-    x, mask = front_end.spectrograms(waveform, length)
-    x = jax.vmap(preset.apply_to_spectrogram)(spectrogram_keys, x, mask)
-    x, mask = front_end.to_model_input(x, mask)
-    utterance = examples.utterance[jnp.maximum(indices, 0)]
-    return Batch(x, mask, label, weight, utterance, indices, jnp.asarray(step))
 
 
 def forward(
@@ -251,6 +182,7 @@ def training_step(
     loss: LossFunction | None = None,
     sharding: BatchSharding = SINGLE_DEVICE,
     remat: str = "none",
+    augment_copies: int = 0,
 ) -> TrainStep:
     """Makes `step(state, examples, indices, arrays) -> (state, result)`, a pure function.
 
@@ -270,6 +202,7 @@ def training_step(
         loss: Loss of the task; None: cross-entropy.
         sharding: Sharding of a batch over devices and micro-batches.
         remat: What the backward pass computes again, one of `serjax.training.devices.memory.REMAT`.
+        augment_copies: Number of augmented copies of each example, see `prepare_batch`.
     """
     augment.preset(augmentation)  # an unknown name is refused here, not while compiling
     auxiliary_losses = auxiliary_losses or {}
@@ -298,6 +231,7 @@ def training_step(
                 state.step,
                 front_end=front_end,
                 augmentation=augmentation,
+                augment_copies=augment_copies,
                 shard=shard,
             )
 
@@ -330,12 +264,14 @@ def make_train_step(
     loss: LossFunction | None = None,
     sharding: BatchSharding = SINGLE_DEVICE,
     remat: str = "none",
+    augment_copies: int = 0,
     scan_steps: int = 1,
 ) -> jax.stages.Wrapped:
     """Compiles `training_step` to one program, which overwrites the state that it is called with.
 
     Args:
-        model: See `training_step`, as are the other parameters up to `remat`.
+        model: See `training_step`, as are the other parameters up to
+            `augment_copies`.
         front_end: See `training_step`.
         optimizer: See `training_step`.
         key: See `training_step`.
@@ -346,6 +282,7 @@ def make_train_step(
         loss: See `training_step`.
         sharding: See `training_step`.
         remat: See `training_step`.
+        augment_copies: See `training_step`.
         scan_steps: Number of steps of a call. If more than 1, indices and results are those of
             several steps, see `serjax.training.devices.multi_step`.
     """
@@ -361,6 +298,7 @@ def make_train_step(
         loss,
         sharding,
         remat,
+        augment_copies,
     )
     if scan_steps > 1:
         step = multi_step.make_multi_step(step, scan_steps, sharding)

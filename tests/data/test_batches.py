@@ -95,6 +95,23 @@ def test_more_samples_than_positions_are_refused():
         batches.pack([endless], [0], longest=100, room=0)
 
 
+@pytest.mark.parametrize(
+    ("lengths", "most", "size"),
+    [
+        ([10], 480, 480),
+        ([8192, 3], 64_000, 8192),
+        ([8193], 64_000, 16_384),
+        ([99, 60_000], 60_000, 60_000),
+    ],
+)
+def test_batches_are_padded_to_the_longest_segment(lengths, most, size):
+    waveforms = [noise(length) for length in lengths]
+    examples = batches.pack(waveforms, [0] * len(lengths), most, room=most)
+    assert examples.longest == size
+    # The size is a shape: it does not become an array on a device.
+    assert jax.device_put(examples).longest == size
+
+
 # --- Cuts and selections -------------------------------------------------------------------------
 
 
@@ -110,7 +127,8 @@ def test_cut_is_zero_past_the_length_and_in_empty_entries():
 
 def test_select_marks_empty_entries():
     table = np.array([[5, 30, 1], [40, 20, 2], [70, 10, 0]], np.int32).T
-    examples = batches.Examples(np.zeros(100, np.int16), *table, np.arange(3, dtype=np.int32))
+    utterance = np.arange(3, dtype=np.int32)
+    examples = batches.Examples(np.zeros(100, np.int16), *table, utterance, longest=30)
     indices = np.array([2, -1, 0, -1], np.int32)
     for select in (batches.select, jax.jit(batches.select)):
         start, length, label, weight = select(jax.device_put(examples), jax.device_put(indices))

@@ -184,7 +184,7 @@ def test_training_on_a_stream_is_training_on_the_device(corpus):
     initial = np.asarray(streamed.params["weight"])
     # Only whole utterances, whose index is that of the record.
     for batch in streaming.batches(corpus, 30, [1000, longest]):
-        examples, indices = streaming.to_examples(batch, labels, longest)
+        examples, indices = streaming.to_examples(batch, labels)
         streamed, one = step(streamed, examples, indices)
         expected, other = step(expected, resident, batch.record)
         np.testing.assert_array_equal(one.confusion, other.confusion)

@@ -12,10 +12,11 @@ from serjax.errors import InputError
 from serjax.features import front_ends, image
 from tests.helpers.type_checks import without_type_checks
 
+DEEPIKA_PADDED = dataclasses.replace(front_ends.DEEPIKA, fit="pad")
 FRONT_ENDS = {
     "guizzo_real": front_ends.GUIZZO_REAL,
     "guizzo_quaternion": front_ends.GUIZZO_QUATERNION,
-    "deepika": front_ends.DEEPIKA,
+    "deepika": DEEPIKA_PADDED,
     "padi": front_ends.PADI,
 }
 RATE = 16_000
@@ -159,7 +160,7 @@ def test_guizzo_equals_librosa(front_end, normalize):
 
 @pytest.mark.parametrize(
     ("front_end", "fft_size", "window_samples", "hop_samples"),
-    [(front_ends.DEEPIKA, 1024, 1024, 512), (front_ends.PADI, 512, 400, 160)],
+    [(DEEPIKA_PADDED, 1024, 1024, 512), (front_ends.PADI, 512, 400, 160)],
 )
 def test_log_mel_front_ends_equal_librosa(front_end, fft_size, window_samples, hop_samples):
     """64 ms every 32 ms; 25 ms every 10 ms (section 4.2 of Padi et al.); 128 bands."""
@@ -182,26 +183,81 @@ def test_log_mel_front_ends_equal_librosa(front_end, fft_size, window_samples, h
 # --- Silence -------------------------------------------------------------------------------------
 
 
-def test_removed_silence_does_not_change_the_input():
-    pause = np.zeros(3_200, np.float32)
-    first, second = noise(9_600), noise(6_400, 1)
-    waveform = np.concatenate([pause, first, pause, pause, second, pause])
-    speech = np.concatenate([first, second])
-    front_end = dataclasses.replace(front_ends.PADI, silence="remove")
-    x, mask = jax.jit(front_end)(
-        jnp.asarray(waveform)[None], jnp.asarray([len(waveform)], jnp.int32)
-    )
-    expected, is_valid = jax.jit(front_ends.PADI)(
-        jnp.asarray(speech)[None], jnp.asarray([len(speech)], jnp.int32)
-    )
-    assert mask.sum() == is_valid.sum() == valid_frames(front_end, len(speech))
-    np.testing.assert_allclose(x[mask], expected[is_valid], atol=1e-4)
+@pytest.mark.parametrize("rate", [RATE, 20_000])
+@pytest.mark.parametrize("front_end", [front_ends.DEEPIKA, DEEPIKA_PADDED, front_ends.PADI])
+def test_silence_is_removed_from_the_whole_recording(front_end, rate):
+    """A pause of five seconds, longer than a segment, is found next to the speech around it."""
+    pause, block = np.zeros(5 * rate, np.float32), rate // 50
+    first, second = noise(30 * block), noise(20 * block, 1)
+    first[::7] = second[::7] = 0.4  # no block is silent
+    hiss = 0.001 * noise(5 * rate, 2)
+    front_end = dataclasses.replace(front_end.at_sample_rate(rate), silence="remove")
+    (speech,) = front_end.select_speech([np.concatenate([pause, first, hiss, second, pause])])
+    np.testing.assert_array_equal(speech, np.concatenate([first, second]))
 
 
-def test_an_utterance_of_zeros_gives_an_input_of_zeros():
-    x, mask = jax.jit(front_ends.DEEPIKA)(jnp.zeros((1, 9_000)), jnp.asarray([9_000], jnp.int32))
-    assert mask.sum() == valid_frames(front_ends.DEEPIKA, 9_000)
+@pytest.mark.parametrize("silence", ["remove", "voiced"])
+def test_an_utterance_with_too_little_speech_does_not_change(silence):
+    click = np.zeros(RATE, np.float32)
+    click[1000] = 0.5
+    front_end = dataclasses.replace(front_ends.DEEPIKA, silence=silence)
+    (speech,) = front_end.select_speech([click])
+    assert speech is click
+
+
+@pytest.mark.parametrize("front_end", [front_ends.DEEPIKA, DEEPIKA_PADDED])
+def test_an_utterance_of_zeros_gives_an_input_of_zeros(front_end):
+    x, mask = jax.jit(front_end)(jnp.zeros((1, 9_000)), jnp.asarray([9_000], jnp.int32))
+    assert mask.sum() == (valid_frames(front_end, 9_000) if front_end.fit == "pad" else 128)
     np.testing.assert_array_equal(x, 0)
+
+
+# --- Whole utterances of a fixed number of frames ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "front_end", [front_ends.DEEPIKA, dataclasses.replace(front_ends.GUIZZO_REAL, fit="resize")]
+)
+def test_whole_utterances_are_resized(front_end):
+    """Against `jax.image.resize` of each utterance's own spectrogram: a long and a short one.
+
+    An utterance of 6 s is not cut into segments; what lies past its end has no effect.
+    """
+    lengths = [6 * RATE, 21_111, 0]
+    waveforms, counts = batch(lengths, 6 * RATE, past_the_end=0.9)
+    x, mask = jax.jit(front_end)(waveforms, counts)
+    assert x.shape == (3, front_end.frames, 128, 1)
+    assert mask.all(axis=1).tolist() == [True, True, False]
+    assert not mask[-1].any()
+    np.testing.assert_array_equal(x[-1], 0)
+    whole = jax.jit(dataclasses.replace(front_end, fit="pad", variable_length=True))
+    spectrograms, is_valid = whole(waveforms, counts)
+    for example, spectrogram, valid in zip(x[:2], spectrograms, is_valid, strict=False):
+        resized = jax.image.resize(spectrogram[valid], example.shape, "linear")
+        np.testing.assert_allclose(example, standardize(resized), atol=2e-3)
+
+
+def test_longest_resized_segment():
+    assert front_ends.DEEPIKA.segment_samples == 30 * RATE
+    assert DEEPIKA_PADDED.segment_samples == 4 * RATE
+
+
+@pytest.mark.parametrize("rate", [8_000, 20_000, 44_100])
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_durations_do_not_depend_on_the_sample_rate(name, rate):
+    default = FRONT_ENDS[name]
+    if default.spectrogram == "magnitude" and rate < default.sample_rate:
+        with pytest.raises(InputError, match="fft_size: expected at least 256 samples for 128"):
+            default.at_sample_rate(rate)
+        return
+    front_end = default.at_sample_rate(rate)
+    for field in ("window_samples", "hop_samples", "fft_size"):
+        seconds = getattr(default, field) / default.sample_rate
+        assert getattr(front_end, field) == pytest.approx(seconds * rate, abs=0.5)
+    assert front_end.segment_samples == pytest.approx(default.segment_seconds * rate)
+    frames = valid_frames(front_end, front_end.segment_samples)
+    assert front_end.variable_length or frames <= front_end.frames
+    assert default.at_sample_rate(default.sample_rate) == default
 
 
 # --- Images --------------------------------------------------------------------------------------
@@ -262,6 +318,8 @@ def test_resizing_uses_the_whole_padded_input():
         ({"colormap": "viridi"}, "unknown colour map 'viridi': did you mean 'viridis'"),
         ({"image_size": (0, 9)}, "image_size: expected at least 1 x 1, found 0 x 9"),
         ({"image_size": (9, 9), "variable_length": True}, "image_size: expected none"),
+        ({"fit": "padd"}, "unknown fit 'padd': did you mean 'pad'"),
+        ({"fit": "resize", "variable_length": True}, "fit: expected pad"),
     ],
 )
 @without_type_checks()
@@ -274,11 +332,11 @@ def test_bad_settings(fields, message):
     ("call", "message"),
     [
         (
-            lambda front_end: front_end.select_voiced(noise(800)),
+            lambda front_end: front_end.select_speech(noise(800)),
             r"waveform 0: expected \[samples\], found .* \(\)",
         ),
         (
-            lambda front_end: front_end.select_voiced([noise(800)[None]]),
+            lambda front_end: front_end.select_speech([noise(800)[None]]),
             r"waveform 0: expected \[samples\], found the shape \(1, 800\)",
         ),
         (

@@ -63,6 +63,24 @@ def test_resizing_equals_pytorch(before, after):
     np.testing.assert_allclose(resize(x, size=after), expected[:, 0].numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("frames", [1, 16])
+def test_valid_frames_are_resized_as_if_alone(frames):
+    """Against `jax.image.resize` of the valid frames, with NaN in the others."""
+    rng = np.random.default_rng(0)
+    counts = [0, 1, 2, 7, 16, 29, 30]
+    spectrogram = rng.normal(size=(7, 30, 3)).astype(np.float32)
+    mask = np.arange(30) < np.array(counts)[:, None]
+    spectrogram[~mask] = np.nan
+    resized = jax.jit(image.resize_frames, static_argnums=2)(spectrogram, mask, frames)
+    assert resized.shape == (7, frames, 3)
+    np.testing.assert_array_equal(resized[0], 0)
+    for row, count, values in zip(resized[1:], counts[1:], spectrogram[1:], strict=True):
+        expected = jax.image.resize(values[:count], (frames, 3), "linear")
+        np.testing.assert_allclose(row, expected, atol=1e-5)
+    half = image.resize_frames(jnp.asarray(spectrogram, jnp.bfloat16), mask, frames)
+    assert half.dtype == jnp.bfloat16
+
+
 def test_resizing_keeps_the_range_and_the_dtype():
     x = uniform(2, 3, 30, 20)
     for size in [(60, 7), (5, 50), (30, 20)]:

@@ -27,7 +27,7 @@ def test_voiced_speech_is_selected():
     tone = sum(np.sin(2 * np.pi * 150 * k * seconds) / k for k in (1, 2, 3)) / 3
     rng = np.random.default_rng(0)
     waveform = np.concatenate([np.zeros(4_000), tone, 0.05 * rng.normal(size=4_000)]).astype("f")
-    (speech,) = front_ends.KAPOOR.select_voiced([waveform])
+    (speech,) = front_ends.KAPOOR.select_speech([waveform])
     # The definition: the voiced blocks, one after the other.
     voiced = np.asarray(voice_activity.voiced_frames(waveform))
     blocks = [waveform[160 * i : 160 * (i + 1)] for i in np.flatnonzero(voiced)]
@@ -37,10 +37,10 @@ def test_voiced_speech_is_selected():
 
 def test_an_utterance_without_a_voiced_chunk_does_not_change():
     quiet = np.zeros(2_000, np.float32)
-    (speech,) = front_ends.KAPOOR.select_voiced([quiet])
+    (speech,) = front_ends.KAPOOR.select_speech([quiet])
     assert speech is quiet
     waveforms = [quiet]
-    assert front_ends.DEEPIKA.select_voiced(waveforms) is waveforms
+    assert front_ends.DEEPIKA.select_speech(waveforms) is waveforms
 
 
 def test_chunks_are_images_of_30_ms():

@@ -174,6 +174,17 @@ def test_silence_is_kept_by_default():
     assert treatments == ["keep", "keep", "remove"]
 
 
+def test_the_front_end_follows_the_configuration():
+    def front_end(**fields):
+        return front_end_of(training.RunConfig.make(model="dscnn", **fields))
+
+    assert front_end() == front_ends.DEEPIKA
+    assert front_end(fit="pad") == dataclasses.replace(front_ends.DEEPIKA, fit="pad")
+    assert front_end(sample_rate=20_000) == front_ends.DEEPIKA.at_sample_rate(20_000)
+    resolved = resolve(training.RunConfig.make(model="dscnn", sample_rate=20_000)).model
+    assert (resolved.fit, resolved.sample_rate) == ("resize", 20_000)
+
+
 def test_the_input_follows_the_configuration():
     config = training.RunConfig.make(model="resnet50", colormap="jet", image_size=(224, 224))
     assert front_end_of(config).input_shape == (224, 224, 3)
@@ -188,6 +199,10 @@ def test_the_input_follows_the_configuration():
         ({"augment": "tiwary"}, "unknown augmentation 'tiwary': did you mean 'tiwari'"),
         ({"augment": "waveform+"}, "unknown augmentation '': known are none, conservative"),
         ({"silence": "drop"}, "unknown silence treatment 'drop'"),
+        ({"model": "dscnn", "fit": "crop"}, "fit: expected one of pad, resize, found 'crop'"),
+        ({"model": "resnet34_stats", "fit": "resize"}, "fit: expected pad"),
+        ({"augment_copies": 2}, "augmentation.copies: expected 0 without augmentation, found 2"),
+        ({"fresh": ("head",)}, "model.fresh: expected none without init, found head"),
         ({"model": "resnet34_stats", "image_size": (9, 9)}, "any number of frames"),
     ],
 )

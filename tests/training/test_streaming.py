@@ -33,6 +33,7 @@ CONFIG = training.RunConfig.make(
     epochs=2,
     batch_size=8,
     augment="conservative",
+    augment_copies=1,
 )
 
 
@@ -151,6 +152,7 @@ def test_large_stored_corpora_are_streamed(stored, monkeypatch):
         assert (dataset_of(stored).lazy_waveforms is not None) == is_streamed
     assert dataset_of(stored, stream=False).lazy_waveforms is None
     classical = {"epochs": None, "batch_size": None, "model_options": {}, "augment": "none"}
+    classical["augment_copies"] = 0
     assert dataset_of(stored, model="lda", **classical).lazy_waveforms is None
     generated = {"dataset": "synthetic", "dataset_options": {"words": 1}}
     config = CONFIG.replace(**generated)
@@ -169,7 +171,8 @@ def test_waveforms_are_those_of_the_corpus(stored):
     ("changes", "message"),
     [
         ({"dataset": "folder"}, "stream: expected corpora of --dataset tfds, found folder"),
-        ({"silence": "voiced"}, "stream: expected silence to be kept or removed, found voiced"),
+        ({"silence": "voiced"}, "stream: expected --silence keep, found voiced"),
+        ({"silence": "remove"}, "stream: expected --silence keep, found remove"),
         ({"model": "svm", "model_options": {}}, "stream: expected none with svm, found True"),
     ],
 )
@@ -179,7 +182,7 @@ def test_runs_that_cannot_be_streamed_are_refused(stored, tmp_path, changes, mes
             touch(tmp_path / "in" / emotion, *(f"{i}.wav" for i in range(9)))
         stored, changes = tmp_path / "in", changes | {"split": "random"}
     if changes.get("model") == "svm":
-        changes |= {"epochs": None, "batch_size": None, "augment": "none"}
+        changes |= {"epochs": None, "batch_size": None, "augment": "none", "augment_copies": 0}
     with pytest.raises(InputError, match=message):
         run(stored, tmp_path / "run", stream=True, **changes)
 

@@ -156,7 +156,7 @@ def read_batch(
     return Batch(samples, length, np.where(is_valid, table.utterance_ids[rows], -1))
 
 
-def to_examples(batch: Batch, labels: np.ndarray, room: int) -> tuple[Examples, np.ndarray]:
+def to_examples(batch: Batch, labels: np.ndarray) -> tuple[Examples, np.ndarray]:
     """Converts a batch to the inputs of a training step on an in-memory corpus.
 
     `step(state, *jax.device_put(to_examples(...)))`, with the step of
@@ -165,16 +165,16 @@ def to_examples(batch: Batch, labels: np.ndarray, room: int) -> tuple[Examples, 
     Args:
         batch: Batch of NumPy arrays.
         labels: `[utterances]` class of each utterance of the stored corpus.
-        room: Number of samples of the longest cut, see `serjax.data.batches.cut`.
 
     Returns:
         The entries of the batch as examples, and their indices `[batch]` int32, -1 if empty.
     """
     entries, size = batch.samples.shape
     rows = np.arange(entries, dtype=np.int32)
-    samples = np.pad(batch.samples.reshape(-1), (0, room))
     label = np.asarray(labels, np.int32)[batch.record]
-    examples = Examples(samples, rows * np.int32(size), batch.length, label, batch.record)
+    start = rows * np.int32(size)
+    samples = batch.samples.reshape(-1)
+    examples = Examples(samples, start, batch.length, label, batch.record, longest=size)
     return examples, np.where(batch.length > 0, rows, np.int32(-1))
 
 

@@ -109,6 +109,14 @@ class ModelConfig:
         "(depends on the front end).",
         kind="silence treatment",
     )
+    fit: Literal["pad", "resize"] | None = option(
+        None,
+        "How inputs get the model's number of frames: segments are padded, or whole utterances "
+        "resized (depends on the front end).",
+    )
+    sample_rate: int | None = option(
+        None, "Sample rate of the input in Hz (depends on the front end).", minimum=1000
+    )
     colormap: str | None = option(
         None,
         "Colour map that makes images of three channels (one channel).",
@@ -130,6 +138,12 @@ class ModelConfig:
         None,
         "Initial RH-emo encoder of quat_ and phm networks without --init (pretrained; random on "
         "EMO-DB, which the pretrained encoder was trained on).",
+    )
+    fresh: tuple[str, ...] = option(
+        (),
+        "Layers, as a regular expression, that start from random weights although --init has "
+        "weights for them; repeatable.",
+        metavar="LAYERS",
     )
     freeze: dict[str, int | None] = option(
         {},
@@ -191,6 +205,14 @@ class AugmentationConfig:
         "several are joined by +.",
         name="augment",
         common=True,
+    )
+    copies: int = option(
+        0,
+        "Augmented copies of each example in an epoch, next to the unchanged one (every example is "
+        "augmented, once in an epoch).",
+        name="augment_copies",
+        minimum=0,
+        metavar="N",
     )
 
 

@@ -34,13 +34,15 @@ def resolve(config: RunConfig) -> ResolvedRunConfig:
     """
     defaults = models.training_defaults(config.model.name)
     optimizer = config.optimizer
+    front_end = front_end_of(config)
     is_bundled = config.data.dataset == "synthetic"
     resolved = dataclasses.replace(
         config,
         model=dataclasses.replace(
             config.model,
             options={**defaults.model_options, **config.model.options},
-            silence=front_end_of(config).silence,
+            silence=front_end.silence,
+            fit=front_end.fit,
             embedding=config.model.embedding or _default_embedding(config),
         ),
         optimizer=ResolvedOptimizerConfig(
@@ -100,9 +102,12 @@ def front_end_of(config: RunConfig) -> FrontEnd:
         if chosen.front_end not in FRONT_ENDS:
             raise InputError(unknown_name("front end", chosen.front_end, FRONT_ENDS))
         front_end = FRONT_ENDS[chosen.front_end]
+    if chosen.sample_rate is not None:
+        front_end = front_end.at_sample_rate(chosen.sample_rate)
     return dataclasses.replace(
         front_end,
         silence=chosen.silence or front_end.silence,
+        fit=chosen.fit or front_end.fit,
         colormap=chosen.colormap or front_end.colormap,
         image_size=chosen.image_size or front_end.image_size,
     )

@@ -122,10 +122,11 @@ def prepare_dataset(
         lazy_waveforms = waveforms
         starts, lengths, utterance_ids = batches.segments(waveforms.lengths, longest)
         no_samples = np.zeros(0, np.int16)
-        examples = Examples(no_samples, starts, lengths, labels[utterance_ids], utterance_ids)
+        size = batches.padded_size(lengths, longest)
+        examples = Examples(no_samples, starts, lengths, labels[utterance_ids], utterance_ids, size)
     else:
-        voiced = front_end.select_voiced(waveforms)
-        examples = batches.pack(voiced, labels.tolist(), longest, room=longest)
+        speech = front_end.select_speech(waveforms)
+        examples = batches.pack(speech, labels.tolist(), longest, room=longest)
     return RunDataset(
         corpus,
         classes,

@@ -156,12 +156,12 @@ def _lazy_waveforms(
         return None
     if config.system.stream is None:
         is_stored = all(corpus.measure is not None for corpus in corpora)
-        if config.is_classical or front_end.silence == "voiced" or not is_stored:
+        if config.is_classical or front_end.silence != "keep" or not is_stored:
             return None
-    elif front_end.silence == "voiced":
+    elif front_end.silence != "keep":
         raise InputError(
-            "stream: expected silence to be kept or removed, found voiced, which looks for voiced "
-            "speech before training"
+            f"stream: expected --silence keep, found {front_end.silence}, which selects the speech "
+            "of all utterances before training"
         )
     lazy_waveforms = LazyWaveforms.of(corpora, front_end.sample_rate)
     is_large = int(lazy_waveforms.lengths.sum()) > RESIDENT_SAMPLES

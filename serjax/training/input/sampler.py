@@ -21,6 +21,8 @@ class Sampler:
             if it takes all.
         key: PRNG key for the orders.
         batch_size: Number of entries of a batch.
+        copies: Number of augmented copies of each example in an epoch, next to the unchanged one.
+            Copy `c` of example `i` has the index `i + c * examples`.
     """
 
     indices: np.ndarray
@@ -28,6 +30,7 @@ class Sampler:
     one_segment_per_epoch: bool
     key: jax.Array
     batch_size: int
+    copies: int = 0
 
     @classmethod
     def of(
@@ -37,6 +40,7 @@ class Sampler:
         front_end: FrontEnd,
         key: jax.Array,
         batch_size: int,
+        copies: int = 0,
     ) -> "Sampler":
         """Makes the sampler of a training set.
 
@@ -46,13 +50,13 @@ class Sampler:
             front_end: Front end of the model.
             key: PRNG key for the orders.
             batch_size: Number of entries of a batch.
+            copies: Number of augmented copies of each example in an epoch.
         """
         utterance_ids = np.asarray(examples.utterance)
         indices = np.flatnonzero(np.isin(utterance_ids, train)).astype(np.int32)
-        if front_end.variable_length:
-            # An epoch takes one random chunk of each utterance, however long it is.
-            indices = indices[np.unique(utterance_ids[indices], return_index=True)[1]]
-        return cls(indices, utterance_ids, front_end.one_segment_per_epoch, key, batch_size)
+        # If the length varies, an epoch takes one chunk of each utterance, however long it is.
+        has_one_segment = front_end.one_segment_per_epoch or front_end.variable_length
+        return cls(indices, utterance_ids, has_one_segment, key, batch_size, copies)
 
     @property
     def steps(self) -> int:
@@ -60,7 +64,7 @@ class Sampler:
         examples = self.indices
         if self.one_segment_per_epoch:
             examples = np.unique(self.utterance_ids[examples])
-        return -(-len(examples) // self.batch_size)
+        return -(-len(examples) * (1 + self.copies) // self.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
         """Shuffles the examples of an epoch.
@@ -69,11 +73,15 @@ class Sampler:
             epoch: Number of the epoch.
 
         Returns:
-            Indices `[steps, batch_size]` int32, -1 for padding of the last batch.
+            Indices `[steps, batch_size]` int32, those of copies included, -1 for padding of the
+            last batch.
         """
         key, indices = jax.random.fold_in(self.key, epoch), self.indices
         if self.one_segment_per_epoch:
             indices = batches.one_segment_per_utterance(
                 jax.random.fold_in(key, 1), indices, self.utterance_ids
             )
+        if self.copies:
+            first = np.arange(1 + self.copies, dtype=np.int32) * len(self.utterance_ids)
+            indices = (indices + first[:, None]).reshape(-1)
         return batches.epoch_order(key, indices, self.batch_size)

@@ -26,7 +26,6 @@ from serjax.training.evaluate import EvaluationPrograms, input_sizes, utterance_
 from serjax.training.input.dataset import RunDataset
 from serjax.training.input.feed import Call, group_batches
 from serjax.training.objective.task_loss import PredictionFunction, class_probabilities
-from serjax.training.step import cut_samples
 
 _BATCHES_AHEAD = 16  # read before the step needs them
 
@@ -84,13 +83,15 @@ class StreamedFeed:
 
     def _read_call(self, indices: np.ndarray) -> tuple[Examples, np.ndarray]:
         """Reads the examples of one call for the devices of this process, their first axis."""
-        size = int(self.segments.lengths.max())
+        size = self.dataset.examples.longest
         shards = []
         for shard in self.sharding.shard_indices(indices)[self.sharding.local_devices]:
-            batch = self.read(shard.reshape(-1), size)
-            examples, rows = streaming.to_examples(
-                batch, self.dataset.labels, cut_samples(self.front_end)
-            )
+            # Augmented copies have indices of their own, see `Sampler`.
+            copy, row = np.divmod(shard.reshape(-1), len(self.dataset.examples))
+            is_valid = copy >= 0
+            batch = self.read(np.where(is_valid, row, -1), size)
+            examples, rows = streaming.to_examples(batch, self.dataset.labels)
+            rows = np.where(is_valid, rows + copy * len(rows), -1).astype(np.int32)
             shards.append((examples, rows.reshape(shard.shape)))
         stacked: tuple[Examples, np.ndarray] = jax.tree.map(lambda *x: np.stack(x), *shards)
         return stacked
@@ -104,13 +105,13 @@ class StreamedFeed:
         indices = self.sharding.abstract_batch(batch_size, self.steps)
         devices, *_, entries = indices.shape
         rows = entries * self.steps
-        size = int(self.segments.lengths.max())
+        size = self.dataset.examples.longest
 
         def array(dtype: DTypeLike, count: int) -> Any:
             return jax.ShapeDtypeStruct((devices, count), dtype, sharding=indices.sharding)
 
-        samples = array(np.int16, rows * size + cut_samples(self.front_end))
-        return Examples(samples, *[array(np.int32, rows)] * 4), indices
+        samples = array(np.int16, rows * size)
+        return Examples(samples, *[array(np.int32, rows)] * 4, longest=size), indices
 
     def feed(self, order: np.ndarray, first: int) -> Iterator[Call]:
         """Yields the calls of an epoch, see `serjax.training.input.feed.Feed`.

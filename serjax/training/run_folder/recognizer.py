@@ -67,8 +67,8 @@ class Recognizer:
                     f"waveform {index}: expected finite samples, found NaN or infinity"
                 )
         longest = self._front_end.segment_samples
-        voiced = self._front_end.select_voiced(waveforms)
-        examples = batches.pack(voiced, [0] * len(voiced), longest, room=longest)
+        speech = self._front_end.select_speech(waveforms)
+        examples = batches.pack(speech, [0] * len(speech), longest, room=longest)
         probabilities = self._evaluate(
             self._variables, jax.device_put(examples), np.arange(len(waveforms))
         )
