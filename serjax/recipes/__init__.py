@@ -36,6 +36,7 @@ class Row:
         initialization: "optional": from the weights of `--init` or of the recipe's pretraining,
             if there are any; "required": the row is left out without them; "random".
         network: Name of the network for `--init`; None: its model.
+        transfer: Further options of a row that starts from weights, such as `fresh` and `freeze`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     anti_transfer: AntiTransferAt | None = None
     initialization: Literal["optional", "required", "random"] = "optional"
     network: str | None = None
+    transfer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def corpora(self) -> tuple[str, ...]:

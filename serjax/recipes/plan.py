@@ -55,6 +55,8 @@ def configured(
     if is_network(row):
         if row.initialization != "random":
             fields["init"] = (init or {}).get(network_of(row))
+            if fields["init"] is not None:
+                fields |= row.transfer
         if tuned:
             fields |= recipe.tuned.config
             if fields.get("schedule") != "step_decay":  # of the paper's schedule only

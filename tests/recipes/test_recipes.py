@@ -14,8 +14,10 @@ from serjax import models, options, protocols, report, training
 from serjax.anti_transfer.sweep import Sweep
 from serjax.data import CorpusError
 from serjax.data.corpora import PUBLISHED
+from serjax.models.variables import leaves_by_path, matches
 from serjax.training.checks import check_config
 from serjax.training.config.resolve import resolve
+from serjax.training.optimization.freeze import is_frozen
 from tests.helpers.commands import call
 from tests.helpers.networks import variable_shapes
 from tests.helpers.run_folders import run_folder
@@ -319,9 +321,30 @@ def test_padis_parts_are_with_and_without(recipes, configured):
     assert none.model.init is None
     assert none.augmentation.preset == "none"
     assert none.model.options == {"pooling": "mean"}
+    # "We generate and augment two spectro-temporally modified versions" of each segment.
+    assert (all_parts.augmentation.copies, none.augmentation.copies) == (2, 0)
     # Weights fit only where they were pooled alike.
     other = configured(recipe, rows["exp2-tl"], folders, init={"resnet34_stats": "R"})
     assert other.model.init is None
+
+
+def test_padis_transfer_trains_new_dense_layers_only(recipes, configured):
+    """Section 3.2: "replace the FC layers", "re-train the new FC layers"; without weights, all."""
+    recipe = importlib.import_module("serjax.recipes.padi2021").RECIPE
+    network = models.create("resnet34_stats", 4, channels=4, blocks=(1, 1, 1, 1))
+    shapes = variable_shapes(network, (1, 300, 128, 1))
+    layers = {path[:-1] for path in leaves_by_path(shapes["params"])}
+    dense = {("dense1",), ("dense1_norm",), ("dense1_act",), ("head",)}
+    assert dense < layers
+    folders = {"iemocap": "X"}
+    given = {"resnet34_stats": "R", "resnet34_mean": "R"}
+    for row in recipe.rows:
+        config = configured(recipe, row, folders, init=given).model
+        trained = {p for p in layers if not is_frozen(p, config.freeze, 10**6)}
+        new = {p for p in layers if any(matches(pattern, p) for pattern in config.fresh)}
+        has_transfer = row.initialization != "random"
+        assert (trained, new) == ((dense, dense) if has_transfer else (layers, set()))
+        assert configured(recipe, row, folders).model.freeze == {}
 
 
 def test_pretrainings_use_other_voices(recipes, configured):
