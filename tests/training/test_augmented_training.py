@@ -199,7 +199,7 @@ def test_the_input_follows_the_configuration():
         ({"augment": "tiwary"}, "unknown augmentation 'tiwary': did you mean 'tiwari'"),
         ({"augment": "waveform+"}, "unknown augmentation '': known are none, conservative"),
         ({"silence": "drop"}, "unknown silence treatment 'drop'"),
-        ({"model": "dscnn", "fit": "crop"}, "fit: expected one of pad, resize, found 'crop'"),
+        ({"model": "dscnn", "fit": "crop"}, "unknown fit 'crop': known are pad, resize"),
         ({"model": "resnet34_stats", "fit": "resize"}, "fit: expected pad"),
         ({"augment_copies": 2}, "augmentation.copies: expected 0 without augmentation, found 2"),
         ({"fresh": ("head",)}, "model.fresh: expected none without init, found head"),
