@@ -59,3 +59,23 @@ def test_an_epoch_can_take_one_segment_of_each_utterance(examples, key, name):
         assert order.shape == (2, 3)
         taken = np.asarray(examples.utterance)[order[order >= 0]]
         np.testing.assert_array_equal(np.sort(taken), TRAIN)
+
+
+def test_an_epoch_has_every_example_and_its_copies():
+    sampler = Sampler(np.array([0, 2]), np.arange(5), False, jax.random.key(0), 4, copies=2)
+    assert sampler.steps == 2
+    orders = [sampler.order(epoch) for epoch in range(3)]
+    for order in orders:
+        assert sorted(order.ravel()) == [-1, -1, 0, 2, 5, 7, 10, 12]
+    assert any(not np.array_equal(orders[0], order) for order in orders[1:])
+
+
+def test_an_epoch_has_a_chunk_of_any_segment_of_a_long_utterance():
+    """An utterance of three segments, of which every epoch takes another one."""
+    waveforms = [np.zeros(n, np.float32) for n in (100, 250, 80)]
+    examples = batches.pack(waveforms, [0, 1, 0], 100, room=100)
+    train = np.array([0, 1])
+    sampler = Sampler.of(examples, train, front_ends.PADI, jax.random.key(0), 2)
+    rows = np.concatenate([sampler.order(epoch) for epoch in range(20)])
+    assert (np.sort(np.asarray(examples.utterance)[rows], axis=1) == train).all()
+    assert set(rows.ravel()) == {0, 1, 2, 3}
