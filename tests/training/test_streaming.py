@@ -60,11 +60,15 @@ def run(stored, out, **changes):
 
 
 def results(folder):
-    """Returns the files of results, without the columns of time."""
+    """Returns the files of results, without the columns of time.
+
+    Losses and norms of the history are rounded: two programs may add examples in another order.
+    """
     texts = {name: (folder / name).read_text() for name in FILES}
     rows = [row.split(",") for row in texts["history.csv"].splitlines()]
     timed = [i for i, name in enumerate(rows[0]) if "second" in name]
-    texts["history.csv"] = [np.delete(row, timed).tolist() for row in rows]
+    header, *values = [np.delete(row, timed).tolist() for row in rows]
+    texts["history.csv"] = [header, *[[f"{float(x):.4g}" for x in row] for row in values]]
     return texts
 
 
