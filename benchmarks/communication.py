@@ -169,7 +169,8 @@ def compile_step(
     def make_examples() -> Examples:
         size = min(front_end.segment_samples, _SECONDS * front_end.sample_rate)
         samples = jnp.zeros(_UTTERANCES * size, jnp.int16)
-        return Examples(samples, *jnp.zeros((4, _UTTERANCES), jnp.int32), longest=size)
+        column = jnp.zeros(_UTTERANCES, jnp.int32)
+        return Examples(samples, column, column, column, column, size)
 
     examples = jax.eval_shape(make_examples)
     step = make_train_step(

@@ -111,7 +111,8 @@ class StreamedFeed:
             return jax.ShapeDtypeStruct((devices, count), dtype, sharding=indices.sharding)
 
         samples = array(np.int16, rows * size)
-        return Examples(samples, *[array(np.int32, rows)] * 4, longest=size), indices
+        column = array(np.int32, rows)
+        return Examples(samples, column, column, column, column, size), indices
 
     def feed(self, order: np.ndarray, first: int) -> Iterator[Call]:
         """Yields the calls of an epoch, see `serjax.training.input.feed.Feed`.
