@@ -183,17 +183,17 @@ RECIPE = Recipe(
             "64.74 of Chen et al. 2018)",
             {"iemocap-raw": {"wa": 76, "ua": 72}, "iemocap-clean": {"wa": 85, "ua": 83}},
             {
-                "Fayek et al. (2017)": {"wa": 65.78, "ua": 60.99},
-                "Luo et al. (2019)": {"wa": 61.35, "ua": 62.98},
-                "Tripathi et al. (2019)": {"wa": 72.3, "ua": 61.7},
-                "Yenigalla et al. (2018)": {"wa": 73.0, "ua": 68.05},
+                "Fayek et al. 2017": {"wa": 65.78, "ua": 60.99},
+                "Luo et al. 2019": {"wa": 61.35, "ua": 62.98},
+                "Tripathi et al. 2019": {"wa": 72.3, "ua": 61.7},
+                "Yenigalla et al. 2018": {"wa": 73.0, "ua": 68.05},
             },
         ),
         Figures(
             "Table 9: other systems on RAVDESS (their column 'accuracy': 70.1 raw, 80.5 clean, "
             "64.5 of Zeng et al. 2019, 68.15 of Jalal et al. 2019, 75.7 of Bhavan et al. 2019)",
             {"ravdess-raw": {"wa": 68, "ua": 62}, "ravdess-clean": {"wa": 80, "ua": 80}},
-            {"Jalal et al. (2019)": {"ua": 70.4}},
+            {"Jalal et al. 2019": {"ua": 70.4}},
         ),
         Figures(
             "Table 10: other networks",
