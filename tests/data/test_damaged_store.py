@@ -271,15 +271,15 @@ def test_fuzz_stores(original, tmp_path, record_property):
     table = _content(expected)
     folder = Path(shutil.copytree(original, tmp_path / "1.0.0"))
     files = sorted(path for path in folder.iterdir() if path.is_file())
+    # serjax reads no other file than these.
+    files += [path for path in files if path.name.startswith(SHARDS)] * 2
+    files += [folder / "metadata.json"] * 2 + [folder / "features.json"]
     outcomes: collections.Counter[str] = collections.Counter()
     for number in range(3000):
         draw = random.Random(number)
         file = draw.choice(files)
         content = file.read_bytes()
-        # The writer pads files of records with zeros to 64 KiB.
-        is_json = file.suffix == ".json"
-        changed = damaged(content.rstrip(b"\0") or content, draw, is_json=is_json)
-        file.write_bytes(changed + bytes(max(0, len(content) - len(changed))) * (not is_json))
+        file.write_bytes(damaged(content, draw, is_json=file.suffix == ".json"))
         refused = 0
         try:
             stored = data.open_stored(folder)

@@ -12,22 +12,31 @@ _VALUES = (
 )
 
 
+def _position(content: bytes, draw: random.Random) -> int:
+    """Returns a position, mostly not in the zeros that some formats pad their files with."""
+    for _ in range(50):
+        position = draw.randrange(len(content))
+        if content[position]:
+            break
+    return position
+
+
 def _flipped(content: bytes, draw: random.Random) -> bytes:
-    position = draw.randrange(len(content))
+    position = _position(content, draw)
     changed = bytearray(content)
     changed[position] ^= 1 << draw.randrange(8)
     return bytes(changed)
 
 
 def _overwritten(content: bytes, draw: random.Random) -> bytes:
-    first = draw.randrange(len(content))
+    first = _position(content, draw)
     length = min(draw.choice([1, 4, 64, 4096]), len(content) - first)
     filler = draw.choice([bytes(length), b"\xff" * length, draw.randbytes(length)])
     return content[:first] + filler + content[first + length :]
 
 
 def _truncated(content: bytes, draw: random.Random) -> bytes:
-    return content[: draw.choice([0, draw.randrange(len(content)), len(content) - 1])]
+    return content[: draw.choice([0, _position(content, draw), len(content) - 1])]
 
 
 def _extended(content: bytes, draw: random.Random) -> bytes:
@@ -36,7 +45,7 @@ def _extended(content: bytes, draw: random.Random) -> bytes:
 
 def _moved(content: bytes, draw: random.Random) -> bytes:
     """Copies a range to another place, as a block of a disk that is written twice."""
-    first, second = draw.randrange(len(content)), draw.randrange(len(content))
+    first, second = _position(content, draw), _position(content, draw)
     length = min(draw.choice([8, 512]), len(content) - max(first, second))
     return content[:second] + content[first : first + length] + content[second + length :]
 
