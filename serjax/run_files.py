@@ -94,6 +94,7 @@ class ConfigContent(TypedDict):
     classes: NotRequired[list[str]]
     parameters: NotRequired[Count]
     utterances: NotRequired[dict[str, Count]]
+    corpus_hashes: NotRequired[dict[str, str]]
     resolved_front_end: NotRequired[dict[str, Any]]
     device: NotRequired[str]
     versions: NotRequired[dict[str, str]]

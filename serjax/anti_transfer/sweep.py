@@ -14,8 +14,9 @@ from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
 from serjax.training.config.resolve import front_end_of, resolve
 from serjax.training.config.variants import for_models
+from serjax.training.input.corpus_hashes import corpus_hashes
 from serjax.training.input.recordings import Recordings, read_recordings
-from serjax.training.run_folder.run_dir import is_finished
+from serjax.training.run_folder.run_dir import check_corpus, is_finished
 from serjax.training.single_run import run
 
 METHODS = {
@@ -201,6 +202,9 @@ def _finish(
 ) -> Path:
     """Runs or resumes what is not finished; returns the folder."""
     if is_finished(folder):
+        if recordings is not None and len(recordings.corpora) == 1:
+            hashes = corpus_hashes(recordings.corpora, recordings.target, recordings.content)
+            check_corpus(folder, hashes)
         return folder
     console.rule(str(folder))
     return run(

@@ -1,6 +1,7 @@
 """Tests of anti-transfer sweeps: their runs, the chosen layer, and their files."""
 
 import csv
+import dataclasses
 import importlib
 import io
 import json
@@ -57,6 +58,9 @@ def test_a_sweep_runs_every_combination_once(tmp_path, monkeypatch):
         metrics = report.read_metrics(tmp_path / "sweep" / names[row["method"]] / "metrics.json")
         assert row["test"] == pytest.approx(metrics["test"]["wa"]["value"])
     assert (tmp_path / "sweep" / "layers.png").stat().st_size > 1000
+    changed = BASE.replace(dataset_options={"speakers": 6, "words": 2, "seed": 1})
+    with pytest.raises(InputError, match="expected a run on the corpus of this one, but the corpu"):
+        dataclasses.replace(planned, base=changed).run(tmp_path / "sweep", console, ["command"])
 
 
 def test_all_layers_are_those_of_each_model(tmp_path, monkeypatch):

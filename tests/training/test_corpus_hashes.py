@@ -12,7 +12,7 @@ from serjax.features import front_ends
 from serjax.training import RunConfig, prepare_dataset
 from serjax.training.input.corpus_hashes import corpus_hashes, differing
 from serjax.training.run_folder.metadata import run_metadata
-from serjax.training.run_folder.run_dir import open_folder
+from serjax.training.run_folder.run_dir import check_corpus, open_folder
 from tests.helpers.corpora import balanced
 
 SILENT = Console(quiet=True)
@@ -95,3 +95,8 @@ def test_a_resumed_run_belongs_to_its_corpus(run, tmp_path):
         pass
     with open_folder(tmp_path / "run", True, config, before, SILENT):
         pass
+    # A sweep does not run again what is finished.
+    whole = {name: value for name, value in before["corpus_hashes"].items() if name != "split"}
+    check_corpus(tmp_path / "run", whole)
+    with pytest.raises(InputError, match="expected a run on the corpus of this one, but the corp"):
+        check_corpus(tmp_path / "run", now["corpus_hashes"])

@@ -201,11 +201,31 @@ def _changes(path: Path, config: RunConfig, metadata: Mapping[str, Any]) -> list
         if pair[0] != pair[1]:
             values[key] = pair
     changes = [f"{name} {old!r} not {new!r}" for name, (old, new) in values.items()]
-    # Folders of earlier versions have no hashes.
-    if _HASHES in metadata_before and _HASHES in metadata_now:
-        others = differing(metadata_before[_HASHES], metadata_now[_HASHES])
-        changes += [f"the corpus differs in its {', '.join(others)}"] if others else []
-    return changes
+    return changes + _corpus_changes(metadata_before, metadata_now.get(_HASHES, {}))
+
+
+def _corpus_changes(before: Mapping[str, Any], hashes: Mapping[str, str]) -> list[str]:
+    """Describes in what a corpus differs from that of a run's `config.json`."""
+    if _HASHES not in before:  # a folder of an earlier version
+        return []
+    others = differing(before[_HASHES], hashes)
+    return [f"the corpus differs in its {', '.join(others)}"] if others else []
+
+
+def check_corpus(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Checks that a finished run, which is not run again, had the corpus of the other runs.
+
+    Args:
+        folder: Folder of the finished run.
+        hashes: Hashes of the corpus, see `serjax.training.input.corpus_hashes`; those that the run
+            has and these have not are not compared.
+
+    Raises:
+        InputError: It had another corpus.
+    """
+    changes = _corpus_changes(report.read_config(folder / _CONFIG), hashes)
+    if changes:
+        raise InputError(f"{folder}: expected a run on the corpus of this one, but {changes[0]}")
 
 
 def _may_change(option: str, config: RunConfig) -> bool:
