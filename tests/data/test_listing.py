@@ -115,10 +115,12 @@ def test_what_is_left_out_is_named_with_its_reason(path: str, reason: str, tmp_p
 
 def test_published_corpora_name_what_they_leave_out(tmp_path: Path):
     touch(tmp_path, "03a01Wa.wav", "copy/03a01Wa.wav", "deep/03a01Wa.mp3", "mixed down.flac")
+    touch(tmp_path, "03a01Wa.flv")
+    (tmp_path / "03a01Wa.aiff").symlink_to("/nowhere")
     assert data.load("emodb", tmp_path).notes == (
         "left out 1 files of sound which are not named as EMO-DB's are: mixed down.flac",
-        "dropped 2 files whose name another file has, and kept one of each: copy/03a01Wa.wav, "
-        "deep/03a01Wa.mp3",
+        "dropped 4 files whose name another file has, and kept one of each: 03a01Wa.aiff, "
+        "03a01Wa.flv, copy/03a01Wa.wav, deep/03a01Wa.mp3",
     )
 
 

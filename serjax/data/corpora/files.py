@@ -135,17 +135,18 @@ def find(data_dir: str | Path | None, layout: Layout) -> Recordings:
     recordings: dict[tuple[str, ...], tuple[str, re.Match[str]]] = {}
     duplicates: list[str] = []
     ignored: list[str] = []
-    for path in sorted(listing.paths, key=_preference):
+    dead = listing.dead_links
+    for path in sorted(listing.paths, key=lambda path: (path in dead, *_preference(path))):
         if table is not None and (table_match := table.fullmatch(path)):
             tables.setdefault(table_match[1], path)
             continue
         match = pattern.fullmatch(os.path.splitext(path)[0])
-        if not is_audio(path) or match is None:
-            ignored.append(path)
-        elif match.groups() in recordings:
+        if match is not None and match.groups() in recordings and _is_sound(path):
             duplicates.append(path)
-        else:
+        elif match is not None and is_audio(path):
             recordings[match.groups()] = path, match
+        else:
+            ignored.append(path)
     if not recordings:
         raise CorpusError(
             f"{layout.name}: no recording in {root}; {layout.wanted}; "
@@ -244,7 +245,7 @@ def _reason_to_leave_out(root: Path, path: str, expected: str) -> str | None:
     if is_audio(path):
         return f"of sound which are not {expected}"
     name = path.rpartition("/")[2].lower()
-    if name.endswith(audio.UNREADABLE_SUFFIXES):
+    if _is_sound(name):
         return "of sound in formats that are not read"
     if any(suffix in audio.SUFFIXES for suffix in Path(name).suffixes):
         return "of sound whose names go on after the suffix of an audio format"
@@ -269,14 +270,20 @@ def is_audio(path: str) -> bool:
     return path.lower().endswith(audio.SUFFIXES)
 
 
+def _is_sound(path: str) -> bool:
+    """Returns True if a file has the suffix of an audio format, be it read or not."""
+    return path.lower().endswith((*audio.SUFFIXES, *audio.UNREADABLE_SUFFIXES))
+
+
 def _anywhere(end: str) -> re.Pattern[str]:
     """Returns the pattern of a path with this end, from the beginning of a name."""
     return re.compile(rf"(?:.*/)?(?:{end})")
 
 
-def _preference(path: str) -> tuple[bool, int, str]:
+def _preference(path: str) -> tuple[bool, bool, int, str]:
     """Returns a sort key: of files with the same name, the preferred one comes first."""
-    return not path.lower().endswith(audio.LOSSLESS_SUFFIXES), path.count("/"), path
+    is_lossy = not path.lower().endswith(audio.LOSSLESS_SUFFIXES)
+    return not is_audio(path), is_lossy, path.count("/"), path
 
 
 def contents(paths: Sequence[str], notes: Sequence[str]) -> str:
