@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 
@@ -347,7 +347,7 @@ def _without(corpus: Corpus, indices: Sequence[int], errors: Sequence[audio.Audi
 
 def _normalized(utterance: Utterance) -> Utterance:
     """Returns an utterance whose labels are in Unicode's form NFC."""
-    changes = {}
+    changes: dict[str, Any] = {}
     for name in _LABELS:
         value = getattr(utterance, name)
         if value is not None and not value.isascii():
