@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
 import optax
 
 if TYPE_CHECKING:
@@ -26,15 +24,10 @@ def step_decay(
         every: Epochs from one change to the next.
         factor: Factor of each change.
     """
-
-    # `optax.exponential_decay(staircase=True)` has the same values where `hold >= every`. For the
-    # others its `transition_begin`, `hold - every` epochs, would be negative, which it ignores.
-    def schedule(step: jax.Array | int) -> jax.Array:
-        epoch = jnp.asarray(step) // steps_per_epoch
-        changes = jnp.maximum((epoch - hold) // every + 1, 0)
-        return rate * factor ** changes.astype(jnp.float32)
-
-    return schedule
+    decay = optax.exponential_decay(rate, every * steps_per_epoch, factor, staircase=True)
+    # Before its first step Optax's schedule is constant, so the hold is a shift to steps below 0.
+    shift = (hold - every) * steps_per_epoch
+    return lambda step: decay(step - shift)
 
 
 def learning_rate(
