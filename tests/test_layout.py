@@ -14,7 +14,7 @@ PACKAGE = ROOT / "serjax"
 LAYERS = (
     ("errors", "console", "csv_cells"),
     ("schema", "locks"),
-    ("files",),
+    ("files", "kernels"),
     ("portable",),
     ("interruption", "options", "run_files"),
     ("audio", "metrics"),

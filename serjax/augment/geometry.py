@@ -18,8 +18,10 @@ from serjax.augment.fill import Fill, check_fill, fill_value
 from serjax.augment.sampling import Range, bernoulli, check_range, uniform
 from serjax.errors import InputError
 from serjax.features.arrays import as_masked, at_least_float32
+from serjax.kernels import kernel
 
 
+@kernel
 def rotate(
     key: PRNGKeyArray,
     spectrogram: Float[Array | np.ndarray, "*batch frames bins"],
@@ -60,6 +62,7 @@ def rotate(
     return _displace(spectrogram, valid, offset, fill)
 
 
+@kernel
 def scale(
     key: PRNGKeyArray,
     spectrogram: Float[Array | np.ndarray, "*batch frames bins"],
@@ -93,6 +96,7 @@ def scale(
     return _displace(spectrogram, valid, offset, fill)
 
 
+@kernel
 def elastic(
     key: PRNGKeyArray,
     spectrogram: Float[Array | np.ndarray, "*batch frames bins"],
@@ -128,6 +132,7 @@ def elastic(
     return _displace(spectrogram, valid, offset, fill)
 
 
+@kernel
 def elastic_displacement(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -164,6 +169,7 @@ def elastic_displacement(
     return along_time @ noise @ along_frequency.T
 
 
+@kernel
 def flip(
     key: PRNGKeyArray,
     spectrogram: Float[Array | np.ndarray, "*batch frames bins"],

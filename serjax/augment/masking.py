@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
 from serjax.augment.fill import Fill, check_fill, fill_value
 from serjax.errors import InputError, unknown_name
 from serjax.features.arrays import as_masked
+from serjax.kernels import kernel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,7 @@ POLICIES = {
 }
 
 
+@kernel
 def spec_augment(
     key: PRNGKeyArray,
     spectrogram: Float[Array | np.ndarray, "*batch frames bins"],
@@ -90,6 +92,7 @@ def spec_augment(
     return jnp.where(masked, fill_value(spectrogram, valid, fill), spectrogram)
 
 
+@kernel
 def spec_augment_mask(
     key: PRNGKeyArray,
     mask: Bool[Array | np.ndarray, "*batch frames"],

@@ -8,8 +8,10 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 from serjax.augment.sampling import Range, bernoulli, check_range, uniform
 from serjax.errors import InputError
 from serjax.features.arrays import as_utterances, as_waveform
+from serjax.kernels import kernel
 
 
+@kernel
 def add_noise(
     key: PRNGKeyArray,
     waveform: Float[Array | np.ndarray, "*batch samples"],
@@ -54,6 +56,7 @@ def add_noise(
     return waveform + noise * jnp.sqrt(signal_energy / (ratio * divisor))[..., None]
 
 
+@kernel
 def gain(
     key: PRNGKeyArray,
     waveform: Float[Array | np.ndarray, "*batch samples"],
@@ -79,6 +82,7 @@ def gain(
     return waveform * 10 ** (decibels[..., None] / 20)
 
 
+@kernel
 def shift(
     key: PRNGKeyArray,
     waveform: Float[Array | np.ndarray, "*batch samples"],
@@ -114,6 +118,7 @@ def shift(
     return jnp.where(position < lengths, jnp.take_along_axis(waveform, source, axis=-1), 0)
 
 
+@kernel
 def change_speed(
     key: PRNGKeyArray,
     waveform: Float[Array | np.ndarray, "*batch samples"],

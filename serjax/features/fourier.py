@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Complex, Float
 
 from serjax.errors import InputError
 from serjax.features.arrays import Lengths, Waveform, as_lengths, as_waveform
+from serjax.kernels import kernel
 
 Window = str | tuple[str | float, ...]
 Samples = TypeVar("Samples", int, jax.Array)
@@ -61,6 +62,7 @@ def frame_count(
     return jnp.where(samples > 0, jnp.maximum(count, 0), 0)
 
 
+@kernel
 def frame_mask(
     lengths: Lengths,
     frames: int,
@@ -98,6 +100,7 @@ def frame_mask(
     return jnp.expand_dims(position, range(count.ndim)) < count[..., None]
 
 
+@kernel
 def stft(
     waveform: Waveform,
     *,
@@ -161,6 +164,7 @@ def stft(
     return jnp.where(mask[..., None], spectrum, 0)
 
 
+@kernel
 def magnitude_spectrogram(
     waveform: Waveform, *, power: float = 1.0, **stft_options: Unpack[StftOptions]
 ) -> Float[Array, "*batch frames bins"]:

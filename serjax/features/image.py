@@ -20,6 +20,7 @@ from serjax.features.arrays import (
     as_spectrogram,
     at_least_float32,
 )
+from serjax.kernels import kernel
 
 # Red, green and blue of ImageNet's training images, with which torchvision's networks were trained.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -56,6 +57,7 @@ def _tables() -> dict[str, np.ndarray]:
         return dict(np.load(file))
 
 
+@kernel
 def colorize(
     spectrogram: Spectrogram, name: str = "viridis"
 ) -> Float32[Array, "*batch frames bins 3"]:
@@ -83,6 +85,7 @@ def colorize(
     return table[index]
 
 
+@kernel
 def resize(spectrogram: Spectrogram, size: tuple[int, int]) -> Float[Array, "*batch rows columns"]:
     """Resizes a spectrogram by linear interpolation, as PyTorch's `interpolate` with `antialias`.
 
@@ -109,6 +112,7 @@ def resize(spectrogram: Spectrogram, size: tuple[int, int]) -> Float[Array, "*ba
     return resized.astype(spectrogram.dtype)
 
 
+@kernel
 def resize_frames(
     spectrogram: Spectrogram, mask: Mask, frames: int
 ) -> Float[Array, "*batch {frames} bins"]:
@@ -153,6 +157,7 @@ def resize_frames(
     return resized.astype(spectrogram.dtype)
 
 
+@kernel
 def imagenet_normalize(image: Float[Array | np.ndarray, "*shape 3"]) -> Float[Array, "*shape 3"]:
     """Standardizes each colour by the mean and standard deviation of ImageNet.
 

@@ -20,6 +20,7 @@ from serjax.errors import InputError
 from serjax.features.arrays import Mask, Spectrogram, Waveform, as_masked, at_least_float32
 from serjax.features.fourier import StftOptions, magnitude_spectrogram
 from serjax.features.mel import mel_filterbank
+from serjax.kernels import kernel
 
 # GPUs and TPUs multiply float32 matrices with 10-bit or 7-bit mantissas by default, and weak mel
 # bands would drown in the rounding of strong ones.
@@ -36,6 +37,7 @@ class MelOptions(StftOptions, total=False):
     mel_norm: Literal["slaney"] | None
 
 
+@kernel
 def mel_spectrogram(
     waveform: Waveform,
     sample_rate: int = 16_000,
@@ -79,6 +81,7 @@ def mel_spectrogram(
     return jnp.matmul(spectrogram, jnp.asarray(filters, spectrogram.dtype), precision=_EXACT)
 
 
+@kernel
 def log_power(
     power: Spectrogram,
     *,
@@ -125,6 +128,7 @@ def log_power(
     return jnp.maximum(level, level.max(axis=(-2, -1), keepdims=True) - top_db * decibel)
 
 
+@kernel
 def log_mel_spectrogram(
     waveform: Waveform,
     sample_rate: int = 16_000,
@@ -160,6 +164,7 @@ def log_mel_spectrogram(
     return log_power(power, log=log, floor=floor, top_db=top_db)
 
 
+@kernel
 def mfcc(
     waveform: Waveform,
     sample_rate: int = 16_000,
@@ -204,6 +209,7 @@ def mfcc(
     return jnp.matmul(level, basis, precision=_EXACT)
 
 
+@kernel
 def normalize(
     spectrogram: Spectrogram,
     mask: Mask | None = None,

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int32
 from serjax.errors import InputError
 from serjax.features.arrays import Lengths, Waveform, as_utterances
 from serjax.features.fourier import frame
+from serjax.kernels import kernel
 
 # Blocks below this fraction of the utterance's peak are silent; Praat's default (Boersma 1993).
 SILENCE_THRESHOLD = 0.03
@@ -19,6 +20,7 @@ SILENCE_THRESHOLD = 0.03
 VOICING_THRESHOLD = 0.45
 
 
+@kernel
 def remove_silence(
     waveform: Waveform,
     lengths: Lengths | None = None,
@@ -68,6 +70,7 @@ def remove_silence(
     return _select_blocks(waveform, lengths, is_loud, block_samples)
 
 
+@kernel
 def voiced_frames(
     waveform: Waveform,
     lengths: Lengths | None = None,
@@ -169,6 +172,7 @@ def voiced_frames(
     return is_valid & (strength > voicing_threshold + weakness)
 
 
+@kernel
 def remove_unvoiced(
     waveform: Waveform,
     lengths: Lengths | None = None,
@@ -197,6 +201,7 @@ def remove_unvoiced(
     return _select_blocks(waveform, lengths, voiced, block_samples)
 
 
+@kernel
 def voiced_chunks(
     waveform: Waveform,
     lengths: Lengths | None = None,

@@ -11,6 +11,7 @@ from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
 from serjax.errors import InputError
+from serjax.kernels import kernel
 from serjax.ops.channel_sums import add_bias
 from serjax.ops.convolution import (
     Multiply,
@@ -36,6 +37,7 @@ def _check_multiplication(
     return n
 
 
+@kernel
 def block_matrix(
     multiplication: Float[Array, "n n n"],
     kernel: Float[Array, "n *kernel_size inputs_of_component outputs_of_component"],
@@ -62,6 +64,7 @@ def _product(multiply: Multiply, multiplication: Array) -> Multiply:
     return lambda x, kernel: multiply(x, block_matrix(multiplication, kernel))
 
 
+@kernel
 def dense(
     x: Float[Array, "*batch inputs"],
     multiplication: Float[Array, "n n n"],
@@ -97,6 +100,7 @@ def dense(
     return add_bias(y, bias)
 
 
+@kernel
 def conv(
     x: Float[Array, "batch *space inputs"],
     multiplication: Float[Array, "n n n"],
@@ -136,6 +140,7 @@ def conv(
     return add_bias(y, bias)
 
 
+@kernel
 def conv_transpose(
     x: Float[Array, "batch *space inputs"],
     multiplication: Float[Array, "n n n"],

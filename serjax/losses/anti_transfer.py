@@ -7,12 +7,14 @@ from jaxtyping import Array, Float
 
 from serjax.errors import InputError, unknown_name
 from serjax.features.arrays import at_least_float32
+from serjax.kernels import kernel
 from serjax.losses import gram
 
 AGGREGATIONS = ("gram", "mean", "sum", "max")
 """Comparisons of two layers: by all pairs of channels, or by one map over the positions."""
 
 
+@kernel
 def anti_transfer_loss(
     features: Float[Array | np.ndarray, "batch *space channels"],
     reference: Float[Array | np.ndarray, "batch *space channels"],

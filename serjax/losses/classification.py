@@ -8,8 +8,10 @@ import optax
 from jaxtyping import Array, Float, Integer
 
 from serjax.features.arrays import at_least_float32
+from serjax.kernels import kernel
 
 
+@kernel
 def cross_entropy(
     logits: Float[Array, "batch classes"],
     labels: Integer[Array, " batch"],
@@ -50,6 +52,7 @@ def negative_log_likelihood(
     return -np.log(np.maximum(likelihood, np.finfo(np.float32).tiny))
 
 
+@kernel
 def binary_cross_entropy(
     logits: Float[Array, "batch *axes"],  # noqa: F821
     targets: Float[Array, "batch *axes"],  # noqa: F821
@@ -71,6 +74,7 @@ def binary_cross_entropy(
     return jnp.mean(losses, axis=tuple(range(1, losses.ndim)))
 
 
+@kernel
 def emotion_loss(
     logits: Float[Array, "batch classes"],
     dimensions: Float[Array, "batch dimensions"],

@@ -12,7 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from serjax.kernels import kernel
 
+
+@kernel
 def channel_sum(x: Float[Array, "*batch channels"]) -> Float[Array, " channels"]:
     """Sums over all axes but the last, in x's dtype."""
     rows, columns = _rows_and_columns(x.shape)
@@ -23,6 +26,7 @@ def channel_sum(x: Float[Array, "*batch channels"]) -> Float[Array, " channels"]
     return total.reshape(columns, x.shape[-1]).sum(0)
 
 
+@kernel
 def over_batch(
     value: Float[Array, " channels"], shape: tuple[int, ...]
 ) -> Float[Array, "*batch channels"]:
@@ -34,6 +38,7 @@ def over_batch(
     return _product(jnp.ones((rows, 1), value.dtype), row).reshape(shape)
 
 
+@kernel
 def add_bias(
     x: Float[Array, "*batch channels"], bias: Float[Array, " channels"] | None
 ) -> Float[Array, "*batch channels"]:

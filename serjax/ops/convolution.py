@@ -14,6 +14,7 @@ from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
 from serjax.errors import InputError
+from serjax.kernels import kernel
 from serjax.ops import real_convolution
 
 Padding = str | int | Sequence[int | tuple[int, int]]
@@ -168,6 +169,7 @@ def convolution(
     return multiply
 
 
+@kernel
 def conv_general_dilated(
     x: Float[Array, "batch *space inputs"],
     kernel: Float[Array, "*kernel_size inputs_of_group outputs"],

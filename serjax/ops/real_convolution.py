@@ -19,12 +19,14 @@ from jax import lax
 from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
+from serjax.kernels import kernel
 from serjax.ops.kernel_gradient import ConvSettings, Steps, convolve, kernel_gradient
 
 Pairs = tuple[tuple[int, int], ...]
 """Padding before and after, one pair per spatial axis."""
 
 
+@kernel
 def conv(
     x: Float[Array, "batch *space inputs"],
     kernel: Float[Array, "*kernel_size inputs outputs"],
@@ -104,6 +106,7 @@ def _backward(
 _conv_with_custom_gradient.defvjp(_forward, _backward)
 
 
+@kernel
 def conv_transpose(
     x: Float[Array, "batch *space inputs"],
     kernel: Float[Array, "*kernel_size inputs outputs"],

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from serjax.errors import InputError
+from serjax.kernels import kernel
 from serjax.ops.convolution import check_blocks
 
 # Row: component of the product. Column: component of the right factor. Entry: component of the left
@@ -25,6 +26,7 @@ def check_channels(channels: int, what: str) -> None:
     check_blocks(channels, 4, what)
 
 
+@kernel
 def hamilton_product(
     left: Float[Array, "*#batch channels"], right: Float[Array, "*#batch channels"]
 ) -> Float[Array, "*batch channels"]:
@@ -60,6 +62,7 @@ def hamilton_product(
     return jnp.concatenate(rows, axis=-1)
 
 
+@kernel
 def conjugate(x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
     """Conjugates quaternions `[..., 4 n]`: r - i - j - k."""
     check_channels(x.shape[-1], "conjugate")
@@ -67,6 +70,7 @@ def conjugate(x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channe
     return jnp.concatenate([x[..., :n], -x[..., n:]], axis=-1)
 
 
+@kernel
 def modulus(x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels//4"]:
     """Computes the moduli of quaternions, `[..., 4 n] -> [..., n]`."""
     check_channels(x.shape[-1], "modulus")

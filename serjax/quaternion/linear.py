@@ -10,6 +10,7 @@ from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
 from serjax.errors import InputError
+from serjax.kernels import kernel
 from serjax.ops.channel_sums import add_bias
 from serjax.ops.convolution import (
     Multiply,
@@ -75,6 +76,7 @@ def _multiply(
     return _PRODUCTS[form or _choose_form(x, kernel, output_ratio)](multiply, x, kernel)
 
 
+@kernel
 def dense(
     x: Float[Array, "*batch inputs"],
     kernel: Float[Array, "4 inputs//4 outputs_of_component"],
@@ -117,6 +119,7 @@ def dense(
     return add_bias(y, bias)
 
 
+@kernel
 def conv(
     x: Float[Array, "batch *space inputs"],
     kernel: Float[Array, "4 *kernel_size inputs_of_group outputs_of_component"],
@@ -162,6 +165,7 @@ def conv(
     return add_bias(y, bias)
 
 
+@kernel
 def conv_transpose(
     x: Float[Array, "batch *space inputs"],
     kernel: Float[Array, "4 *kernel_size inputs_of_group outputs_of_component"],

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
+from serjax.kernels import kernel
 from serjax.ops.convolution import Multiply
 from serjax.quaternion.algebra import COMPONENT, SIGN
 
@@ -88,6 +89,7 @@ def _components(kernel: Float[Array, "4 ..."]) -> list[Array]:
     return [component.squeeze(0) for component in jnp.split(kernel, len(kernel))]
 
 
+@kernel
 def block_matrix(
     kernel: Float[Array, "4 *kernel_size inputs_of_component outputs_of_component"],
 ) -> Float[Array, "*kernel_size 4*inputs_of_component 4*outputs_of_component"]:

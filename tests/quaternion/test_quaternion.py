@@ -481,7 +481,7 @@ ERRORS = {
     ),
     "conv padding entries": (
         lambda: quaternion.conv(ones(1, 5, 5, 4), ones(4, 3, 3, 1, 1), padding=[1]),
-        r"padding: expected 2 entries, one per axis, found \[1\]",
+        r"padding: expected 2 entries, one per axis, found \(1,\)",
     ),
     "conv padding name": (
         lambda: quaternion.conv(ones(1, 5, 5, 4), ones(4, 3, 3, 1, 1), padding="full"),
