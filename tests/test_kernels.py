@@ -46,7 +46,9 @@ LOGITS, LABELS = SPECTROGRAM[:, 0], np.array([1, 3])
 
 CALLS = {
     "augment.add_noise": ((KEY, WAVEFORM, LENGTHS), {"snr_db": (10.0, 20.0)}),
+    "augment.brightness": ((KEY, SPECTROGRAM), {"mask": MASK}),
     "augment.change_speed": ((KEY, WAVEFORM, LENGTHS), {"factors": (0.9, 1.1)}),
+    "augment.contrast": ((KEY, SPECTROGRAM), {"factors": (0.5, 2.0), "mask": MASK}),
     "augment.elastic": ((KEY, SPECTROGRAM), {"smoothness": 2.0, "mask": MASK}),
     "augment.elastic_displacement": ((KEY, (2, 20, 8)), {}),
     "augment.flip": ((KEY, SPECTROGRAM), {"axis": "time", "mask": MASK}),

@@ -12,6 +12,7 @@ from serjax.augment.augmentation import (
 )
 from serjax.augment.geometry import elastic, elastic_displacement, flip, rotate, scale
 from serjax.augment.masking import POLICIES, SpecAugmentPolicy, spec_augment, spec_augment_mask
+from serjax.augment.photometry import brightness, contrast
 from serjax.augment.presets import PRESETS, preset, register
 from serjax.augment.waveform import add_noise, change_speed, gain, shift
 
@@ -24,7 +25,9 @@ __all__ = [
     "SupportsAugmentation",
     "WaveformTransform",
     "add_noise",
+    "brightness",
     "change_speed",
+    "contrast",
     "elastic",
     "elastic_displacement",
     "flip",

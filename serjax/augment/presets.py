@@ -1,14 +1,20 @@
 """Augmentations by name, and the registry of users' own."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from jaxtyping import Array
 
-from serjax.augment.augmentation import Augmentation, SupportsAugmentation, WaveformTransform
+from serjax.augment.augmentation import (
+    Augmentation,
+    SpectrogramTransform,
+    SupportsAugmentation,
+    WaveformTransform,
+)
 from serjax.augment.geometry import elastic, flip, rotate
 from serjax.augment.masking import POLICIES, spec_augment
+from serjax.augment.photometry import brightness, contrast
 from serjax.augment.waveform import add_noise, change_speed, shift
 from serjax.errors import InputError, unknown_name
 
@@ -19,33 +25,52 @@ def _with_same_lengths(transform: Callable[..., Array]) -> WaveformTransform:
     return lambda key, waveform, lengths: (transform(key, waveform, lengths), lengths)
 
 
+def _of_waveforms(*transforms: WaveformTransform) -> Augmentation:
+    return Augmentation(waveform_transforms=transforms)
+
+
+def _of_spectrograms(*transforms: SpectrogramTransform) -> Augmentation:
+    return Augmentation(spectrogram_transforms=transforms)
+
+
 # The parameters are chosen by us. A network that is trained on noisy examples only fails on clean
 # recordings: noise in all examples reduced the validation UA of a DSCNN by 12 points in one
 # speaker-independent fold of RAVDESS, noise in half of them by none.
-_WAVEFORM: tuple[WaveformTransform, ...] = (
-    _with_same_lengths(functools.partial(shift, largest_samples=1_600)),
-    functools.partial(change_speed, factors=(0.9, 1.1)),
-    _with_same_lengths(functools.partial(add_noise, snr_db=(15.0, 30.0), probability=0.5)),
-)
+_SINGLE = {
+    "shift": _of_waveforms(_with_same_lengths(functools.partial(shift, largest_samples=1_600))),
+    "speed": _of_waveforms(functools.partial(change_speed, factors=(0.9, 1.1))),
+    "noise": _of_waveforms(
+        _with_same_lengths(functools.partial(add_noise, snr_db=(15.0, 30.0), probability=0.5))
+    ),
+    "rotation": _of_spectrograms(functools.partial(rotate, degrees=(-5.0, 5.0))),
+    "flip": _of_spectrograms(functools.partial(flip, axis="time", probability=0.5)),
+    "elastic": _of_spectrograms(functools.partial(elastic, displacement=2.0, smoothness=8.0)),
+    "brightness": _of_spectrograms(functools.partial(brightness, shifts=(-0.1, 0.1))),
+    "contrast": _of_spectrograms(functools.partial(contrast, factors=(0.8, 1.2))),
+}
 
-# SpecAugment's policies have their own names. Tiwari et al. name shifting, scaling and noise, and
-# rotation, flipping and elastic deformation of the images, but no parameters.
+
+def _joined(augmentations: Iterable[Augmentation]) -> Augmentation:
+    """Returns the transforms of several augmentations as one, in their order."""
+    augmentations = tuple(augmentations)
+    return Augmentation(
+        tuple(t for each in augmentations for t in each.waveform_transforms),
+        tuple(t for each in augmentations for t in each.spectrogram_transforms),
+    )
+
+
+# SpecAugment's policies have their own names. Tiwari et al. name shifting, scaling and noise;
+# rotation, flipping and elastic deformation; and photometric alterations; but no parameters.
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
     **{
-        name: Augmentation(spectrogram_transforms=(functools.partial(spec_augment, policy=policy),))
+        name: _of_spectrograms(functools.partial(spec_augment, policy=policy))
         for name, policy in POLICIES.items()
         if name != "none"
     },
-    "waveform": Augmentation(waveform_transforms=_WAVEFORM),
-    "tiwari": Augmentation(
-        waveform_transforms=_WAVEFORM,
-        spectrogram_transforms=(
-            functools.partial(rotate, degrees=(-5.0, 5.0)),
-            functools.partial(flip, axis="time", probability=0.5),
-            functools.partial(elastic, displacement=2.0, smoothness=8.0),
-        ),
-    ),
+    "waveform": _joined(_SINGLE[name] for name in ("shift", "speed", "noise")),
+    "tiwari": _joined(_SINGLE.values()),
+    **_SINGLE,
 }
 """Built-in and registered augmentations by name."""
 
@@ -67,11 +92,7 @@ def preset(name: str) -> Augmentation:
     for each in names:
         if each not in PRESETS:
             raise InputError(unknown_name("augmentation", each, PRESETS))
-    augmentations = [PRESETS[each] for each in names]
-    return Augmentation(
-        tuple(t for augmentation in augmentations for t in augmentation.waveform_transforms),
-        tuple(t for augmentation in augmentations for t in augmentation.spectrogram_transforms),
-    )
+    return _joined(PRESETS[each] for each in names)
 
 
 def register(name: str) -> Callable[[_Source], _Source]:

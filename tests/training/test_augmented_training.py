@@ -60,7 +60,12 @@ def trained_weight(augmentation: str, seed: int = 0, front_end=FRONT_END, steps:
 
 
 def test_presets_by_name():
-    assert set(augment.PRESETS) == {*augment.POLICIES, "tiwari", "waveform"}
+    waveforms = ("shift", "speed", "noise")
+    images = ("rotation", "flip", "elastic", "brightness", "contrast")
+    single = {*waveforms, *images}
+    assert set(augment.PRESETS) == {*augment.POLICIES, "tiwari", "waveform", *single}
+    assert augment.preset("+".join(waveforms)) == augment.PRESETS["waveform"]
+    assert augment.preset("+".join((*waveforms, *images))) == augment.PRESETS["tiwari"]
     assert augment.PRESETS["none"] == augment.Augmentation()
 
 
