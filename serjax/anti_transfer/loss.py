@@ -21,7 +21,7 @@ import optax
 from jaxtyping import PyTree
 
 from serjax import losses
-from serjax.anti_transfer.config import NAME, AntiTransfer, check_configs
+from serjax.anti_transfer.config import NAME, UNTRAINED, AntiTransfer, check_configs
 from serjax.anti_transfer.source_network import (
     SourceNetwork,
     chance_level_note,
@@ -84,8 +84,8 @@ class AntiTransferLoss(AuxiliaryLoss):
 
     Attributes:
         layers: Term and name of each layer, in order.
-        initial_embedding: Variables of the first source network's encoder, `{collection: tree}`,
-            for networks that have one.
+        initial_embedding: Variables of the first trained source network's encoder, `{collection:
+            tree}`, for networks that have one.
         notes: Notes on source networks at chance level.
 
     Raises:
@@ -134,7 +134,9 @@ class AntiTransferLoss(AuxiliaryLoss):
                         f"{layer.shape[1:]}"
                     )
             self._sources.append(source)
-            if has_encoder and self.initial_embedding is None:
+            # A network without a task has no encoder of its own to start from.
+            has_own = has_encoder and term.source != UNTRAINED
+            if has_own and self.initial_embedding is None:
                 self.initial_embedding = {
                     collection: tree["embedding"]
                     for collection, tree in variables.items()

@@ -14,7 +14,7 @@ from serjax.console import Console
 from serjax.errors import InputError, unknown_name
 from serjax.locks import LockedError
 from serjax.training.config import DataConfig, ModelConfig, RunConfig
-from serjax.training.config.resolve import resolve
+from serjax.training.config.resolve import has_embedding, resolve
 from serjax.training.devices import processes
 from serjax.training.run_folder.run_dir import is_finished, wait_until_free
 from serjax.training.single_run import run
@@ -23,6 +23,16 @@ TASKS = {"speaker": "speaker", "word": "text"}
 """Orthogonal tasks of Guizzo et al. (2023), and the column of the corpus that each recognizes."""
 
 _FOLDER = Path("runs/source-networks")
+
+
+def frozen_encoder(student: RunConfig) -> dict[str, int | None]:
+    """Returns the frozen layers of a source network: the encoder, if it has one.
+
+    Student and source network share an encoder, which starts as that of the source network. If it
+    stays as it is while the source network trains, students with and without anti-transfer start
+    from the same one, and the source network gets the input that it was trained on.
+    """
+    return {"embedding": None} if has_embedding(student.model.name) else {}
 
 
 def source_task_config(task: str, student: RunConfig) -> RunConfig:
@@ -52,12 +62,9 @@ def source_task_config(task: str, student: RunConfig) -> RunConfig:
         test_dataset=None,
         test_dir=None,
         test_dataset_options={},
-        # The student starts from its source network's encoder, which must not have been trained
-        # on the student's test set.
         embedding=resolve(student).model.embedding,
         training_set_of=outer,
-        init=None,
-        freeze={},
+        freeze=frozen_encoder(student),
         auxiliary_losses=(),
     )
     return resolve(config)

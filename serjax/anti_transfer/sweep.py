@@ -7,12 +7,12 @@ from pathlib import Path
 from serjax import classical, report
 from serjax.anti_transfer.config import UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
-from serjax.anti_transfer.source_tasks import TASKS, source_task_config
+from serjax.anti_transfer.source_tasks import TASKS, frozen_encoder, source_task_config
 from serjax.console import Console
 from serjax.errors import InputError, unknown_name
 from serjax.training.checks import check_config
 from serjax.training.config import RunConfig
-from serjax.training.config.resolve import front_end_of, resolve
+from serjax.training.config.resolve import front_end_of, has_embedding, resolve
 from serjax.training.config.variants import for_models
 from serjax.training.input.corpus_hashes import corpus_hashes
 from serjax.training.input.recordings import Recordings, read_recordings
@@ -33,6 +33,13 @@ A dual method uses two tasks, one after the other: its second run starts from th
 untrained source network is the control: the effect of dissimilarity from random features.
 """
 
+ENCODER_METHODS = {"encoder-s": "speaker", "encoder-w": "word"}
+"""Methods without anti-transfer whose encoder starts as one that was trained for a task.
+
+They show the effect of the encoder by itself. All other methods start from the same encoder: those
+of their source networks are frozen.
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
@@ -41,7 +48,7 @@ class Sweep:
     Attributes:
         base: Configuration that all runs share.
         models: Names of the models.
-        methods: Names of methods, see `METHODS`.
+        methods: Names of methods, see `METHODS` and `ENCODER_METHODS`.
         layers: Numbers of convolutions, None for all of a model; a dual method uses the same layer
             twice.
         splits: Names of splits.
@@ -65,8 +72,8 @@ class Sweep:
             InputError: A value that no sweep can have.
         """
         for method in self.methods:
-            if method not in METHODS:
-                raise InputError(unknown_name("method", method, METHODS))
+            if method not in (*METHODS, *ENCODER_METHODS):
+                raise InputError(unknown_name("method", method, (*METHODS, *ENCODER_METHODS)))
         for layer in self.layers or ():
             if layer < 1:
                 raise InputError(f"layers: expected numbers from 1 on, found {layer}")
@@ -81,7 +88,7 @@ class Sweep:
 
     def _uses_layers(self) -> bool:
         """Returns True if a method has layers to choose."""
-        return any(METHODS[method] for method in self.methods)
+        return any(METHODS.get(method) for method in self.methods)
 
     def _layers_of(self, model: str) -> tuple[int, ...]:
         """Returns the numbers of a model's convolutions, after checking that they exist."""
@@ -120,8 +127,8 @@ class Sweep:
         layers = {model: self._layers_of(model) for model in self.models if self._uses_layers()}
         for student in self._students():
             recordings = read_recordings(student, front_end_of(student), console)
-            for method in self.methods:
-                for layer in layers[student.model.name] if METHODS[method] else (None,):
+            for method in self._methods_of(student.model.name):
+                for layer in layers[student.model.name] if METHODS.get(method) else (None,):
                     last = self._run_method(
                         student, method, layer, folder, console, command, recordings
                     )
@@ -149,8 +156,12 @@ class Sweep:
     ) -> Path:
         """Runs a method at a layer, each run from the one before; returns the last folder."""
         name = f"{student.model.name}-{student.data.split}-{student.seed}"
+        if method in ENCODER_METHODS:
+            task = ENCODER_METHODS[method]
+            encoder = self._source_network(student, task, folder, console, command, frozen=False)
+            student = student.replace(embedding=str(encoder))
         if layer is None:
-            return _finish(student, folder / f"{name}-none", console, command, recordings)
+            return _finish(student, folder / f"{name}-{method}", console, command, recordings)
         previous: Path | None = None
         last = folder
         for tasks in _prefixes(METHODS[method]):
@@ -165,8 +176,19 @@ class Sweep:
             previous = _finish(config, last, console, command, recordings)
         return last
 
+    def _methods_of(self, model: str) -> list[str]:
+        """Returns the methods that a model has: only quaternion and PHM networks have encoders."""
+        return [m for m in self.methods if m not in ENCODER_METHODS or has_embedding(model)]
+
     def _source_network(
-        self, student: RunConfig, task: str, folder: Path, console: Console, command: list[str]
+        self,
+        student: RunConfig,
+        task: str,
+        folder: Path,
+        console: Console,
+        command: list[str],
+        *,
+        frozen: bool = True,
     ) -> Path:
         """Returns the folder of a task's source network, trained if there is none."""
         if task == UNTRAINED:
@@ -180,11 +202,13 @@ class Sweep:
                 model=student.model.name,
                 target=TASKS[task],
                 split="random",
-                # The student starts from it, see `source_task_config`.
                 embedding=resolve(student).model.embedding,
+                freeze=frozen_encoder(student),
             )
         # It starts from the weights that its student starts from.
         config = config.replace(init=student.model.init)
+        if not frozen:
+            place, config = f"{place}-encoder", config.replace(freeze={})
         return _finish(config, folder / "source-networks" / place, console, command)
 
 

@@ -6,8 +6,9 @@
 
 Guizzo et al. (2023) train VGG16 to be dissimilar from networks that recognize speakers (S) or words
 (W), one or both after another, at each of 13 layers, and report the layer that the validation set
-selects. --resume skips finished runs. The folder gets `table.md` with the published figures,
-`table.csv`, `runs.csv`, `layers.png`, and the folder of every run.
+selects. With the methods encoder-s and encoder-w a network starts from the encoder of a speaker or
+word network, without anti-transfer. --resume skips finished runs. The folder gets `table.md` with
+the published figures, `table.csv`, `runs.csv`, `layers.png`, and the folder of every run.
 """
 
 import argparse
@@ -27,8 +28,8 @@ def _parser() -> Parser:
     add(
         "--methods",
         default="none,single-s,single-w,dual-sw,dual-ws",
-        help="Methods, comma-separated: none, untrained, single-s, single-w, dual-sw, dual-ws "
-        "(default: %(default)s).",
+        help="Methods, comma-separated: none, untrained, single-s, single-w, dual-sw, dual-ws, "
+        "encoder-s, encoder-w (default: %(default)s).",
     )
     add(
         "--layers",

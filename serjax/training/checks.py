@@ -1,5 +1,7 @@
 """Checks of a configuration, before anything is read."""
 
+from pathlib import Path
+
 from serjax import augment, models, options
 from serjax.data import splits
 from serjax.errors import InputError, unknown_name
@@ -40,6 +42,7 @@ def check_config(config: RunConfig) -> None:
                 f"model.embedding: expected none with {config.model.name}, which has no encoder, "
                 f"found {config.model.embedding}"
             )
+        _check_embedding(config.model.embedding)
     front_end_of(config)
     auxiliary_loss.check(config.auxiliary_losses)
     if config.data.labels is not None and config.data.target not in (None, "emotion"):
@@ -48,6 +51,13 @@ def check_config(config: RunConfig) -> None:
             f"{config.data.target}"
         )
     _check_split(config)
+
+
+def _check_embedding(embedding: str | None) -> None:
+    """Checks that an encoder has a known name, or is the folder of a run."""
+    known = ("random", "pretrained")
+    if embedding is not None and embedding not in known and not Path(embedding).is_dir():
+        raise InputError(unknown_name("embedding", embedding, (*known, "the folder of a run")))
 
 
 def _check_schedule(optimizer: OptimizerConfig) -> None:

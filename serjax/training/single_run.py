@@ -270,9 +270,16 @@ def initial_variables(
         )
         return variables
     variables = create_state(model, optax.identity(), key, input_shape(front_end)).variables
-    if embedding is None and config.model.embedding == "pretrained":
-        embedding = pretrained.encoder() if isinstance(model, models.Embedded) else None
+    if embedding is None and isinstance(model, models.Embedded):
+        embedding = _configured_embedding(config.model.embedding)
     return pretrained.with_embedding(variables, jax.device_put(embedding or {}))
+
+
+def _configured_embedding(name: str | None) -> Variables | None:
+    """Returns the variables of the configured encoder; None: random ones."""
+    if name in (None, "random"):
+        return None
+    return pretrained.encoder(None if name == "pretrained" else name)
 
 
 def network_metadata(

@@ -22,7 +22,10 @@ from serjax.anti_transfer import (
 from serjax.anti_transfer.source_network import chance_level_note
 from serjax.data import batches
 from serjax.errors import InputError
+from serjax.training import single_run
 from serjax.training.build import abstract_variables, build_model, input_shape
+from serjax.training.checks import check_config
+from serjax.training.config.resolve import resolve
 from serjax.training.objective.task_loss import Batch
 from serjax.training.run_folder.trained_run import load_run
 from serjax.training.state import state_of
@@ -246,6 +249,41 @@ def test_a_source_network_is_found_or_trained_on_the_training_set(tmp_path, monk
     assert console.export_text().count("training a source network") == 1
     other = student.replace(model_options={**STAGES, "hidden": 12})
     assert source_tasks.source_task_config("speaker", other).model.options["hidden"] == 12
+
+
+def test_a_network_starts_with_the_encoder_of_a_run(speakers):
+    model, front_end = build_model(CONFIG, 4), models.front_end("quat_vgg16")
+
+    def initial(**values):
+        config = resolve(CONFIG.replace(**values))
+        return single_run.initial_variables(config, model, jax.random.key(1), front_end, 4)
+
+    of_run = load_run(speakers["quat_vgg16"]).variables
+    started, random = initial(embedding=str(speakers["quat_vgg16"])), initial(embedding="random")
+    for collection, tree in started.items():
+        jax.tree.map(
+            np.testing.assert_array_equal, tree["embedding"], of_run[collection]["embedding"]
+        )
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        started["params"]["classifier"],
+        random["params"]["classifier"],
+    )
+    with pytest.raises(InputError, match="expected a run of rhemo or of a network with its enc"):
+        initial(embedding=str(speakers["vgg16"]))
+    with pytest.raises(InputError, match="unknown embedding 'nowhere': known are random, pretr"):
+        check_config(CONFIG.replace(embedding="nowhere"))
+
+
+def test_an_untrained_source_network_leaves_the_encoder_as_it_is(speakers):
+    name = "quat_vgg16"
+    run = load_run(speakers[name])
+    abstract = abstract_variables(run.model, models.front_end(name))
+    arguments = run.model, abstract, models.front_end(name)
+    for source, is_started in ((UNTRAINED, False), (str(speakers[name]), True)):
+        network = (run.model, run.variables)
+        loss = AntiTransferLoss(*arguments, [AntiTransfer(source)], [network])
+        assert (loss.initial_embedding is not None) is is_started
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,48 @@ def test_an_embedding_is_left_out_for_models_without_encoder(tmp_path, monkeypat
         sweep.Sweep(base, ["dscnn"], ["none"]).check()
 
 
+@pytest.mark.parametrize("own_corpus", [False, True])
+def test_networks_with_and_without_anti_transfer_start_from_the_same_encoder(
+    tmp_path, monkeypatch, own_corpus
+):
+    monkeypatch.setattr(sweep, "read_recordings", lambda *args: None)
+    monkeypatch.setattr(sweep, "layers_of", lambda term, student: ("conv2",))
+    configs = {}
+
+    def record(config, *, out, **options):
+        configs[out.name] = config
+        return out
+
+    monkeypatch.setattr(sweep, "run", record)
+    base = BASE.replace(embedding="pretrained")
+    planned = sweep.Sweep(
+        base,
+        models=["dscnn", "quat_dscnn"],
+        methods=["none", "single-s", "dual-ws", "encoder-s"],
+        layers=[2],
+        splits=["speaker"],
+        source=base.replace(dataset_options={"seed": 1}) if own_corpus else None,
+    )
+    rows = planned.run(tmp_path, Console(quiet=True), [])
+    assert [(row["model"], row["method"]) for row in rows] == [
+        *(("dscnn", method) for method in ("none", "single-s", "dual-ws")),
+        *(("quat_dscnn", method) for method in ("none", "single-s", "dual-ws", "encoder-s")),
+    ]
+    quaternion = {k: c for k, c in configs.items() if c.model.name == "quat_dscnn"}
+    trained = next(k for k in quaternion if k.endswith("speaker-encoder"))
+    for name, config in quaternion.items():
+        is_source = config.data.target is not None
+        assert config.model.freeze == (
+            {"embedding": None} if is_source and name != trained else {}
+        ), name
+        if name.endswith("encoder-s"):
+            assert config.model.embedding == str(tmp_path / "source-networks" / trained)
+            assert config.auxiliary_losses == ()
+        else:
+            assert config.model.embedding == "pretrained"
+    assert all(c.model.freeze == {} for c in configs.values() if c.model.name == "dscnn")
+
+
 @pytest.fixture
 def rows(tmp_path):
     """Runs of two layers and seeds; layer 5 validates best, layer 2 would test better."""

@@ -7,13 +7,16 @@ Quaternion and hypercomplex networks start from it by default.
 import importlib.resources
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from serjax.errors import InputError
 from serjax.files import PathLike, write_bytes_atomic
+from serjax.models.pretrained import run_folder
 from serjax.models.variables import Variables
 
 ENCODER_CORPUS = "emodb"
@@ -38,8 +41,27 @@ def write_encoder(path: PathLike, variables: Mapping[str, Any]) -> None:
     write_bytes_atomic(path, content.getvalue())
 
 
-def encoder() -> Variables:
-    """Reads the variables of the shipped encoder: `params` and `batch_stats`, float32."""
+def encoder(folder: PathLike | None = None) -> Variables:
+    """Reads the variables of an encoder.
+
+    Args:
+        folder: Finished run of RH-emo, or of a network with its encoder; None: the shipped encoder.
+
+    Returns:
+        `params` and `batch_stats`, float32.
+
+    Raises:
+        InputError: The folder holds no finished run, or one of a network without an encoder.
+    """
+    if folder is not None:
+        run = run_folder.read(Path(folder))
+        variables = run.restore()
+        if not all("embedding" in variables.get(name, {}) for name in ("params", "batch_stats")):
+            raise InputError(
+                f"{folder}: expected a run of rhemo or of a network with its encoder, found one "
+                f"of {run.model}"
+            )
+        return {name: variables[name]["embedding"] for name in ("params", "batch_stats")}
     content = importlib.resources.files("serjax.models.pretrained").joinpath("rhemo_encoder.npz")
     with np.load(io.BytesIO(content.read_bytes())) as arrays:
         flat = {name: jnp.asarray(array) for name, array in arrays.items()}

@@ -26,13 +26,14 @@ def plot_layer_sweep(groups: Groups, path: PathLike | None = None) -> "Figure | 
 
     Args:
         groups: Runs by (model, method, split), each with its `layer` and its `test` accuracy in
-            [0, 1]. The method "none" is the baseline without anti-transfer.
+            [0, 1]. The method "none" is the baseline without anti-transfer. Methods without layers
+            have no line.
         path: File to save, `.png` or `.pdf`; None saves nothing.
 
     Returns:
         The figure with a panel for each model; None if all runs are without anti-transfer.
     """
-    models = sorted({model for model, method, _ in groups if method != "none"})
+    models = sorted({key[0] for key, runs in groups.items() if _has_layers(runs)})
     if not models:
         return None
     with styled(LIGHT):
@@ -46,19 +47,36 @@ def plot_layer_sweep(groups: Groups, path: PathLike | None = None) -> "Figure | 
     return figure
 
 
+def gains(groups: Groups, key: tuple[str, str, str]) -> dict[int, float]:
+    """Computes the gain at each layer of a method over the baseline, in points.
+
+    Args:
+        groups: Runs as `plot_layer_sweep` takes them.
+        key: Model, method and split.
+
+    Returns:
+        Mean test accuracy of the method minus that without anti-transfer, by layer, ascending.
+    """
+    baseline = _mean_test(groups.get((key[0], "none", key[2]), []))
+    layers = sorted({run["layer"] for run in groups[key]})
+    at_layers = [[run for run in groups[key] if run["layer"] == layer] for layer in layers]
+    return {
+        layer: 100 * (_mean_test(runs) - baseline)
+        for layer, runs in zip(layers, at_layers, strict=True)
+    }
+
+
 def _plot_model(axes: "Axes", model: str, groups: Groups) -> None:
     """Plots a line for each method and split of one model."""
-    lines = [key for key in groups if key[0] == model and key[1] != "none"]
+    lines = [key for key, runs in groups.items() if key[0] == model and _has_layers(runs)]
     methods = list(dict.fromkeys(method for _, method, _ in lines))
     for key in lines:
         _, method, split = key
-        baseline = _mean_test(groups.get((model, "none", split), []))
-        layers = sorted({run["layer"] for run in groups[key]})
-        at_layers = [[run for run in groups[key] if run["layer"] == layer] for layer in layers]
+        of_layers = gains(groups, key)
         number = methods.index(method)
         axes.plot(
-            layers,
-            [100 * (_mean_test(runs) - baseline) for runs in at_layers],
+            list(of_layers),
+            list(of_layers.values()),
             marker=_MARKERS[number % len(_MARKERS)],
             ms=3,
             color=LIGHT.train if split == "random" else LIGHT.validation,
@@ -69,6 +87,10 @@ def _plot_model(axes: "Axes", model: str, groups: Groups) -> None:
     axes.axhline(0, color=LIGHT.muted, lw=0.8, zorder=0)
     axes.set_xlabel("layer")
     axes.set_title(f"{model}: accuracy gained (points)", loc="left")
+
+
+def _has_layers(runs: Rows) -> bool:
+    return any(run["layer"] is not None for run in runs)
 
 
 def _mean_test(runs: Rows) -> float:

@@ -41,6 +41,12 @@ class DataConfig:
         kind="label set",
         choices=names_in("serjax.data.labels:names"),
     )
+    subset: int | None = option(
+        None,
+        "Number of utterances, a random selection with as many of each class (all).",
+        minimum=2,
+        metavar="N",
+    )
     split: str = option(
         "speaker",
         "Split into training, validation and test set: what they do not share; with --fold a "
@@ -103,10 +109,10 @@ class ModelConfig:
         kind="front end",
         choices=names_in("serjax.features.front_ends:FRONT_ENDS"),
     )
-    silence: Literal["keep", "remove", "voiced"] | None = option(
+    silence: Literal["keep", "remove", "voiced", "voiced_segment"] | None = option(
         None,
-        "Silence: keep it, remove it by an adaptive threshold, or keep voiced speech only "
-        "(depends on the front end).",
+        "Silence: keep it, remove it by an adaptive threshold, or keep voiced speech only, all or "
+        "one segment (depends on the front end).",
         kind="silence treatment",
     )
     fit: Literal["pad", "resize"] | None = option(
@@ -134,10 +140,12 @@ class ModelConfig:
         "Initial weights: a run folder, or a file of published weights (random initialization).",
         metavar="RUN|FILE",
     )
-    embedding: Literal["random", "pretrained"] | None = option(
+    embedding: str | None = option(
         None,
-        "Initial RH-emo encoder of quat_ and phm networks without --init (pretrained; random on "
-        "EMO-DB, which the pretrained encoder was trained on).",
+        "Initial RH-emo encoder of quat_ and phm networks without --init: random, pretrained, or "
+        "that of a run (pretrained; random on EMO-DB, which the pretrained encoder was trained "
+        "on).",
+        metavar="random|pretrained|RUN",
     )
     fresh: tuple[str, ...] = option(
         (),
@@ -201,8 +209,8 @@ class AugmentationConfig:
 
     preset: str = option(
         "none",
-        "Augmentation of the training set: none, conservative, aggressive, waveform or tiwari; "
-        "several are joined by +.",
+        "Augmentation of the training set: none, conservative, aggressive, waveform or tiwari, or "
+        "a single one, such as noise or rotation; several are joined by +.",
         name="augment",
         common=True,
     )

@@ -1,7 +1,7 @@
 """Resolution of a configuration: the defaults that depend on the model or the corpus."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 from serjax import classical, data, models
 from serjax.errors import InputError, unknown_name
@@ -63,7 +63,7 @@ def _shallow(config: Any) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
 
 
-def _default_embedding(config: RunConfig) -> Literal["random", "pretrained"] | None:
+def _default_embedding(config: RunConfig) -> str | None:
     if not has_embedding(config.model.name):
         return None
     return "random" if uses_encoder_corpus(config) else "pretrained"
