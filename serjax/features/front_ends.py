@@ -15,7 +15,7 @@ from serjax.errors import InputError, unknown_name
 from serjax.features import image, voice_activity
 from serjax.features.arrays import Lengths, Mask, Spectrogram, Waveform
 
-_SILENCE = ("keep", "remove", "voiced")
+_SILENCE = ("keep", "remove", "voiced", "voiced_segment")
 _FITS = ("pad", "resize")
 # Longest utterance that is resized as a whole.
 _RESIZED_SECONDS = 30.0
@@ -56,8 +56,9 @@ class FrontEnd:
         one_segment_per_epoch: True to train on one random segment of each utterance per epoch,
             False to train on all segments.
         silence: "keep"; "remove" to remove silence, see
-            `serjax.features.voice_activity.remove_silence`; or "voiced" to remove unvoiced speech,
-            see `serjax.features.voice_activity.remove_unvoiced`. Both take whole utterances, before
+            `serjax.features.voice_activity.remove_silence`; "voiced" to remove unvoiced speech,
+            see `serjax.features.voice_activity.remove_unvoiced`; or "voiced_segment" to keep the
+            segment in the middle of the voiced speech only. All take whole utterances, before
             these are cut into segments.
         colormap: Name of the colour map that makes three channels (red, green and blue), see
             `serjax.features.image.colorize`; None: one channel.
@@ -87,7 +88,7 @@ class FrontEnd:
     variable_length: bool = False
     one_segment_per_epoch: bool = False
     sample_rate: int = 16000
-    silence: Literal["keep", "remove", "voiced"] = "keep"
+    silence: Literal["keep", "remove", "voiced", "voiced_segment"] = "keep"
     colormap: str | None = None
     image_size: tuple[int, int] | None = None
 
@@ -201,6 +202,11 @@ class FrontEnd:
             speech, length = select(jnp.asarray(padded), jnp.int32(len(waveform)), self.sample_rate)
             is_long_enough = int(length) >= least
             utterances.append(np.asarray(speech)[: int(length)] if is_long_enough else waveform)
+        if self.silence == "voiced_segment":
+            spare = [max(len(utterance) - self.segment_samples, 0) for utterance in utterances]
+            return [
+                u[n // 2 :][: self.segment_samples] for u, n in zip(utterances, spare, strict=True)
+            ]
         return utterances
 
     def spectrograms(
@@ -302,7 +308,11 @@ def _remove_unvoiced(
     )
 
 
-_SELECTIONS = {"remove": _remove_silence, "voiced": _remove_unvoiced}
+_SELECTIONS = {
+    "remove": _remove_silence,
+    "voiced": _remove_unvoiced,
+    "voiced_segment": _remove_unvoiced,
+}
 
 # Guizzo et al. (2023), section 3.1: segments of 4 s, Hamming windows of 16 ms, half overlap, padded
 # to 512 x 128. Quaternion networks take [0, 1], which RH-emo requires, real networks standardized

@@ -100,3 +100,20 @@ def test_a_network_trains_on_chunks_from_pretrained_weights(tmp_path):
     probabilities = dict(zip(corpus.column("path"), recognizer(waveforms), strict=True))
     for path, expected in zip(predictions.paths, predictions.probabilities, strict=True):
         np.testing.assert_allclose(probabilities[path], expected, atol=1e-5)
+
+
+def test_one_voiced_segment_is_the_middle_of_the_voiced_speech():
+    tone = np.sin(2 * np.pi * 200 * np.arange(4800) / 16_000).astype(np.float32)
+    utterance = np.concatenate([np.zeros(3200, np.float32), tone, np.zeros(1600, np.float32)])
+    everything, one = (
+        dataclasses.replace(front_ends.KAPOOR, silence=silence)
+        for silence in ("voiced", "voiced_segment")
+    )
+    (voiced,), (segment,) = (each.select_speech([utterance]) for each in (everything, one))
+    spare = len(voiced) - one.segment_samples
+    assert spare > 1000
+    np.testing.assert_array_equal(segment, voiced[spare // 2 :][: one.segment_samples])
+    assert len(batches.pack([segment], [0], one.segment_samples, room=one.segment_samples)) == 1
+    short = utterance[3200:3500]  # no longer than a segment
+    (kept,) = one.select_speech([short])
+    np.testing.assert_array_equal(kept, short)

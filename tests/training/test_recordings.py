@@ -140,3 +140,18 @@ def test_the_training_set_of_another_run():
 def test_waveforms_are_selected_in_order():
     waveforms = [np.full(3, i, np.float32) for i in range(4)]
     assert [int(w[0]) for w in select_waveforms(waveforms, np.array([2, 0, 2]))] == [2, 0, 2]
+
+
+@pytest.mark.parametrize("size", [7, 12, 30])
+def test_a_subset_has_as_many_of_each_class_as_there_are(size):
+    few, _ = made("few", speakers=2, emotions=("fear",), takes=1)
+    many, _ = made("many", speakers=6, emotions=("anger", "neutral"))
+    corpus = dataclasses.replace(many, utterances=(*many.utterances, *few.utterances))
+    (table,), _ = read_tables(CONFIG.replace(subset=size), (corpus,))
+    counts = [table.column("emotion").count(name) for name in ("anger", "fear", "neutral")]
+    assert sum(counts) == min(size, 26)
+    assert counts[1] == 2
+    assert abs(counts[0] - counts[2]) <= 1
+    assert table.notes == ((f"a subset of {size} of 26 utterances",) if size < 26 else ())
+    (again,), _ = read_tables(CONFIG.replace(subset=size, seed=3), (corpus,))
+    assert again.utterances == table.utterances

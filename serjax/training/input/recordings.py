@@ -46,7 +46,8 @@ def read_tables(
 ) -> tuple[tuple[Corpus, ...], str]:
     """Reads the tables of the corpora of a run, without opening a recording.
 
-    Utterances without the target, or of a class that the other corpus does not have, are left out.
+    Utterances without the target, of a class that the other corpus does not have, or outside of the
+    configured subset are left out.
 
     Args:
         config: Configuration of the run.
@@ -66,6 +67,8 @@ def read_tables(
         tables = [data.labels.apply(corpus, config.data.labels) for corpus in tables]
     target = _target(config, tables[0])
     tables = [_with_target(corpus, target) for corpus in tables]
+    if config.data.subset is not None:
+        tables = [_subset(corpus, target, config.data.subset) for corpus in tables]
     if len(tables) == 2:
         tables = list(splits.shared_classes(tables[0], tables[1], target))
     return tuple(tables), target
@@ -293,6 +296,24 @@ def _with_target(corpus: Corpus, target: str) -> Corpus:
         return corpus
     note = f"{len(corpus) - len(labelled)} utterances without {target} left out"
     return dataclasses.replace(corpus.select(labelled), notes=(*corpus.notes, note))
+
+
+def _subset(corpus: Corpus, target: str, size: int) -> Corpus:
+    """Selects utterances at random, the same for every seed and as many of each class as of others.
+
+    Classes with too few utterances have all of theirs, and the others more.
+    """
+    if size >= len(corpus):
+        return corpus
+    shuffled = np.random.default_rng(0).permutation(len(corpus))
+    labels = np.array(corpus.column(target))[shuffled]
+    rank = np.zeros(len(corpus), np.int64)  # of an utterance within its class
+    for label in np.unique(labels):
+        is_label = labels == label
+        rank[is_label] = np.arange(is_label.sum())
+    chosen = np.sort(shuffled[np.argsort(rank, kind="stable")[:size]])
+    note = f"a subset of {size} of {len(corpus)} utterances"
+    return dataclasses.replace(corpus.select(chosen), notes=(*corpus.notes, note))
 
 
 def _without_short(
