@@ -44,7 +44,13 @@ def _parser() -> Parser:
         help="Folder of a corpus; repeatable.",
     )
     add("--bundled", action="store_true", help="Use the bundled corpus instead of the paper's.")
-    add("--only", action="append", default=[], metavar="ROW", help="Run this row only; repeatable.")
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="ROW",
+        help="Run this row only, or those that a pattern such as 'ravdess-*' matches; repeatable.",
+    )
     add(
         "--scale",
         default="paper",
@@ -139,35 +145,40 @@ def _plan(arguments: argparse.Namespace, console: "Console") -> _Plan:
     return _Plan(recipe, folders, rows, configs, pretrainings, deviations, folder, is_small)
 
 
-def _run_row(planned: _Plan, row: "Row", config: "RunConfig", tuned: bool, **options: Any) -> Path:
-    """Runs a row unless it is finished; returns the folder of its results."""
+def _run_row(
+    planned: _Plan, row: "Row", config: "RunConfig", tuned: bool, **options: Any
+) -> tuple[Path, list[dict[str, object]]]:
+    """Runs a row unless it is finished; returns the folder of its results, and those of a sweep."""
     from serjax import protocols
-    from serjax.anti_transfer.sweep import Sweep
-    from serjax.recipes import plan
+    from serjax.anti_transfer.sweep import Sweep, accuracies
+    from serjax.recipes import AntiTransferAt, plan
 
     # Rows of a corpus share source networks, and dual methods start from the single ones.
-    name = row.name if row.anti_transfer is None else row.config["dataset"]
+    name = row.name
+    if row.is_sweep:
+        name = "-".join(filter(None, (row.config["dataset"], row.network)))
     place = planned.folder / (f"{name}-tuned" if tuned else name)
-    if row.anti_transfer is not None:
-        method, layer = row.anti_transfer
+    if row.is_sweep:
+        method, layer = row.anti_transfer or AntiTransferAt("", None)
         sweep = Sweep(
             config,
             models=(config.model.name,),
-            methods=(method,),
-            layers=(layer or 1,),
+            methods=row.sweep_methods or (method,),
+            layers=None if row.sweep_methods else (layer or 1,),
             splits=(config.data.split,),
             seeds=(config.seed,),
             source=_source(planned, config),
         )
-        return Path(str(sweep.run(place, **options)[-1]["folder"]))
+        runs = sweep.run(place, **options)
+        return Path(str(runs[-1]["folder"])), accuracies(runs) if row.sweep_methods else []
     if (place / "summary.json").exists():
-        return place
+        return place, []
     members = plan.members_of(planned.recipe, planned.is_small) if tuned else 1
     options = {**options, "out": place, "resume": place.exists(), "members": members}
     if config.data.test_dataset is not None:
-        return protocols.cross_corpus(config, **options)
+        return protocols.cross_corpus(config, **options), []
     folds = plan.folds_of(row, planned.is_small)
-    return protocols.cross_validate(config, folds=folds, **options)
+    return protocols.cross_validate(config, folds=folds, **options), []
 
 
 def _source(planned: _Plan, config: "RunConfig") -> "RunConfig | None":
@@ -198,9 +209,9 @@ def _run(planned: _Plan, console: "Console", command: list[str]) -> "dict[str, l
     for (row, tuned), config in zip(planned.rows, planned.configs, strict=True):
         title = f"{row.title}, tuned" if tuned else row.title
         console.rule(title)
-        place = _run_row(planned, row, config, tuned, **options)
+        place, sweep = _run_row(planned, row, config, tuned, **options)
         outcome = report.read_outcome(place, title, published=not tuned)
-        outcomes.setdefault(row.name, []).append(outcome)
+        outcomes.setdefault(row.name, []).append(dataclasses.replace(outcome, sweep=sweep))
     return outcomes
 
 

@@ -28,13 +28,16 @@ class Row:
         title: Title in the tables.
         config: Options of `serjax.training.RunConfig` by their short names. With `test_dataset` it
             is a cross-corpus test, and `split` separates training and validation set; with
-            `anti_transfer` it is one split; else a cross-validation by the protocol `split`. The
-            `dataset` "joined" consists of the corpora named by its option `corpora`, whose
-            folders are filled in.
+            `anti_transfer` or `sweep_methods` it is one split; else a cross-validation by the
+            protocol `split`. The `dataset` "joined" consists of the corpora named by its option
+            `corpora`, whose folders are filled in; it is joined of those at hand, at least two.
         folds: Folds of the cross-validation; None: as many as the protocol has.
         anti_transfer: Method and layer of a run of an anti-transfer sweep.
+        sweep_methods: Methods of an anti-transfer sweep over all layers.
+        on_request: True for a row that only runs if `--only` names it.
         initialization: "optional": from the weights of `--init` or of the recipe's pretraining,
-            if there are any; "required": the row is left out without them; "random".
+            if there are any; "given": from those of `--init` only; "required": the row is left
+            out without either; "random".
         network: Name of the network for `--init`; None: its model.
         transfer: Further options of a row that starts from weights, such as `fresh` and `freeze`.
     """
@@ -44,9 +47,16 @@ class Row:
     config: Mapping[str, Any]
     folds: int | None = None
     anti_transfer: AntiTransferAt | None = None
-    initialization: Literal["optional", "required", "random"] = "optional"
+    sweep_methods: tuple[str, ...] = ()
+    on_request: bool = False
+    initialization: Literal["optional", "given", "required", "random"] = "optional"
     network: str | None = None
     transfer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_sweep(self) -> bool:
+        """True for one run, or all runs, of an anti-transfer sweep."""
+        return self.anti_transfer is not None or bool(self.sweep_methods)
 
     @property
     def corpora(self) -> tuple[str, ...]:

@@ -2,28 +2,30 @@
 recognition", WASPAA 2023.
 
 VGG16, real and quaternion, is trained to be dissimilar from networks that recognize speakers (S),
-words (W), or one after the other, on random splits and on unseen actors. Each row uses the layer
-that the paper's validation set selected; `serjax anti-transfer` tries all 13, as in Figure 2.
+words (W), or one after the other, on random splits and on unseen actors. Each row of Table 1 uses
+the layer that the paper's validation set selected; Figure 2, which only runs on request, tries all
+13.
 
     serjax reproduce guizzo2023 --data-dir iemocap=DIR --data-dir ravdess=DIR
         --data-dir tess=DIR --data-dir librispeech_words=DIR
     serjax reproduce guizzo2023 --data-dir ravdess=DIR --only ravdess-quat-none-actor
+    serjax reproduce guizzo2023 --only 'figure-2-*' --data-dir iemocap=DIR --data-dir ravdess=DIR
+        --data-dir tess=DIR --data-dir librispeech_words=DIR
     serjax reproduce guizzo2023 --bundled --scale small
-    serjax anti-transfer --model vgg16,quat_vgg16 --layers all --dataset ravdess
-        --data-dir DIR
     python benchmarks/run.py --suite models --models vgg16,quat_vgg16
 
-The last two are Figure 2, and the time and memory of section 3.2.3.
+The last one is the time and memory of section 3.2.3.
 
 It needs IEMOCAP, RAVDESS and TESS for their rows, and LibriSpeech with its word alignments for
 source-task networks like theirs.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 from serjax.recipes import IEMOCAP, RAVDESS, TESS, AntiTransferAt, Recipe, Row, Tuned
-from serjax.report import Figures
+from serjax.report import Figures, LayerGains
 
 # Corpus -> (network, method, accuracy in % and layer of the random split, the same by actor). The
 # layer is the one with the best validation accuracy.
@@ -98,6 +100,13 @@ _NETWORK: dict[str, dict[str, Any]] = {
 _SHORT = {"vgg16": "real", "quat_vgg16": "quat", "random": "random", "speaker": "actor"}
 
 
+# Column "Params" of Table 1, in millions.
+_MILLIONS = {"vgg16": 160.0, "quat_vgg16": 10.0}
+
+# Methods of Figure 2, and those that show the effect of the encoder without anti-transfer.
+_FIGURE_2 = ("none", "single-s", "single-w")
+_ENCODERS = ("encoder-s", "encoder-w")
+
 # Networks of RH-emo's own paper (Guizzo et al. 2022), whose figures are for other splits.
 _OTHERS = {"alex": "quat_alexnet", "res": "quat_resnet50"}
 
@@ -114,17 +123,67 @@ def _shown(corpus: str) -> Iterator[tuple[str, str, str]]:
         yield model, method, split
 
 
-def _rows() -> Iterator[Row]:
+def _table_1() -> Iterator[Row]:
     for corpus in _TABLE_1:
         for model, method, split in _shown(corpus):
             _, layer = table_1(corpus)[model, method, split]
             at = "" if layer is None else f" at layer {layer}"
-            yield Row(
-                _name(corpus, model, method, split),
-                f"{corpus.upper()}, {model}, {method}{at}, by {split}",
-                {**_CONFIG, **_CORPUS[corpus], **_NETWORK[model], "split": split},
-                anti_transfer=AntiTransferAt(method, layer),
-            )
+            yield _single(corpus, model, method, split, layer, at)
+
+
+def _single(
+    corpus: str, model: str, method: str, split: str, layer: int | None = None, at: str = ""
+) -> Row:
+    return Row(
+        _name(corpus, model, method, split),
+        f"{corpus.upper()}, {model}, {method}{at}, by {split}",
+        {**_CONFIG, **_CORPUS[corpus], **_NETWORK[model], "split": split},
+        anti_transfer=AntiTransferAt(method, layer),
+        initialization="given",
+    )
+
+
+def _encoders() -> Iterator[Row]:
+    """Yields the quaternion networks without anti-transfer from the encoder of another task."""
+    for corpus in _TABLE_1:
+        for model, method, split in _shown(corpus):
+            if (model, method) == ("quat_vgg16", "none"):
+                for encoder in _ENCODERS:
+                    yield _single(corpus, model, encoder, split)
+
+
+def _from_iemocap() -> Iterator[Row]:
+    """Yields section 3.2.1's baselines, which start from weights trained on IEMOCAP."""
+    for corpus in ("ravdess", "tess"):
+        for model, method, split in _shown(corpus):
+            if method == "none":
+                row = _single(corpus, model, method, split)
+                yield dataclasses.replace(
+                    row,
+                    name=f"{row.name}-iemocap",
+                    title=f"{row.title}, from IEMOCAP",
+                    initialization="required",
+                    network=f"{model}_iemocap",
+                )
+
+
+def _figure_2() -> Iterator[Row]:
+    for corpus in _TABLE_1:
+        for model, method, split in _shown(corpus):
+            if method == "none":
+                row = _single(corpus, model, method, split)
+                yield dataclasses.replace(
+                    row,
+                    name=f"figure-2-{corpus}-{_SHORT[model]}-{_SHORT[split]}",
+                    title=f"{corpus.upper()}, {model}, all layers, by {split}",
+                    anti_transfer=None,
+                    sweep_methods=_FIGURE_2,
+                    on_request=True,
+                )
+
+
+def _others() -> Iterator[Row]:
+    for corpus in _TABLE_1:
         for short, model in _OTHERS.items():
             network = {"model": model, "embedding": "pretrained"}
             yield Row(
@@ -132,15 +191,31 @@ def _rows() -> Iterator[Row]:
                 f"{corpus.upper()}, {model}, none, by random",
                 {**_CONFIG, **_CORPUS[corpus], **network, "split": "random", "model_options": {}},
                 anti_transfer=AntiTransferAt("none", None),
+                initialization="given",
             )
 
 
-def _tables() -> Iterator[Figures]:
+def _tables() -> Iterator[Figures | LayerGains]:
     for corpus in _TABLE_1:
-        published = {_name(corpus, *key): {"wa": table_1(corpus)[key][0]} for key in _shown(corpus)}
+        published = {
+            _name(corpus, *key): {
+                "wa": table_1(corpus)[key][0],
+                "parameters": _MILLIONS[key[0]],
+            }
+            for key in _shown(corpus)
+        }
         yield Figures(f"Table 1: {corpus.upper()}", published)
-    rows = (f"{corpus}-{short}-none-random" for corpus in _TABLE_1 for short in _OTHERS)
-    yield Figures("RH-emo encoder with other networks", {name: {"wa": None} for name in rows})
+    yield LayerGains(
+        "Figure 2: gain at each layer, mean over the corpora",
+        tuple(row.name for row in _figure_2()),
+        "figure-2.png",
+    )
+    for title, rows in (
+        ("Effect of the encoder without anti-transfer", _encoders()),
+        ("Section 3.2.1: baselines that start from IEMOCAP", _from_iemocap()),
+        ("RH-emo encoder with other networks", _others()),
+    ):
+        yield Figures(title, {row.name: {"wa": None} for row in rows})
 
 
 RECIPE = Recipe(
@@ -152,7 +227,7 @@ RECIPE = Recipe(
         "librispeech_words": "LibriSpeech and its word alignments, side by side, "
         "https://www.openslr.org/12 and https://zenodo.org/records/2619474",
     },
-    rows=tuple(_rows()),
+    rows=(*_table_1(), *_encoders(), *_from_iemocap(), *_others(), *_figure_2()),
     tables=tuple(_tables()),
     deviations=(
         "Their network for words is trained on 1,000 words of LibriSpeech. Ours for words and "
@@ -161,9 +236,12 @@ RECIPE = Recipe(
         "Their RH-emo is pretrained on IEMOCAP; here the quaternion networks start from the "
         "shipped encoder, trained on EMO-DB. `--init quat_vgg16=RUN`, with a run of `serjax "
         "pretrain --task rhemo --dataset iemocap`, starts them as theirs.",
-        "Without initial weights a network starts with the encoder of its source-task network, so "
-        "that both have the same input.",
-        "They select one of 13 layers by validation; here the layer is the one they selected.",
+        "They do not say whether RH-emo trains together with the networks for speakers and words; "
+        "here it stays as it is, so networks with and without anti-transfer start from the same "
+        "encoder. The rows `encoder-s` and `encoder-w` start from encoders that trained with them, "
+        "without anti-transfer.",
+        "They select one of 13 layers by validation; here Table 1 has the layer that they "
+        "selected. Figure 2 has all 13.",
         "TESS by actor is left out: with two actresses, training, validation and test set cannot "
         "have different speakers, and the paper does not say how it was split.",
         "They do not say which emotions of IEMOCAP they recognize (here anger, happiness, "
@@ -187,9 +265,8 @@ RECIPE = Recipe(
     small_rows=("ravdess-quat-none-random", "ravdess-quat-single-s-actor"),
     source_corpus="librispeech_words",
     source_options={"words": 1000},
+    pretraining={**_CONFIG, **_CORPUS["iemocap"], "split": "random"},
     elsewhere=(
-        "Figure 2, the gain at each of the 13 layers: `serjax anti-transfer "
-        "--model vgg16,quat_vgg16 --layers all`, with a corpus, plots it.",
         "Section 3.2.3, 80.5 % less time and 53.7 % less memory of the quaternion network: `python "
         "benchmarks/run.py --suite models --models vgg16,quat_vgg16` measures both.",
     ),

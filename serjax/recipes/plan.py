@@ -1,5 +1,7 @@
 """Plan of a recipe: its rows on the corpora at hand, and the configuration of each."""
 
+import dataclasses
+import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ _FEW = {"speakers": 6, "words": 3}
 # Options of other speakers, whose voices vary twice as much.
 _OTHERS = {"seed": 1, "variation": 1.0}
 FEWEST_FOLDS = 3
+_FEWEST_JOINED = 2
 _FEWEST_MEMBERS = 2
 
 
@@ -111,11 +114,10 @@ def pretrainings(
     configs = {}
     for row in rows:
         network = network_of(row)
-        if row.initialization == "random" or network in init or network in configs:
+        if row.initialization in ("random", "given") or network in init or network in configs:
             continue
-        model = {
-            name: row.config[name] for name in ("model", "model_options") if name in row.config
-        }
+        names = ("model", "model_options", "embedding")
+        model = {name: row.config[name] for name in names if name in row.config}
         config = {**fields, **model, "seed": seed}
         if small:
             config = _reduced(config, recipe.small)
@@ -138,11 +140,7 @@ def select_rows(
 
     What is left out is printed with the reason.
     """
-    names = [row.name for row in recipe.rows]
-    for name in only:
-        if name not in names:
-            raise InputError(unknown_name("row", name, names))
-    wanted = only or (recipe.small_rows if small else ()) or names
+    wanted = _wanted(recipe, only, small)
     pretrained_on = recipe.pretraining["dataset"] if recipe.pretraining else None
     makes_weights = folders is None or pretrained_on in folders
     rows = []
@@ -151,6 +149,10 @@ def select_rows(
         if row.name not in wanted:
             continue
         missing = [] if folders is None else [c for c in row.corpora if c not in folders]
+        missing_corpora |= set(missing)
+        if missing and len(row.corpora) - len(missing) >= _FEWEST_JOINED:
+            console.print(f"{row.name} runs without {', '.join(missing)}")
+            row, missing = _without_corpora(row, missing), []
         if not missing:
             network = network_of(row)
             if row.initialization == "required" and network not in init and not makes_weights:
@@ -162,7 +164,6 @@ def select_rows(
                 rows.append(row)
             continue
         console.print(f"left out {row.name}: no {', '.join(missing)}")
-        missing_corpora |= set(missing)
     for corpus in sorted(missing_corpora):
         console.print(
             f"{corpus}: --data-dir {corpus}=DIR: {recipe.corpora[corpus]}",
@@ -170,6 +171,32 @@ def select_rows(
     if not rows:
         raise InputError("nothing to run: give a corpus by --data-dir CORPUS=DIR, or try --bundled")
     return rows
+
+
+def _wanted(recipe: Recipe, only: Sequence[str], small: bool) -> set[str]:
+    """Returns the names of the requested rows: those that a pattern matches, or the usual ones."""
+    names = [row.name for row in recipe.rows]
+    wanted: set[str] = set()
+    for pattern in only:
+        matching = fnmatch.filter(names, pattern)
+        if not matching:
+            raise InputError(unknown_name("row", pattern, names))
+        wanted |= set(matching)
+    if wanted:
+        return wanted
+    if small and recipe.small_rows:
+        return set(recipe.small_rows)
+    return {row.name for row in recipe.rows if not row.on_request}
+
+
+def _without_corpora(row: Row, missing: Sequence[str]) -> Row:
+    """Returns a row of joined corpora without some of them, which its title names."""
+    options = row.config["dataset_options"]
+    corpora = {name: folder for name, folder in options["corpora"].items() if name not in missing}
+    config = {**row.config, "dataset_options": {**options, "corpora": corpora}}
+    return dataclasses.replace(
+        row, title=f"{row.title}, without {', '.join(missing)}", config=config
+    )
 
 
 def folds_of(row: Row, small: bool) -> int | None:
@@ -186,7 +213,7 @@ def check_splits(rows: Sequence[Row], configs: Sequence[RunConfig], small: bool)
     """Checks that the corpus of every row can be split, before the first row is trained."""
     known = set()
     for row, config in zip(rows, configs, strict=True):
-        is_single = row.anti_transfer is not None or config.data.test_dataset is not None
+        is_single = row.is_sweep or config.data.test_dataset is not None
         folds = folds_of(row, small)
         corpora = (
             config.data.dataset,

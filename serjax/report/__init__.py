@@ -25,7 +25,15 @@ from serjax.report.tables.comparison import compare, print_comparison
 from serjax.report.tables.ensemble import write_ensemble
 from serjax.report.tables.model_table import print_model_table, write_model_table
 from serjax.report.tables.outcome import Outcome, read_outcome
-from serjax.report.tables.paper import Confusion, Curves, Epochs, Figures, PaperTable, PerClass
+from serjax.report.tables.paper import (
+    Confusion,
+    Curves,
+    Epochs,
+    Figures,
+    LayerGains,
+    PaperTable,
+    PerClass,
+)
 from serjax.report.tables.paper_markdown import paper_markdown
 from serjax.report.tables.run_set import print_run_set, write_run_set
 from serjax.report.tables.summary import METRIC_NAMES, measure, print_summary
@@ -39,6 +47,7 @@ __all__ = [
     "Epochs",
     "Figures",
     "HardUtterance",
+    "LayerGains",
     "Outcome",
     "PaperTable",
     "PerClass",

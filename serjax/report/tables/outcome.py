@@ -24,6 +24,7 @@ class Outcome:
         parameters: Number of parameters of the network; None for a model without them.
         seconds: Training time including compilation, the mean over the runs.
         published: True for the configuration of the paper, False for a tuned one.
+        sweep: Runs of an anti-transfer sweep, as `serjax.report.write_sweep` takes them.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Outcome:
     parameters: int | None
     seconds: float
     published: bool = True
+    sweep: Sequence[Mapping[str, Any]] = ()
 
 
 def read_outcome(folder: PathLike, title: str, *, published: bool = True) -> Outcome:

@@ -14,8 +14,8 @@ class Figures:
             give the value. Metrics: "wa", "ua", "f1_macro", "f1_weighted" on the test set, in per
             cent; "mean_wa", "mean_ua", the means over the folds; "train_wa", "validation_wa" (per
             cent), "train_loss", "validation_loss" (nats), each at its best epoch; "minutes" of
-            training per fold; "megabytes" of weights in float32; the name of a class for its
-            recall, in per cent.
+            training per fold; "megabytes" of weights in float32; "parameters" in millions; the
+            name of a class for its recall, in per cent.
         others: Values of the systems that the paper compares itself with, in the same form.
     """
 
@@ -107,5 +107,20 @@ class Curves:
     file: str
 
 
-PaperTable = Figures | PerClass | Confusion | Epochs | Curves
+@dataclasses.dataclass(frozen=True)
+class LayerGains:
+    """Figure of the accuracy that anti-transfer gains at each layer, mean over the rows.
+
+    Attributes:
+        title: Title, as in the paper.
+        rows: Names of the rows, sweeps over all layers, of different corpora.
+        file: Name of the figure's file.
+    """
+
+    title: str
+    rows: tuple[str, ...]
+    file: str
+
+
+PaperTable = Figures | PerClass | Confusion | Epochs | Curves | LayerGains
 """Any kind of table."""

@@ -1,15 +1,26 @@
 """Tables of papers as Markdown: the published results next to those measured here."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from serjax.files import PathLike
 from serjax.report.plots.curves import plot_epochs
+from serjax.report.plots.layer_sweep import gains, plot_layer_sweep
 from serjax.report.tables.layout import markdown_table
 from serjax.report.tables.outcome import Outcome
-from serjax.report.tables.paper import Confusion, Curves, Epochs, Figures, PaperTable, PerClass
+from serjax.report.tables.paper import (
+    Confusion,
+    Curves,
+    Epochs,
+    Figures,
+    LayerGains,
+    PaperTable,
+    PerClass,
+)
 from serjax.report.tables.summary import METRIC_NAMES
 
 _ABSENT = "not in the text"
@@ -21,7 +32,11 @@ _BEST_EPOCHS = {
     "validation_loss": "validation loss",
 }
 _RATE = {"learning_rate": "learning rate"}
-_COSTS = {"minutes": "training, minutes", "megabytes": "weights, MB"}
+_COSTS = {
+    "minutes": "training, minutes",
+    "megabytes": "weights, MB",
+    "parameters": "parameters, millions",
+}
 _BYTES_PER_PARAMETER = 4
 _PER_CLASS = ("precision", "recall", "f1")
 
@@ -49,6 +64,8 @@ def paper_markdown(
         body = "\n\n".join(_confusion(table, each) for each in outcomes[table.row])
     elif isinstance(table, Epochs):
         body = "\n\n".join(_epochs(table, each) for each in outcomes[table.row])
+    elif isinstance(table, LayerGains):
+        body = _layer_gains(table, outcomes, Path(folder))
     else:
         body = _curves(table, outcomes, Path(folder))
     return f"## {table.title}\n\n{body}\n" if body else ""
@@ -104,6 +121,8 @@ def _here(name: str, outcome: Outcome) -> str:
         return f"{outcome.seconds / 60:.1f}"
     if name == "megabytes" and outcome.parameters is not None:
         return f"{outcome.parameters * _BYTES_PER_PARAMETER / 1e6:.1f}"
+    if name == "parameters" and outcome.parameters is not None:
+        return f"{outcome.parameters / 1e6:.1f}"
     if name in outcome.metrics["per_class"]:
         return f"{100 * outcome.metrics['per_class'][name]['recall']:.1f}"
     return ""
@@ -191,3 +210,21 @@ def _curves(table: Curves, outcomes: Mapping[str, Sequence[Outcome]], folder: Pa
         return ""
     plot_epochs(histories, folder / table.file)
     return f"![{table.title}]({table.file})\n\nMeans over the folds."
+
+
+def _layer_gains(table: LayerGains, outcomes: Mapping[str, Sequence[Outcome]], folder: Path) -> str:
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in table.rows:
+        for outcome in outcomes.get(row, ()):
+            for run in outcome.sweep if outcome.published else ():
+                groups[run["model"], run["method"], run["split"]].append(run)
+    if plot_layer_sweep(groups, folder / table.file) is None:
+        return ""
+    columns = {key: gains(groups, key) for key in groups if key[1] != "none"}
+    layers = sorted(set().union(*columns.values()))
+    rows = [
+        [str(layer), *(f"{of[layer]:+.1f}" if layer in of else "" for of in columns.values())]
+        for layer in layers
+    ]
+    header = ["layer", *(", ".join(key) for key in columns)]
+    return f"![{table.title}]({table.file})\n\n{markdown_table(header, rows)}"
