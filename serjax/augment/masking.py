@@ -45,6 +45,8 @@ class SpecAugmentPolicy:
             raise InputError(f"time_fraction must not exceed 1, found {self.time_fraction}")
 
 
+# SpecAugment is in torchaudio, for PyTorch; JAX has no library of it with masks of valid frames.
+
 # Padi et al. (2021), Table 1.
 POLICIES = {
     "none": SpecAugmentPolicy(0, 0, 0.0, 0, 0),

@@ -94,6 +94,7 @@ def choose(
     scale = np.where(deviation > 0, deviation, 1)
     best: tuple[dict[str, HyperparameterValue], float, Model] | None = None
     last_error: Exception | None = None
+    # scikit-learn's grid search scores examples, not the mean of an utterance's segments.
     for values in itertools.product(*grid.values()):
         hyperparameters = dict(zip(grid, values, strict=True))
         try:

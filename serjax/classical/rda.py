@@ -2,6 +2,7 @@
 
 import numpy as np
 
+# scikit-learn's discriminant analyses shrink covariances but do not pool them.
 _FLOOR = 1e-10
 
 

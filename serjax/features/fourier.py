@@ -100,6 +100,7 @@ def frame_mask(
     return jnp.expand_dims(position, range(count.ndim)) < count[..., None]
 
 
+# `jax.scipy.signal.stft` has no lengths, no hop by itself, and scales by the window.
 @kernel
 def stft(
     waveform: Waveform,

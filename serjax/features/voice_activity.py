@@ -70,6 +70,7 @@ def remove_silence(
     return _select_blocks(waveform, lengths, is_loud, block_samples)
 
 
+# librosa's pitch trackers decide by other methods, and run on the host one utterance at a time.
 @kernel
 def voiced_frames(
     waveform: Waveform,

@@ -8,6 +8,8 @@ from jaxtyping import Array, Float, Integer, Num, Shaped
 
 from serjax.metrics.registry import METRICS
 
+# SciPy's bootstrap resamples utterances one by one, not speakers with all of theirs.
+
 Labels = Integer[Array | np.ndarray, " utterances"] | Sequence[int]
 """Classes of utterances, in `[0, num_classes)`."""
 

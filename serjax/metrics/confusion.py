@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Integer, Num, Shaped
 
+# scikit-learn's metrics take labels on the host; these take sums of matrices on the device too.
+
 Confusion = TypeVar("Confusion", jax.Array, np.ndarray)
 
 

@@ -9,6 +9,9 @@ from serjax.data.corpus import Corpus
 from serjax.data.splits.grouping import connected_groups
 from serjax.data.splits.partition import SplitError, required_column
 
+# scikit-learn's splitters keep groups together but take no fractions, or fractions without classes,
+# and none joins groups that share a recording.
+
 # The numbers of random assignments that are compared. They are large enough to come close to the
 # requested fractions, and small enough that another seed gives another split: EMO-DB's ten speakers
 # split 6:2:2 in only 1,260 ways, and 3:1 in about 80, of which a hundred trials would find the same

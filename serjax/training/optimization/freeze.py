@@ -24,6 +24,8 @@ from jaxtyping import PyTree
 from serjax.errors import InputError
 from serjax.models.variables import Path, check_patterns, leaf_path, matches
 
+# `optax.partition` holds the optimizers; Optax has no batch norms to freeze and no later start.
+
 Frozen = Mapping[str, int | None]
 
 
