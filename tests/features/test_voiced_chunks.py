@@ -1,5 +1,6 @@
 """Model input of Kapoor & Kumar: voiced chunks as colour images, one per utterance and epoch."""
 
+import dataclasses
 import io
 
 import jax
