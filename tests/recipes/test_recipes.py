@@ -231,6 +231,7 @@ def test_figure_2_runs_all_layers_on_request_only(recipes, reproduce, monkeypatc
     table = (tmp_path / "runs" / "guizzo2023" / "table.md").read_text()
     assert "## Figure 2: gain at each layer, mean over the corpora" in table
     assert "| layer | vgg16, single-s, random |" in table
+    assert "| vgg16, mean |" in table
     assert "| 13 | +0.0 |" in table
     assert (tmp_path / "runs" / "guizzo2023" / "figure-2.png").exists()
 
@@ -424,6 +425,8 @@ def test_rows_of_a_sweep_are_compared_with_the_paper(reproduce, recipes, monkeyp
         return [{"folder": place}]
 
     monkeypatch.setattr(Sweep, "run", swept)
+    pretrained = []
+    monkeypatch.setattr(training, "run", lambda config, out, **_: pretrained.append(out.name))
     status, _, errors = reproduce("guizzo2023", "--bundled", "--tuned")
     assert status == 0, errors
     recipe = importlib.import_module("serjax.recipes.guizzo2023").RECIPE
@@ -435,6 +438,9 @@ def test_rows_of_a_sweep_are_compared_with_the_paper(reproduce, recipes, monkeyp
     assert "% here | parameters, millions paper | parameters, millions here |" in table
     assert "| RAVDESS, quat_resnet50, none, by random | not in the text | 100.0 " in table
     assert "benchmarks/run.py --suite models --models vgg16,quat_vgg16` measures both" in table
+    assert pretrained == ["vgg16_iemocap", "quat_vgg16_iemocap"]
+    assert "| RAVDESS, vgg16, none, by speaker, from IEMOCAP | not in the text | 100.0 " in table
+    assert "| TESS, quat_vgg16, encoder-w, by random | not in the text | 100.0 " in table
 
 
 def test_padis_parts_are_with_and_without(recipes, configured):

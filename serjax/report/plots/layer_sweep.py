@@ -1,6 +1,6 @@
 """Figure of a layer sweep: the gain in accuracy at each layer of anti-transfer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ _MARKERS = "os^D"  # a single layer has no line
 
 def plot_layer_sweep(groups: Groups, path: PathLike | None = None) -> "Figure | None":
     """Plots the mean test accuracy at each layer minus the accuracy without anti-transfer.
+
+    A dotted line is the mean of the others.
 
     Source: Guizzo et al. (2023), Figure 2.
 
@@ -66,13 +68,26 @@ def gains(groups: Groups, key: tuple[str, str, str]) -> dict[int, float]:
     }
 
 
+def mean_gains(of_lines: Iterable[Mapping[int, float]]) -> dict[int, float]:
+    """Computes the mean of several methods' and splits' gains at each layer.
+
+    Args:
+        of_lines: Gains by layer, from `gains`.
+    """
+    values: dict[int, list[float]] = {}
+    for line in of_lines:
+        for layer, gain in line.items():
+            values.setdefault(layer, []).append(gain)
+    return {layer: float(np.mean(values[layer])) for layer in sorted(values)}
+
+
 def _plot_model(axes: "Axes", model: str, groups: Groups) -> None:
     """Plots a line for each method and split of one model."""
     lines = [key for key, runs in groups.items() if key[0] == model and _has_layers(runs)]
     methods = list(dict.fromkeys(method for _, method, _ in lines))
-    for key in lines:
+    of_lines = {key: gains(groups, key) for key in lines}
+    for key, of_layers in of_lines.items():
         _, method, split = key
-        of_layers = gains(groups, key)
         number = methods.index(method)
         axes.plot(
             list(of_layers),
@@ -83,7 +98,10 @@ def _plot_model(axes: "Axes", model: str, groups: Groups) -> None:
             ls=_DASHES[number % len(_DASHES)],
             label=f"{method}, {split}",
         )
-    axes.set_xticks(sorted({run["layer"] for key in lines for run in groups[key]}))
+    mean = mean_gains(of_lines.values())
+    if len(lines) > 1:
+        axes.plot(list(mean), list(mean.values()), color=LIGHT.ink, ls=":", lw=1, label="mean")
+    axes.set_xticks(list(mean))
     axes.axhline(0, color=LIGHT.muted, lw=0.8, zorder=0)
     axes.set_xlabel("layer")
     axes.set_title(f"{model}: accuracy gained (points)", loc="left")

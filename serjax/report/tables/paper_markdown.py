@@ -9,7 +9,7 @@ import numpy as np
 
 from serjax.files import PathLike
 from serjax.report.plots.curves import plot_epochs
-from serjax.report.plots.layer_sweep import gains, plot_layer_sweep
+from serjax.report.plots.layer_sweep import gains, mean_gains, plot_layer_sweep
 from serjax.report.tables.layout import markdown_table
 from serjax.report.tables.outcome import Outcome
 from serjax.report.tables.paper import (
@@ -220,7 +220,10 @@ def _layer_gains(table: LayerGains, outcomes: Mapping[str, Sequence[Outcome]], f
                 groups[run["model"], run["method"], run["split"]].append(run)
     if plot_layer_sweep(groups, folder / table.file) is None:
         return ""
-    columns = {key: gains(groups, key) for key in groups if key[1] != "none"}
+    columns: dict[tuple[str, ...], dict[int, float]] = {}
+    for model in dict.fromkeys(key[0] for key in groups):
+        lines = {key: gains(groups, key) for key in groups if key[0] == model and key[1] != "none"}
+        columns |= {**lines, (model, "mean"): mean_gains(lines.values())}
     layers = sorted(set().union(*columns.values()))
     rows = [
         [str(layer), *(f"{of[layer]:+.1f}" if layer in of else "" for of in columns.values())]
