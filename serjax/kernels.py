@@ -52,5 +52,5 @@ def _is_traced(value: Any) -> bool:
 
 
 def _as_hashable(value: Any) -> Any:
-    """Converts lists, also within tuples, to tuples."""
-    return tuple(map(_as_hashable, value)) if isinstance(value, list | tuple) else value
+    """Converts lists, also within tuples, to tuples; named tuples stay as they are."""
+    return tuple(map(_as_hashable, value)) if type(value) in (list, tuple) else value

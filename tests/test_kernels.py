@@ -87,7 +87,14 @@ CALLS = {
     "ops.add_bias": ((IMAGE, IMAGE[0, 0, 0]), {}),
     "ops.channel_sum": ((IMAGE,), {}),
     "ops.conv": ((IMAGE, REAL_KERNEL, *STEPS, (1, 1)), {}),
-    "ops.conv_general_dilated": ((IMAGE, REAL_KERNEL, (1, 1), "SAME"), {}),
+    "ops.conv_general_dilated": (
+        (IMAGE, REAL_KERNEL, (1, 1), "SAME"),
+        {
+            "dimension_numbers": jax.lax.conv_dimension_numbers(
+                IMAGE.shape, REAL_KERNEL.shape, ("NHWC", "HWIO", "NHWC")
+            )
+        },
+    ),
     "ops.conv_transpose": ((IMAGE, REAL_KERNEL, (2, 2), "SAME"), {}),
     "ops.over_batch": ((IMAGE[0, 0, 0], (2, 3, 4)), {}),
     "quaternion.block_matrix": ((KERNEL,), {}),

@@ -379,8 +379,11 @@ def untrained(recipes, monkeypatch):
         run_folder(out / "fold-1", 10, (1.0,))
         shutil.copy(out / "fold-1" / "metrics.json", out)
         measures = {"wa": 0.5, "ua": 0.5, "f1_macro": 0.5, "f1_weighted": 0.5}
-        summary = {"runs": [{"run": "fold-1"}], "mean": measures, "standard_deviation": measures}
-        report.write_json(out / "summary.json", {**summary, "pooled": {}, "interval": {}})
+        runs = [{"run": "fold-1", "utterances": 10, **measures}]
+        pooled = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in measures}
+        summary = {"runs": runs, "mean": measures, "standard_deviation": measures, "pooled": pooled}
+        interval = {"level": 0.95, "over": "speakers", "resamples": 10}
+        report.write_json(out / "summary.json", {**summary, "interval": interval})
         return out
 
     monkeypatch.setattr(protocols, "cross_validate", write_results)

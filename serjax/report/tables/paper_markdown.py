@@ -222,7 +222,9 @@ def _layer_gains(table: LayerGains, outcomes: Mapping[str, Sequence[Outcome]], f
         return ""
     columns: dict[tuple[str, ...], dict[int, float]] = {}
     for model in dict.fromkeys(key[0] for key in groups):
-        lines = {key: gains(groups, key) for key in groups if key[0] == model and key[1] != "none"}
+        lines: dict[tuple[str, ...], dict[int, float]] = {
+            key: gains(groups, key) for key in groups if key[0] == model and key[1] != "none"
+        }
         columns |= {**lines, (model, "mean"): mean_gains(lines.values())}
     layers = sorted(set().union(*columns.values()))
     rows = [
