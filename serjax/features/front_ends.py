@@ -1,7 +1,6 @@
 """Front ends: from waveforms to model input, on the device."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -203,10 +202,8 @@ class FrontEnd:
             is_long_enough = int(length) >= least
             utterances.append(np.asarray(speech)[: int(length)] if is_long_enough else waveform)
         if self.silence == "voiced_segment":
-            spare = [max(len(utterance) - self.segment_samples, 0) for utterance in utterances]
-            return [
-                u[n // 2 :][: self.segment_samples] for u, n in zip(utterances, spare, strict=True)
-            ]
+            size = self.segment_samples
+            return [u[max(len(u) - size, 0) // 2 :][:size] for u in utterances]
         return utterances
 
     def spectrograms(
@@ -290,7 +287,6 @@ class FrontEnd:
         return jnp.where(mask[..., None, None], x, 0), mask
 
 
-@functools.partial(jax.jit, static_argnums=2)
 def _remove_silence(
     waveform: Array, length: Array, sample_rate: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -298,7 +294,6 @@ def _remove_silence(
     return voice_activity.remove_silence(waveform, length, block_samples=sample_rate // 50)
 
 
-@functools.partial(jax.jit, static_argnums=2)
 def _remove_unvoiced(
     waveform: Array, length: Array, sample_rate: int
 ) -> tuple[jax.Array, jax.Array]:
