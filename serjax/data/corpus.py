@@ -137,8 +137,8 @@ class Corpus:
             It raises `serjax.audio.AudioError` and is safe to call from several threads.
         notes: Remarks of the loader on duplicates and ignored files, one line each.
         folder: Folder that the paths of the utterances are relative to; None if there are no files.
-        measure: Function from `(utterance, sample_rate)` to the number of samples and the hash of
-            the content, see `serjax.data.splits.content_hash`, without reading the waveform. It
+        measure: Function from `(utterance, sample_rate)` to the number of samples and the identity
+            of the sound, see `serjax.data.splits.content_id`, without reading the waveform. It
             raises the same errors as `read`. None if measuring requires reading: then the corpus
             cannot be streamed.
 

@@ -23,7 +23,7 @@ NONE = "(none)"
 _SAMPLE_RATE = 16000
 _MAX_ROWS = 40
 _MAX_CLASSES = 12
-_SILENT = "is silent: all of its samples are 0"
+_SILENT = "is silent: all of its samples are equal"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Description:
         target: Column of the classes: "emotion", or "text" or "speaker" if there are no emotions.
         seconds: Duration of each utterance, float64 [utterances]; NaN if it is unreadable.
         formats: Number of files of each sample rate (Hz) and number of channels.
-        duplicates: Groups of two or more utterances with identical sound at 16 kHz.
+        duplicates: Groups of two or more utterances of the same sound.
         problems: Unreadable or silent utterances by the reason.
         published: Published counts; None if there are none.
     """
@@ -127,14 +127,14 @@ def describe(
             return error
         return _Sound(
             len(waveform) / _SAMPLE_RATE,
-            splits.content_hash(waveform),
-            not waveform.any(),
+            splits.content_id(waveform, _SAMPLE_RATE),
+            bool(np.ptp(waveform) == 0),
             file_format,
         )
 
     seconds = np.full(len(corpus), np.nan)
     formats: dict[str, tuple[int, int]] = {}
-    with_content: dict[str, list[Identity]] = defaultdict(list)
+    content: dict[int, str] = {}
     problems: dict[str, list[Identity]] = defaultdict(list)
     with ThreadPoolExecutor(READERS) as pool:
         for i, sound in enumerate(pool.map(inspect, corpus.utterances)):
@@ -144,11 +144,20 @@ def describe(
             else:
                 seconds[i] = sound.seconds
                 formats[identity.path] = sound.format
-                with_content[sound.content].append(identity)
+                content[i] = sound.content
                 if sound.is_silent:
                     problems[_SILENT].append(identity)
             if progress is not None:
                 progress(i + 1, len(corpus))
+    readable = [*content]
+    sounds = splits.same_sound(
+        [*content.values()],
+        lambda index: corpus.read(corpus.utterances[readable[index]], _SAMPLE_RATE),
+        _SAMPLE_RATE,
+    )
+    copies: dict[int, list[Identity]] = defaultdict(list)
+    for index, sound_id in zip(readable, sounds.tolist(), strict=True):
+        copies[sound_id].append(corpus.utterances[index].identity)
     if published is not None:
         target = published.column
     else:
@@ -158,7 +167,7 @@ def describe(
         target,
         seconds,
         dict(sorted(Counter(formats.values()).items())),
-        tuple(tuple(group) for group in with_content.values() if len(group) > 1),
+        tuple(tuple(group) for group in copies.values() if len(group) > 1),
         {reason: tuple(identities) for reason, identities in sorted(problems.items())},
         published,
     )
@@ -197,7 +206,7 @@ def print_description(console: Console, description: Description) -> None:
             f"{rate:,} Hz, {'mono' if channels == 1 else f'{channels} channels'}: {count:,} {what}"
         )
     for group in description.duplicates:
-        console.print(f"identical sound: {', '.join(map(str, group))}")
+        console.print(f"same sound: {', '.join(map(str, group))}")
     for reason, identities in description.problems.items():
         console.print(f"problem: {len(identities):,} of {len(corpus):,}: {identities[0]} {reason}")
     for note in corpus.notes:

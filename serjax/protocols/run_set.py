@@ -198,7 +198,7 @@ def _run_all(
         lambda: read_recordings(first, front_end_of(first), console, corpora)
     )
     for config in runs.values():  # a split that does not exist is refused before hours of training
-        split_corpora(config, recordings.corpora, recordings.target, recordings.content)
+        split_corpora(config, recordings.corpora, recordings.target, recordings.sounds)
     # The folder holds all folds.
     shared = first.replace(fold=None)
     metadata = {

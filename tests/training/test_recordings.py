@@ -8,7 +8,7 @@ from rich.console import Console
 
 from serjax import data
 from serjax.data.corpus import Corpus, Utterance
-from serjax.data.splits import content_hash
+from serjax.data.splits import content_id
 from serjax.errors import InputError
 from serjax.features import front_ends
 from serjax.training import RunConfig, check_split, read_recordings
@@ -43,7 +43,7 @@ def test_corpora_are_loaded_by_name():
     assert corpus.utterances == data.load("synthetic", speakers=5, words=2).utterances
     assert recordings.target == "emotion"
     assert len(recordings.waveforms) == len(corpus)
-    assert list(recordings.content) == [content_hash(w) for w in recordings.waveforms]
+    assert list(recordings.content) == [content_id(w, 16_000) for w in recordings.waveforms]
 
 
 def test_a_corpus_of_the_user_is_read_instead():

@@ -13,12 +13,12 @@
 `speaker` and `session` with any number of folds, and protocols that leave one speaker (LOSO) or
 session out. `split_cross_corpus` trains on one corpus and tests on another.
 
-Recordings of identical content are always in the same set. A protocol that would separate them is
-refused.
+Recordings of the same sound, in whatever format, are always in the same set. A protocol that would
+separate them is refused.
 """
 
 from serjax.data.splits.cross_corpus import CorpusSplit, shared_classes, split_cross_corpus
-from serjax.data.splits.grouping import content_hash
+from serjax.data.splits.fingerprint import content_hash, content_id, same_sound
 from serjax.data.splits.holdout import names, split
 from serjax.data.splits.k_fold import folds, parse_fold, protocols
 from serjax.data.splits.partition import SPLIT_NAMES, Split, SplitError
@@ -29,10 +29,12 @@ __all__ = [
     "Split",
     "SplitError",
     "content_hash",
+    "content_id",
     "folds",
     "names",
     "parse_fold",
     "protocols",
+    "same_sound",
     "shared_classes",
     "split",
     "split_cross_corpus",

@@ -119,8 +119,8 @@ def assign_groups(
         )
         names = " and ".join(str(corpus.utterances[i].identity) for i in pair)
         raise SplitError(
-            f"{corpus.name}: identical recordings, such as {names}, tie the {group_by}s to {count} "
-            f"groups; a {group_by} split needs {needed}"
+            f"{corpus.name}: recordings of the same sound, such as {names}, tie the "
+            f"{group_by}s to {count} groups; a {group_by} split needs {needed}"
         )
     labels, label_ids = np.unique(classes, return_inverse=True)
     table = np.zeros((count, len(labels)))

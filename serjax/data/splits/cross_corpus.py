@@ -79,8 +79,8 @@ def split_cross_corpus(
             `shared_classes`.
         validation: Fraction of the validation set in the training corpus, in (0, 1).
         seed: Seed that selects one of the possible splits.
-        content: Identifier of the sound of each utterance of `train` and then of `test`, such as
-            its `content_hash`.
+        content: Identifier of the sound of each utterance of `train` and then of `test`, see
+            `same_sound`.
 
     Returns:
         Both corpora as one, and its split.

@@ -1,6 +1,5 @@
-"""Groups of utterances that must be in the same set: one recording, or identical content."""
+"""Groups of utterances that must be in the same set: one recording, or the same sound."""
 
-import hashlib
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -9,34 +8,24 @@ from serjax.data.corpus import Corpus
 from serjax.data.splits.partition import SplitError
 
 
-def content_hash(waveform: np.ndarray) -> str:
-    """Returns a hash of the samples of a waveform; equal for equal samples.
-
-    Args:
-        waveform: Samples `[samples]`, converted to float32.
-    """
-    samples = np.ascontiguousarray(waveform, "<f4").tobytes()
-    return hashlib.blake2b(samples, digest_size=16).hexdigest()
-
-
 def recording_ids(corpus: Corpus, content: Sequence[Hashable] | None) -> np.ndarray:
-    """Numbers the recordings of a corpus: utterances of one file or of identical content.
+    """Numbers the recordings of a corpus: utterances of one file or of the same sound.
 
     Args:
         corpus: The corpus.
-        content: Content hash of each utterance; None: files only.
+        content: Number or other identifier of the sound of each utterance; None: files only.
 
     Returns:
         Number of each utterance's recording, int64 `[utterances]`.
 
     Raises:
-        SplitError: The number of content hashes differs from that of the utterances.
+        SplitError: The number of identifiers differs from that of the utterances.
     """
     paths = corpus.column("path")
     if content is None:
         return connected_groups(paths)
     if len(content) != len(corpus):
-        raise SplitError(f"{len(content)} content hashes given for {len(corpus)} utterances")
+        raise SplitError(f"{len(content)} identifiers of sounds given for {len(corpus)} utterances")
     return connected_groups(paths, content)
 
 

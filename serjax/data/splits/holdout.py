@@ -44,7 +44,7 @@ def split(
         fractions: Fractions of the training, validation and test sets, positive and of sum 1. They
             are ignored by the `predefined` split.
         seed: Seed that selects one of the possible splits. It is ignored by the `predefined` split.
-        content: Identifier of the sound of each utterance, such as its `content_hash`; utterances
+        content: Identifier of the sound of each utterance, see `same_sound`; utterances
             with the same identifier are in the same set.
         split_file: CSV file with the columns `path` and `split`, for the `predefined` split. It
             may list more recordings than the corpus has. None: sessions are named after the sets.

@@ -70,7 +70,7 @@ def folds(
         target: Column to be predicted, whose classes are balanced over the folds.
         folds: Number of folds, at least 3. It is ignored by the protocols that leave one out.
         seed: Seed that selects one of the possible splits.
-        content: Identifier of the sound of each utterance, such as its `content_hash`; utterances
+        content: Identifier of the sound of each utterance, see `same_sound`; utterances
             with the same identifier are in the same fold.
 
     Returns:

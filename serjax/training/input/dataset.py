@@ -107,7 +107,7 @@ def prepare_dataset(
             "in memory"
         )
     target = recordings.target
-    corpus_split = split_corpora(config, recordings.corpora, target, recordings.content)
+    corpus_split = split_corpora(config, recordings.corpora, target, recordings.sounds)
     corpus = corpus_split.corpus
     waveforms = select_waveforms(recordings.waveforms, corpus_split.indices)
     classes = corpus.labels(target)

@@ -1,7 +1,9 @@
 """Recordings of a run: its corpora, read, checked and split as the configuration asks."""
 
 import dataclasses
+import functools
 from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +11,8 @@ import numpy as np
 from serjax import data
 from serjax.console import Console
 from serjax.data import Corpus, splits
+from serjax.data.batches import from_int16
+from serjax.data.corpus import READERS
 from serjax.data.storage.lazy_waveforms import LazyWaveforms
 from serjax.errors import InputError, unknown_name
 from serjax.features.front_ends import FrontEnd
@@ -32,13 +36,15 @@ class Recordings:
         target: Column that is recognized.
         waveforms: Waveforms of all utterances, corpus by corpus: float32 `[samples]` each, or the
             source that they are streamed from.
-        content: Hash of each waveform.
+        content: Identity of each waveform, see `serjax.data.splits.content_id`.
+        sounds: Number of the sound of each waveform, see `serjax.data.splits.same_sound`.
     """
 
     corpora: tuple[Corpus, ...]
     target: str
     waveforms: list[np.ndarray] | LazyWaveforms
     content: Sequence[str]
+    sounds: list[int]
 
 
 def read_tables(
@@ -124,8 +130,12 @@ def read_recordings(
         corpus, indices = _without_short(corpus, lengths, front_end, skip)
         checked.append(corpus)
         waveforms += [of_corpus[i] for i in indices]
-    content = [*map(splits.content_hash, waveforms)]
-    return Recordings(tuple(checked), target, waveforms, content)
+    rate = front_end.sample_rate
+    with console.status("looking for recordings of the same sound"):
+        with ThreadPoolExecutor(READERS) as pool:
+            content = [*pool.map(functools.partial(splits.content_id, sample_rate=rate), waveforms)]
+        sounds = splits.same_sound(content, waveforms.__getitem__, rate).tolist()
+    return Recordings(tuple(checked), target, waveforms, content, sounds)
 
 
 def _training_set(
@@ -137,7 +147,7 @@ def _training_set(
 ) -> Recordings:
     """Reads the training set of another run, without utterances that have not this run's target."""
     recordings = read_recordings(outer, front_end, console, corpora)
-    corpus_split = split_corpora(outer, recordings.corpora, recordings.target, recordings.content)
+    corpus_split = split_corpora(outer, recordings.corpora, recordings.target, recordings.sounds)
     target = _target(config, corpus_split.corpus)
     values = corpus_split.corpus.column(target)
     labelled = [int(i) for i in corpus_split.split.train if values[i] is not None]
@@ -148,6 +158,7 @@ def _training_set(
         target,
         select_waveforms(recordings.waveforms, indices),
         [recordings.content[i] for i in indices],
+        [recordings.sounds[i] for i in indices],
     )
 
 
@@ -189,7 +200,11 @@ def _streamed(
         indices += [first + i for i in of_corpus]
         first += len(corpus)
     lazy_waveforms = lazy_waveforms.select(indices)
-    return Recordings(tuple(checked), target, lazy_waveforms, lazy_waveforms.content)
+    content = lazy_waveforms.content
+    sounds = splits.same_sound(
+        content, lambda index: from_int16(lazy_waveforms.waveform(index)), front_end.sample_rate
+    ).tolist()
+    return Recordings(tuple(checked), target, lazy_waveforms, content, sounds)
 
 
 def select_waveforms(
@@ -210,7 +225,7 @@ def split_corpora(
     config: "RunConfig",
     corpora: Sequence[Corpus],
     target: str,
-    content: Sequence[Hashable] | None = None,
+    sounds: Sequence[Hashable] | None = None,
 ) -> splits.CorpusSplit:
     """Splits corpora into training, validation and test set as the configuration asks.
 
@@ -218,7 +233,7 @@ def split_corpora(
         config: Configuration of the run.
         corpora: The corpus, or the corpus of the training set and that of the test set.
         target: Column that is recognized.
-        content: Hash of each waveform, corpus by corpus; None before they are read.
+        sounds: Number of the sound of each waveform, corpus by corpus; None before they are read.
 
     Returns:
         Split, its corpus, and the index of each of its utterances among those of `corpora`.
@@ -234,7 +249,7 @@ def split_corpora(
             target=target,
             validation=validation / (train + validation),
             seed=config.split_seed,
-            content=content,
+            content=sounds,
         )
     (corpus,) = corpora
     if config.data.fold is None:
@@ -244,7 +259,7 @@ def split_corpora(
             target=target,
             fractions=config.data.fractions,
             seed=config.split_seed,
-            content=content,
+            content=sounds,
             split_file=config.data.split_file,
         )
     else:
@@ -255,7 +270,7 @@ def split_corpora(
             target=target,
             folds=count,
             seed=config.split_seed,
-            content=content,
+            content=sounds,
         )
         if len(folds) != count:
             raise InputError(
