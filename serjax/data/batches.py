@@ -14,6 +14,10 @@ Array = jax.Array | np.ndarray
 
 # Batches are padded to a multiple of it, so that corpora of similar length share compiled programs.
 _SIZE_MULTIPLE = 2**13
+# Peaks below this are rounding of zeros; the weakest float32 recordings lie far above it.
+_SILENCE = 2.0**-40
+# Peaks up to this are clipped to 1 instead of losing a bit of all samples.
+_CLIPPED = 1 + 2.0**-10
 
 
 @flax.struct.dataclass
@@ -21,12 +25,15 @@ class Examples:
     """Concatenated waveforms as 16-bit integers, and their segments, which are the examples.
 
     Attributes:
-        samples: `[total]` int16, padded with zeros so that no cut exceeds the end.
+        samples: `[total]` int16, each utterance as of `amplified`, padded with zeros so that no
+            cut exceeds the end.
         start: `[examples]` int32, first sample of each segment in `samples`.
         length: `[examples]` int32, number of samples of each segment.
         label: `[examples]` int32, class of each segment.
         utterance: `[examples]` int32, index of the utterance of each segment.
         longest: Number of samples that a batch is padded to, static, so that it is a shape.
+        gain: `[examples]` float32, factor by which each segment was amplified; None
+            where nothing depends on it.
     """
 
     samples: Array
@@ -35,6 +42,7 @@ class Examples:
     label: Array
     utterance: Array
     longest: int = flax.struct.field(pytree_node=False)
+    gain: Array | None = None
 
     def __len__(self) -> int:
         return self.start.shape[0]
@@ -112,16 +120,59 @@ def to_int16(waveform: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(waveform * 32768.0), -32768, 32767).astype(np.int16)
 
 
-def from_int16(samples: np.ndarray) -> np.ndarray:
+def stored_16_bits(waveform: np.ndarray) -> tuple[np.ndarray, float]:
+    """Converts a waveform to 16 bits: as it is if it has 16 bits, and as of `amplified` otherwise.
+
+    Args:
+        waveform: float32 `[samples]`.
+
+    Returns:
+        int16 `[samples]`, and the factor by which the waveform was amplified.
+    """
+    samples = to_int16(waveform)
+    return (samples, 1.0) if np.array_equal(from_int16(samples), waveform) else amplified(waveform)
+
+
+def amplified(waveform: np.ndarray) -> tuple[np.ndarray, float]:
+    """Converts a waveform to 16 bits at full level, without its constant offset.
+
+    The gain is a power of two, so that a quiet recording keeps its bits: the samples of a 16-bit
+    recording are kept exactly, but for the offset, a whole number of their steps. Features do not
+    depend on level and offset.
+
+    >>> import numpy as np
+    >>> samples, gain = amplified(np.array([0.0625, -0.03125, -0.03125], np.float32))
+    >>> samples.tolist(), gain
+    ([16384, -8192, -8192], 8.0)
+
+    Args:
+        waveform: float32 `[samples]`.
+
+    Returns:
+        int16 `[samples]`, and the factor by which the waveform was amplified.
+    """
+    exact = np.asarray(waveform, np.float64)
+    offset = float(exact.mean()) if len(exact) else 0.0
+    highest, lowest = exact.max(initial=offset) - offset, exact.min(initial=offset) - offset
+    peak = max(highest * (32768 / 32767.5), -lowest)  # 16 bits have one more step below zero
+    gain = 1.0
+    if peak >= _SILENCE and not 1 <= peak <= _CLIPPED:
+        gain = 2.0 ** -int(np.ceil(np.log2(peak)))
+    steps = np.rint(exact * (gain * 32768)) - np.rint(offset * gain * 32768)
+    return np.clip(steps, -32768, 32767).astype(np.int16), gain
+
+
+def from_int16(samples: np.ndarray, gain: float = 1.0) -> np.ndarray:
     """Converts 16-bit samples to a waveform, the inverse of `to_int16`.
 
     Args:
         samples: int16 `[samples]`.
+        gain: Factor by which the samples were amplified.
 
     Returns:
-        float32 `[samples]` in [-1, 1].
+        float32 `[samples]`.
     """
-    return samples.astype(np.float32) / 32768.0
+    return samples.astype(np.float32) / np.float32(32768.0 * gain)
 
 
 def pack(
@@ -135,7 +186,7 @@ def pack(
     ([0, 75, 150], [2, 2, 2])
 
     Args:
-        waveforms: Waveforms, float32 `[samples]` in [-1, 1]; stored with 16 bits.
+        waveforms: Waveforms, float32 `[samples]`; stored with 16 bits, see `amplified`.
         labels: Class of each waveform.
         longest: Number of samples of the longest segment.
         room: Number of samples of the longest cut, see `cut`; `Examples.longest` is no more.
@@ -156,12 +207,14 @@ def pack(
         )
     samples = np.zeros(total, np.int16)
     positions = np.cumsum([0, *lengths], dtype=np.int32)
-    for position, waveform in zip(positions, waveforms, strict=False):
-        samples[position : position + len(waveform)] = to_int16(waveform)
+    gains = np.ones(len(waveforms), np.float32)
+    for i, (position, waveform) in enumerate(zip(positions, waveforms, strict=False)):
+        samples[position : position + len(waveform)], gains[i] = amplified(waveform)
     start, length, utterance = segments(lengths, longest)
     label = np.asarray(labels, np.int32)[utterance]
     size = padded_size(length, room)
-    return Examples(samples, positions[utterance] + start, length, label, utterance, size)
+    first = positions[utterance] + start
+    return Examples(samples, first, length, label, utterance, size, gains[utterance])
 
 
 def padded_size(lengths: np.ndarray, most: int) -> int:
@@ -188,7 +241,7 @@ def cut(samples: Array, start: Array, length: Array, size: int) -> jax.Array:
         size: Number of samples of the padded segments.
 
     Returns:
-        Waveforms `[batch, size]` float32 in [-1, 1], zero past their length.
+        Waveforms `[batch, size]` float32 in [-1, 1], at full level, zero past their length.
     """
     waveforms = jax.vmap(lambda first: jax.lax.dynamic_slice(samples, (first,), (size,)))(start)
     waveforms = waveforms.astype(jnp.float32) / 32768.0

@@ -10,6 +10,7 @@ from serjax.features.fourier import (
 )
 from serjax.features.front_ends import FRONT_ENDS, FrontEnd
 from serjax.features.image import COLORMAPS, colorize, colormap, imagenet_normalize, resize
+from serjax.features.level import normalize_level, remove_offset
 from serjax.features.mel import mel_filterbank
 from serjax.features.spectral import (
     MelOptions,
@@ -46,6 +47,8 @@ __all__ = [
     "mel_spectrogram",
     "mfcc",
     "normalize",
+    "normalize_level",
+    "remove_offset",
     "remove_silence",
     "remove_unvoiced",
     "resize",

@@ -209,7 +209,7 @@ class FrontEnd:
     def spectrograms(
         self, waveform: Waveform, lengths: Lengths
     ) -> tuple[Float[Array, "*batch frames bins"], Bool[Array, "*batch frames"]]:
-        """Computes normalized spectrograms.
+        """Computes normalized spectrograms, of waveforms at any level and with any offset.
 
         Args:
             waveform: float32 `[batch, samples]`.
@@ -222,6 +222,7 @@ class FrontEnd:
         Raises:
             InputError: As `serjax.features.stft`.
         """
+        waveform = features.normalize_level(waveform, lengths)
         framing: features.StftOptions = {
             "lengths": lengths,
             "window": self.window,

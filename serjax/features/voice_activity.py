@@ -12,9 +12,10 @@ from jaxtyping import Array, Bool, Float, Int32
 from serjax.errors import InputError
 from serjax.features.arrays import Lengths, Waveform, as_utterances
 from serjax.features.fourier import frame
+from serjax.features.level import remove_offset
 from serjax.kernels import kernel
 
-# Blocks below this fraction of the utterance's peak are silent; Praat's default (Boersma 1993).
+# Blocks below this fraction of the largest amplitude are silent; Praat's default (Boersma 1993).
 SILENCE_THRESHOLD = 0.03
 # Blocks whose normalized autocorrelation stays below this are unvoiced; Praat's default.
 VOICING_THRESHOLD = 0.45
@@ -30,23 +31,24 @@ def remove_silence(
 ) -> tuple[Float[Array, "*batch samples"], Int32[Array, "*batch"]]:
     """Removes silent blocks by a threshold that adapts to each utterance.
 
-    With `A_t` the largest magnitude in block `t`, block `t` is silent if
+    With `A_t` the largest minus the smallest sample in block `t`, block `t` is silent if
 
         A_t < threshold * max_u A_u.
 
-    An utterance of zeros only is returned unchanged.
+    So neither the level of the utterance nor a constant offset matters. A last block that is
+    shorter is silent if the one before it is. A constant utterance is returned unchanged.
 
     Deepika & Kuchibhotla (2025), "Pre-Processing", pass each frame's largest amplitude through "an
     appropriate threshold" that adapts, and join the frames above it. They give neither the
     threshold nor the length of a frame. We chose the threshold of Praat (Boersma 1993), a fraction
-    of the utterance's own peak (30 dB below it), which makes the result independent of loudness;
-    and frames of 20 ms at 16 kHz.
+    of the utterance's own largest amplitude (30 dB below it), and frames of 20 ms at 16 kHz; and
+    the range of a frame's samples as its amplitude, which an offset does not change.
 
     Args:
         waveform: Floating `[..., samples]`.
         lengths: Integer `[...]`, number of samples of each utterance in a padded batch; None: all
             samples.
-        threshold: Fraction of the utterance's peak, in [0, 1]; 0 removes nothing.
+        threshold: Fraction of the utterance's amplitude, in [0, 1]; 0 removes nothing.
         block_samples: Number of samples in a block, at least 1. An utterance's last block may be
             shorter.
 
@@ -58,15 +60,21 @@ def remove_silence(
         InputError: An argument is out of range, or as `serjax.features.stft`.
 
     Example:
-        >>> waveform = jnp.concatenate([jnp.zeros(320), jnp.ones(320), jnp.zeros(640)])
+        >>> sound = jnp.sin(jnp.arange(320.0))
+        >>> waveform = jnp.concatenate([jnp.zeros(320), sound, jnp.zeros(640)])
         >>> speech, length = remove_silence(waveform)
         >>> speech.shape, int(length)
         ((1280,), 320)
     """
     _check_blocks(block_samples, threshold)
     waveform, lengths = as_utterances(waveform, lengths)
-    peak = jnp.abs(_blocks(waveform, block_samples)).max(axis=-1)
-    is_loud = peak >= threshold * peak.max(axis=-1, keepdims=True)
+    blocks = _blocks(waveform, block_samples)
+    end = (jnp.arange(blocks.shape[-2], dtype=jnp.int32) + 1) * block_samples
+    is_whole = end <= lengths[..., None]
+    amplitude = jnp.where(is_whole, blocks.max(axis=-1) - blocks.min(axis=-1), 0)
+    is_loud = amplitude >= threshold * amplitude.max(axis=-1, keepdims=True)
+    before = jnp.concatenate([jnp.ones_like(is_loud[..., :1]), is_loud[..., :-1]], axis=-1)
+    is_loud = jnp.where(is_whole, is_loud, before)
     return _select_blocks(waveform, lengths, is_loud, block_samples)
 
 
@@ -93,9 +101,9 @@ def voiced_frames(
         voicing_threshold + max(0, 2 - (A_t / A) (1 + voicing_threshold) / silence_threshold)
 
     (eq. 23), where `A_t` is the largest magnitude in the window after subtraction of its mean, and
-    `A` the largest magnitude in the utterance. Values above 1, an artefact of short windows, are
-    replaced by their inverse. Lags are whole samples: interpolation between lags and the costs of
-    octaves and jumps determine the pitch, which is not needed here.
+    `A` the largest magnitude in the utterance after subtraction of its mean. Values above 1, an
+    artefact of short windows, are replaced by their inverse. Lags are whole samples: interpolation
+    between lags and the costs of octaves and jumps determine the pitch, which is not needed here.
 
     Source: Boersma, Accurate short-term analysis of the fundamental frequency and the
     harmonics-to-noise ratio of a sampled sound, Proceedings of the Institute of Phonetic Sciences
@@ -138,6 +146,8 @@ def voiced_frames(
             f"found min_hz {min_hz} and max_hz {max_hz}"
         )
     waveform, lengths = as_utterances(waveform, lengths)
+    # An offset would be a step at both ends, where windows reach into the padding.
+    waveform = remove_offset(waveform, lengths)
     window_samples = round(3 * sample_rate / min_hz)
     if block_samples > window_samples:
         raise InputError(

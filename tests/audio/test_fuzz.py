@@ -30,7 +30,7 @@ WRITTEN = [
 # Suffix and options of what ffmpeg writes.
 ENCODED = [
     ("m4a",), ("m4a", "-movflags", "+faststart"), ("aac",), ("wma",), ("mka", "-c:a", "aac"),
-    ("webm",), ("ac3",), ("mp3", "-q:a", "4", "-write_xing", "0"), ("mp2",),
+    ("webm",), ("ac3", "-ar", "32000"), ("mp3", "-q:a", "4", "-write_xing", "0"), ("mp2",),
 ]  # fmt: skip
 INTERESTING = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
 MUTANTS = 160

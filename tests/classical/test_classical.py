@@ -85,6 +85,22 @@ def test_describe_does_not_depend_on_the_batch_size():
     np.testing.assert_allclose(classical.describe(single)[0], one[1], rtol=1e-4, atol=1e-3)
 
 
+def test_level_shifts_the_descriptors_of_the_level_only():
+    """The floor of a logarithm is as far below a quiet recording as below a loud one."""
+    waveform = np.concatenate([speechlike(0.5), np.zeros(4_000, np.float32)])
+    waveforms = [waveform, waveform * np.float32(2.0**-12), waveform * np.float32(2.0**-12) + 0.01]
+    examples = batches.pack(waveforms, [0] * 3, 480000, room=480000)
+    loud, quiet, shifted = classical.describe(examples).reshape(3, 6, 25)
+    difference = loud - quiet
+    gain_db = 12 * 20 * np.log10(2)
+    for statistic in range(6):
+        is_level = statistic in (0, 2, 3)
+        expected = np.zeros(25)
+        expected[[0, -1]] = [gain_db * np.sqrt(40), gain_db] if is_level else 0
+        np.testing.assert_allclose(difference[statistic], expected, atol=2e-2)
+    np.testing.assert_allclose(shifted[0, 1:20], quiet[0, 1:20], atol=1)
+
+
 @pytest.fixture
 def gaussians() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Three classes of 4-dimensional Gaussians of different covariance and size, and new points."""

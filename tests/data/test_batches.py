@@ -61,11 +61,17 @@ def test_packed_examples_are_segments_of_their_waveforms(lengths, longest, data)
         for row, start in zip(rows, starts, strict=True):
             expected = np.zeros(longest, np.float32)
             segment = waveform[start : start + longest]
-            expected[: len(segment)] = segment
-            assert examples.length[row] == len(segment)
-            assert examples.label[row] == labels[index]
-            # Half a quantum of 16 bits, and a whole one where 1.0 is clipped.
-            np.testing.assert_allclose(cut[row], expected, rtol=0, atol=0.50001 / 32768)
+            samples, gain = batches.amplified(waveform)
+            expected[: len(segment)] = samples[start : start + longest] / 32768
+            np.testing.assert_array_equal(cut[row], expected)
+            # Half a quantum of 16 bits, another one of the offset, and what is clipped.
+            offset = waveform.mean(dtype=np.float64)
+            clipped = max(np.abs(waveform - offset).max() * gain - 1, 0)
+            restored = expected[: len(segment)] + gain * offset
+            tolerance = clipped + 1.00001 / 32768
+            np.testing.assert_allclose(restored, gain * segment, rtol=0, atol=tolerance)
+            assert clipped < 1e-3
+            assert examples.gain[row] == gain
 
 
 def test_sixteen_bit_recordings_are_stored_exactly():
@@ -77,8 +83,47 @@ def test_sixteen_bit_recordings_are_stored_exactly():
 
 
 def test_full_scale_is_clipped_and_does_not_wrap_around():
-    examples = batches.pack([np.array([1.0, 1.5, -1.0, -1.5], np.float32)], [0], 4, room=0)
-    np.testing.assert_array_equal(examples.samples[:4], [32767, 32767, -32768, -32768])
+    waveform = np.array([1.0, 0.5, -1.0, -0.5, 0.0], np.float32)
+    for samples in (batches.to_int16(waveform), batches.amplified(waveform)[0]):
+        np.testing.assert_array_equal(samples, [32767, 16384, -32768, -16384, 0])
+    np.testing.assert_array_equal(batches.to_int16(2 * waveform)[:3], [32767, 32767, -32768])
+    samples, gain = batches.amplified(1.5 * waveform)
+    np.testing.assert_array_equal(samples, [24576, 12288, -24576, -12288, 0])
+    assert gain == 0.5
+
+
+@given(st.integers(0, 2**31), st.integers(1, 15), st.integers(-(2**14), 2**14))
+def test_sixteen_bits_are_kept_at_any_level_and_offset(seed, bits, offset):
+    """Differences of samples are exact; a quiet recording had few bits left."""
+    generator = np.random.default_rng(seed)
+    recorded = generator.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), 300)
+    waveform = ((recorded + offset) / 32768).astype(np.float32)
+    samples, gain = batches.amplified(waveform)
+    np.testing.assert_array_equal(np.diff(samples.astype(int)), np.diff(recorded) * gain)
+    if np.ptp(recorded):
+        assert np.abs(samples.astype(int)).max() > 2**14 - 2
+        assert abs(samples.mean()) <= 0.5
+    for octave in (-20, -3, 3):
+        other, _ = batches.amplified(waveform * np.float32(2.0**octave))
+        np.testing.assert_array_equal(other, samples)
+    restored = batches.from_int16(samples) / np.float32(gain)
+    np.testing.assert_array_equal(batches.amplified(restored)[0], samples)
+
+
+@pytest.mark.parametrize("level", [1e-7, 1e-4, 0.03, 1.0, 1.9])
+@pytest.mark.parametrize("offset", [0.0, 0.7])
+def test_error_of_rounding_is_relative_to_the_level(level, offset):
+    waveform = noise(5_000) * np.float64(level)
+    exact = waveform - waveform.mean()
+    samples, gain = batches.amplified((waveform + offset * level).astype(np.float32))
+    assert np.abs(batches.from_int16(samples) / gain - exact).max() < 1e-4 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-13, 0.25, -1.0])
+def test_constant_waveform_is_silence(value):
+    samples, gain = batches.amplified(np.full(100, value, np.float32))
+    assert gain == 1
+    assert not samples.any()
 
 
 @pytest.mark.parametrize("room", [0, 7, 2**20])

@@ -190,7 +190,8 @@ def test_training_on_a_stream_is_training_on_the_device(corpus):
         np.testing.assert_array_equal(one.confusion, other.confusion)
         np.testing.assert_allclose(one.loss, other.loss, rtol=1e-5)
     weights = [np.asarray(state.params["weight"]) for state in (streamed, expected)]
-    np.testing.assert_allclose(*weights, atol=1e-6)
+    # On the device, utterances have no offset, up to half a step of 16 bits.
+    np.testing.assert_allclose(*weights, rtol=0, atol=2e-5)
     assert np.abs(weights[0] - initial).max() > 1e-3
 
 

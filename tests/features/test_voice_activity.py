@@ -106,6 +106,17 @@ def test_loudness_does_not_change_the_result(waveform, octaves):
     np.testing.assert_array_equal(scaled, result * np.float32(2.0**octaves))
 
 
+@given(signals, st.floats(-0.5, 0.5, width=16))
+def test_offset_does_not_change_the_result(waveform, offset):
+    # On a grid of 16 bits, on which sums are exact.
+    waveform = np.round(waveform * 2**15).astype(np.float32) / 2**15
+    result, lengths = remove(*padded([waveform]), block_samples=BLOCK)
+    shifted, shifted_lengths = remove(*padded([waveform + np.float32(offset)]), block_samples=BLOCK)
+    length = int(lengths[0])
+    assert shifted_lengths == lengths
+    np.testing.assert_array_equal(shifted[0, :length] - np.float32(offset), result[0, :length])
+
+
 @given(signals)
 def test_removal_twice_equals_removal_once(waveform):
     once = remove(*padded([waveform]), block_samples=BLOCK)
@@ -179,8 +190,17 @@ def test_voicing_does_not_depend_on_padding_or_batch():
     np.testing.assert_array_equal(result, voiced_frames(batch, lengths))
 
 
-def test_silence_is_not_voiced():
-    assert not np.asarray(voiced(np.zeros((2, SAMPLES), np.float32))).any()
+@pytest.mark.parametrize("level", [1e-5, 0.01, 1.0])
+@pytest.mark.parametrize("offset", [0.0, 0.3, -2.0])
+def test_voicing_does_not_depend_on_level_or_offset(level, offset):
+    waveform = np.concatenate([vowel(900), noise(700) / 2, np.zeros(500), vowel(800) / 40])
+    changed = np.float32(level) * (waveform + np.float32(offset))
+    np.testing.assert_array_equal(voiced(changed), voiced(waveform.astype(np.float32)))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -0.7])
+def test_silence_is_not_voiced(value):
+    assert not np.asarray(voiced(np.full((2, SAMPLES), value, np.float32))).any()
 
 
 def test_chunks_are_the_voiced_samples_in_order():

@@ -79,11 +79,15 @@ def mel_filters(
 
 
 def non_silent_samples(waveform: np.ndarray, threshold: float, block_samples: int) -> np.ndarray:
-    """Selects the samples of blocks whose peak reaches a fraction of the utterance's peak."""
-    samples = []
-    for start in range(0, len(waveform), block_samples):
-        block = waveform[start : start + block_samples]
-        if np.max(np.abs(block)) >= threshold * np.max(np.abs(waveform)):
+    """Selects the samples of blocks whose range reaches a fraction of the largest range."""
+    starts = range(0, len(waveform), block_samples)
+    blocks = [waveform[start : start + block_samples] for start in starts]
+    ranges = [np.max(b) - np.min(b) for b in blocks if len(b) == block_samples]
+    samples, is_loud = [], True
+    for block in blocks:
+        if len(block) == block_samples:
+            is_loud = np.max(block) - np.min(block) >= threshold * max(ranges)
+        if is_loud:
             samples.extend(block)
     return np.array(samples)
 
@@ -107,6 +111,7 @@ def voicing(
     def correlation(x: np.ndarray, lag: int) -> float:
         return float(np.dot(x[: size - lag], x[lag:]))
 
+    waveform = waveform - waveform.mean()
     margins = []
     for start in range(0, len(waveform), block_samples):
         first = start - (size - block_samples) // 2

@@ -144,7 +144,7 @@ def test_without_augmentation_the_input_is_that_of_evaluation():
     size = FRONT_END.segment_samples
     x = np.zeros((4, size), np.float32)
     for row, waveform in zip(x, waveforms(), strict=True):
-        row[:6_000] = np.clip(np.rint(waveform * 32768), -32768, 32767) / 32768
+        row[:6_000] = batches.amplified(waveform)[0] / 32768
     x, _ = FRONT_END(jnp.asarray(x), jnp.full(4, 6_000, jnp.int32))
     flat = x.reshape(4, -1)[:3]
     state = create_state(Linear(), optax.sgd(0.1), jax.random.key(9), (1, *FRONT_END.input_shape))

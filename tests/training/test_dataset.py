@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from serjax import data
-from serjax.data.batches import to_int16
+from serjax.data.batches import amplified
 from serjax.errors import InputError
 from serjax.features import front_ends
 from serjax.training import RunConfig, prepare_dataset, read_recordings
@@ -51,7 +51,7 @@ def test_waveforms_are_those_of_the_recordings(dataset, recordings):
     for utterance in (0, 3, len(dataset.corpus) - 1):
         waveform = dataset.waveform(utterance)
         assert waveform.dtype == np.int16
-        np.testing.assert_array_equal(waveform, to_int16(recordings.waveforms[utterance]))
+        np.testing.assert_array_equal(waveform, amplified(recordings.waveforms[utterance])[0])
 
 
 def test_long_utterances_have_several_segments(recordings):
@@ -63,7 +63,7 @@ def test_long_utterances_have_several_segments(recordings):
     assert counts.tolist() == expected
     assert max(expected) > 1
     last = len(dataset.corpus) - 1
-    np.testing.assert_array_equal(dataset.waveform(last), to_int16(recordings.waveforms[last]))
+    np.testing.assert_array_equal(dataset.waveform(last), amplified(recordings.waveforms[last])[0])
 
 
 def test_a_corpus_of_the_user(recordings):

@@ -70,3 +70,15 @@ def test_values_that_are_not_finite_are_refused(recognizer, monkeypatch, value):
     monkeypatch.setattr(recognizer, "_evaluate", lambda *_: answers)
     with pytest.raises(InputError, match=r"run: expected finite prob.*for waveform 1; training"):
         recognizer([good, good])
+
+
+def test_level_and_offset_do_not_change_the_probabilities(recognizer):
+    """Rounding to 16 bits before normalization made quiet recordings silent."""
+    rng = np.random.default_rng(0)
+    loudness = np.abs(np.sin(np.arange(20_000) / 2_000)) + 0.01
+    waveform = (0.3 * loudness * rng.standard_normal(20_000)).clip(-1, 1).astype(np.float32)
+    changes = [(1e-4, 0.0), (1e-6, 0.0), (0.01, 0.3), (0.5, -0.1)]
+    changed = [np.float32(level) * waveform + np.float32(offset) for level, offset in changes]
+    expected, *results = recognizer([waveform, *changed])
+    for result, change in zip(results, changes, strict=True):
+        np.testing.assert_allclose(result, expected, atol=2e-3, err_msg=str(change))

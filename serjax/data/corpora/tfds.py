@@ -36,7 +36,8 @@ def load(data_dir: str | Path | None = None) -> Corpus:
         return index_of[utterance.identity]
 
     def read(utterance: Utterance, sample_rate: int) -> np.ndarray:
-        return from_int16(dataset.waveform(record_index(utterance, sample_rate)))
+        index = record_index(utterance, sample_rate)
+        return from_int16(dataset.waveform(index), float(dataset.gain[index]))
 
     def measure(utterance: Utterance, sample_rate: int) -> tuple[int, str]:
         index = record_index(utterance, sample_rate)

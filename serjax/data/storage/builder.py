@@ -26,7 +26,7 @@ from rich.progress import TimeRemainingColumn
 from serjax import audio, data
 from serjax.console import Console
 from serjax.data import splits
-from serjax.data.batches import from_int16, to_int16
+from serjax.data.batches import from_int16, stored_16_bits
 from serjax.data.corpus import Corpus, CorpusError, Utterance, attempts
 from serjax.data.storage import fields, store
 from serjax.locks import locked
@@ -151,6 +151,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         names = fields.field_names(self._corpus.name)
         written: list[Utterance] = []
         samples: list[int] = []
+        gains: list[float] = []
         content: list[str] = []
         notes = list(self._corpus.notes)
         for utterance, waveform in attempts(self._corpus, self._sample_rate):
@@ -161,18 +162,21 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
                     ) from waveform
                 notes.append(f"skipped, can't be read: {waveform}")
                 continue
-            audio_samples = to_int16(waveform)
+            audio_samples, gain = stored_16_bits(waveform)
             columns = fields.record(self._corpus.name, self._classes, utterance)
             yield len(written), {names["audio"]: audio_samples, **columns}
             written.append(utterance)
             samples.append(len(waveform))
-            content.append(splits.content_hash(from_int16(audio_samples)))
+            gains.append(gain)
+            restored = from_int16(audio_samples, gain)
+            content.append(splits.content_id(restored, self._sample_rate))
         if not written:
             raise audio.AudioError(f"none of {self._corpus.name}'s {len(self._corpus)} can be read")
         self.info.metadata.update(
             classes=self._classes,
             table=fields.table(written),
             samples=samples,
+            gain=gains,
             content=content,
             notes=notes,
         )

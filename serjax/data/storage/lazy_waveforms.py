@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serjax.data.batches import to_int16
+from serjax.data.batches import amplified
 from serjax.data.corpus import Corpus, Reader, Utterance
 from serjax.errors import InputError
 
@@ -17,7 +17,7 @@ class LazyWaveforms:
     Attributes:
         sources: Reader of each waveform, and its utterance.
         lengths: `[utterances]` int64, number of samples of each waveform.
-        content: Hash of each waveform, see `serjax.data.splits.content_hash`.
+        content: Identity of each waveform, see `serjax.data.splits.content_id`.
         sample_rate: Sample rate, in Hz.
     """
 
@@ -55,9 +55,9 @@ class LazyWaveforms:
         return len(self.sources)
 
     def waveform(self, index: int) -> np.ndarray:
-        """Reads a waveform, int16 `[samples]`. Safe to call from several threads."""
+        """Reads a waveform, int16 `[samples]` at full level. Safe to call from several threads."""
         read, utterance = self.sources[index]
-        return to_int16(read(utterance, self.sample_rate))
+        return amplified(read(utterance, self.sample_rate))[0]
 
     def select(self, indices: Sequence[int] | np.ndarray) -> "LazyWaveforms":
         """Returns the waveforms at `indices`, in that order."""

@@ -44,7 +44,8 @@ class Metadata(TypedDict):
         classes: Names of the classes, see `serjax.data.storage.fields.features`.
         table: Columns of the written utterances.
         samples: Number of samples of each waveform.
-        content: Hash of each waveform, see `serjax.data.splits.content_hash`.
+        gain: Factor by which each waveform was amplified, so that a quiet one keeps its bits.
+        content: Identity of each waveform, see `serjax.data.splits.content_id`.
         notes: Remarks of the loader and of the writing, one line each.
         checksum: Hash of all else, see `checksum`.
     """
@@ -54,6 +55,7 @@ class Metadata(TypedDict):
     written_from: str
     table: dict[str, list]  # columns are checked at once, not value by value
     samples: list[int]
+    gain: list[float]
     content: list[str]
     notes: list[str]
     classes: list[str] | None
@@ -69,7 +71,8 @@ class Stored:
         sample_rate: Sample rate of the waveforms, in Hz.
         utterances: Utterances in the order of the records.
         samples: `[utterances]` int64, number of samples of each waveform.
-        content: Hash of each waveform, see `serjax.data.splits.content_hash`.
+        gain: `[utterances]` float64, factor by which each waveform was amplified.
+        content: Identity of each waveform, see `serjax.data.splits.content_id`.
         notes: Remarks of the loader and of the writing, one line each.
         classes: Names of the classes, see `serjax.data.storage.fields.features`.
         source: Records by random access: dicts of the fields of `field_names`, with audio as int16
@@ -80,6 +83,7 @@ class Stored:
     sample_rate: int
     utterances: tuple[Utterance, ...]
     samples: np.ndarray
+    gain: np.ndarray
     content: tuple[str, ...]
     notes: tuple[str, ...]
     classes: tuple[str, ...] | None
@@ -92,7 +96,7 @@ class Stored:
             index: Index of the utterance.
 
         Returns:
-            int16 `[samples]`.
+            int16 `[samples]`, amplified by `gain`.
 
         Raises:
             serjax.audio.AudioError: The record is damaged, or it is that of another utterance.
@@ -139,6 +143,7 @@ def open_stored(folder: str | Path | None) -> Stored:
         sample_rate=values["sample_rate"],
         utterances=_utterances(values["table"]),
         samples=np.array(values["samples"], np.int64),
+        gain=np.array(values["gain"], np.float64),
         content=tuple(values["content"]),
         notes=tuple(values["notes"]),
         classes=None if values["classes"] is None else tuple(values["classes"]),
@@ -180,7 +185,7 @@ def _problem(values: Metadata) -> str | None:
     if set(table) != {*fields.TEXTS, *fields.NUMBERS}:
         expected = ", ".join((*fields.TEXTS, *fields.NUMBERS))
         return f"table: expected columns {expected}, found {', '.join(sorted(table)) or 'none'}"
-    lengths = {len(column) for column in (*table.values(), values["content"])}
+    lengths = {len(column) for column in (*table.values(), values["gain"], values["content"])}
     if lengths != {count} or not count:
         return f"expected one value for each of {count} utterances, found {sorted(lengths)}"
     for name, column in table.items():
@@ -192,6 +197,9 @@ def _problem(values: Metadata) -> str | None:
             return f"table.{name}: expected {kind}, found other values"
     if min(values["samples"]) < 0 or max(values["samples"]) > _MAX_SAMPLES:
         return f"samples: expected 0 to {_MAX_SAMPLES}, found others"
+    gains = np.array(values["gain"])
+    if not ((gains > 0) & np.isfinite(gains)).all():
+        return "gain: expected positive numbers, found others"
     starts, ends = (np.array(table[name], np.float64) for name in ("start", "end"))
     if (starts < 0).any() or (np.nan_to_num(starts) >= ends).any():
         return "table: expected starts of at least 0 before their ends, found others"
