@@ -311,8 +311,7 @@ _SELECTIONS = {
 }
 
 # Guizzo et al. (2023), section 3.1: segments of 4 s, Hamming windows of 16 ms, half overlap, padded
-# to 512 x 128. Quaternion networks take [0, 1], which RH-emo requires, real networks standardized
-# input.
+# to 512 x 128. Quaternion networks take [0, 1], as RH-emo requires, real ones standardized input.
 GUIZZO_QUATERNION = FrontEnd(
     spectrogram="magnitude",
     bins=128,
