@@ -11,9 +11,12 @@ from jaxtyping import Array, Float
 from serjax import quaternion
 
 
-def _cast(dtype: DTypeLike | None, *arrays: Array | None) -> list[Array]:
+def _cast(
+    dtype: DTypeLike | None, x: Array, kernel: Array, bias: Array | None
+) -> tuple[Array, Array, Array | None]:
     """Casts arrays to the dtype of the arithmetic: `dtype`, or their promoted dtype if None."""
-    return list(nn.dtypes.promote_dtype(*arrays, dtype=dtype, inexact=True))
+    x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=dtype, inexact=True)
+    return x, kernel, bias
 
 
 def as_kernel_size(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
