@@ -352,4 +352,4 @@ def _normalized(utterance: Utterance) -> Utterance:
         value = getattr(utterance, name)
         if value is not None and not value.isascii():
             changes[name] = unicodedata.normalize("NFC", value)
-    return replace(utterance, **changes) if changes else utterance  # type: ignore[arg-type]
+    return replace(utterance, **changes) if changes else utterance
