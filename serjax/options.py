@@ -26,9 +26,8 @@ from typing import (
     get_type_hints,
 )
 
-from serjax import portable
 from serjax.errors import InputError, unknown_name
-from serjax.files import PathLike, parse_json, read_text
+from serjax.files import PathLike, parse_json, portable, read_text
 
 Config = TypeVar("Config")
 _KEY = "option"

@@ -99,8 +99,8 @@ def test_a_users_module_works_in_the_commands(folder):
     files = sorted(str(path) for path in (folder / "recordings").glob("*.wav"))[:2]
     predicted = run(folder, "predict", "run", *files, "--import", "my_module", "--format", "json")
     assert len(json.loads(predicted)) == 2
-    # The file of a run's options names the module.
-    run(folder, "train", "--config", "run/config.json", "--out", "again")
+    # The file of a run's options names the module, but only the command imports one.
+    run(folder, "train", "--config", "run/config.json", "--import", "my_module", "--out", "again")
     first, second = (folder / name / "predictions.csv" for name in ("run", "again"))
     assert first.read_text() == second.read_text()
     assert "mine" in run(

@@ -12,11 +12,9 @@ PACKAGE = ROOT / "serjax"
 
 # Data flows down this list; a package imports only from its own line and those above it.
 LAYERS = (
-    ("errors", "console", "csv_cells"),
-    ("schema", "locks"),
+    ("errors", "console"),
     ("files", "kernels"),
-    ("portable",),
-    ("interruption", "options", "run_files"),
+    ("interruption", "options"),
     ("audio", "metrics"),
     ("significance",),
     ("features",),

@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 
-from serjax import options, portable, report
+from serjax import options, report
 from serjax.anti_transfer.config import NAME, UNTRAINED, AntiTransfer
 from serjax.anti_transfer.loss import layers_of
 from serjax.console import Console
 from serjax.errors import InputError, unknown_name
-from serjax.locks import LockedError
+from serjax.files import portable
+from serjax.files.locks import LockedError
 from serjax.training.config import DataConfig, ModelConfig, RunConfig
 from serjax.training.config.resolve import has_embedding, resolve
 from serjax.training.devices import processes

@@ -12,8 +12,8 @@ from pathlib import Path
 from serjax.cli import flags
 from serjax.cli.parser import Parser
 from serjax.console import Console, printable
-from serjax.csv_cells import safe_cell
 from serjax.errors import InputError
+from serjax.files.csv_cells import safe_cell
 
 
 def _parser() -> Parser:

@@ -221,7 +221,7 @@ def _listed(options: Mapping[str, Any]) -> str:
 
 def _notes(planned: _Plan, command: Sequence[str], with_tuned: bool) -> list[str]:
     """Returns the sentences above the tables."""
-    from serjax import portable
+    from serjax.files import portable
     from serjax.recipes import plan
 
     recipe = planned.recipe

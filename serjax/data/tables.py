@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serjax.csv_cells import name_of_cell
 from serjax.errors import InputError
+from serjax.files.csv_cells import name_of_cell
 
 MISSING = frozenset(
     (

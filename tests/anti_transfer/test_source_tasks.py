@@ -6,7 +6,7 @@ import pytest
 
 from serjax.anti_transfer import source_tasks
 from serjax.console import Console
-from serjax.locks import LockedError
+from serjax.files.locks import LockedError
 from serjax.training.config import RunConfig
 
 STUDENT = RunConfig.make(model="dscnn", dataset_options={"speakers": 6, "words": 2})

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serjax import audio, data, locks
+from serjax import audio, data
 from serjax.data.corpus import Corpus, CorpusError, Utterance
 from serjax.data.storage import builder, store
 from serjax.data.storage.store import Stored
 from serjax.errors import InputError
+from serjax.files import locks
 from tests.helpers.damage import damaged, is_line
 from tests.helpers.trees import write_tone
 

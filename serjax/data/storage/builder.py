@@ -29,7 +29,7 @@ from serjax.data import splits
 from serjax.data.batches import from_int16, stored_16_bits
 from serjax.data.corpus import Corpus, CorpusError, Utterance, attempts
 from serjax.data.storage import fields, store
-from serjax.locks import locked
+from serjax.files.locks import locked
 
 VERSION = "1.0.0"
 _RECORDS_PER_FILE = 4096

@@ -27,7 +27,7 @@ from serjax.data.storage.fields import field_names
 from serjax.data.storage.records import Records
 from serjax.errors import InputError
 from serjax.files import read_json
-from serjax.schema import Range
+from serjax.files.schema import Range
 
 _WANTED = "expected a folder that `serjax corpus NAME --data-dir P --write FOLDER` wrote"
 # The writer of records counts the bytes of one with 31 bits.

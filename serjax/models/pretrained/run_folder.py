@@ -11,9 +11,9 @@ from serjax import models, options
 from serjax.errors import InputError
 from serjax.features.front_ends import FrontEnd
 from serjax.files import read_json
+from serjax.files.run_files import BestContent, TrainedConfigContent
 from serjax.models.pretrained.saved_arrays import read_best
 from serjax.models.variables import Variables, variable_shapes
-from serjax.run_files import BestContent, TrainedConfigContent
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from serjax.csv_cells import name_of_cell, safe_cell
 from serjax.errors import InputError
 from serjax.files import PathLike, read_text, write_text_atomic
+from serjax.files.csv_cells import name_of_cell, safe_cell
 
 
 def write_table(

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any, cast
 
-from serjax import schema
 from serjax.errors import InputError
-from serjax.files import PathLike, read_json
+from serjax.files import PathLike, read_json, schema
+from serjax.files.run_files import ConfigContent, MetricsContent, SummaryContent, TimingContent
 from serjax.metrics import METRICS
-from serjax.run_files import ConfigContent, MetricsContent, SummaryContent, TimingContent
 
 
 def read_config(path: PathLike) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from serjax import portable
+from serjax.files import portable
 from serjax.report.page import html
 from serjax.report.page.formatting import duration, percent
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import jax
 
-from serjax import schema
 from serjax.errors import InputError
+from serjax.files import schema
 from serjax.models.pretrained.saved_arrays import (
     HASHES,
     array_hashes,
@@ -192,7 +192,7 @@ class Checkpoints:
         Args:
             like: State of the same shapes and dtypes, on the devices that the restored one is put
                 on. They may differ from the devices that saved it.
-            loop: Schema of the state of the training loop, see `serjax.schema`; by default any.
+            loop: Schema of the state of the training loop, see `serjax.files.schema`; default: any.
 
         Returns:
             State of the run and of the training loop, or None if nothing was saved yet.

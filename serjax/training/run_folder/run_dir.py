@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from serjax import options, portable, report
+from serjax import options, report
 from serjax.console import Console
 from serjax.errors import InputError
-from serjax.files import PathLike
-from serjax.locks import locked
+from serjax.files import PathLike, portable
+from serjax.files.locks import locked
 from serjax.training.config import RunConfig
 from serjax.training.devices import processes
 from serjax.training.input.corpus_hashes import differing

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serjax import schema
 from serjax.errors import InputError
-from serjax.files import read_json, write_json
+from serjax.files import read_json, schema, write_json
 
 
 class Inner(TypedDict):

@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from serjax import options, portable
+from serjax import options
+from serjax.files import portable
 from serjax.training.config import RunConfig
 
 

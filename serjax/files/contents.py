@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from serjax import schema
 from serjax.errors import InputError
+from serjax.files import schema
 
 PathLike = str | os.PathLike[str]
 Content = TypeVar("Content")
@@ -95,7 +95,7 @@ def read_json(path: PathLike, content: type[Content]) -> Content:
 
     Args:
         path: File to read.
-        content: Schema of the content, see `serjax.schema`.
+        content: Schema of the content, see `serjax.files.schema`.
 
     Raises:
         InputError: The file cannot be read, is not JSON, or has other content; the message names

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
-from serjax.files import PathLike
+from serjax.files.contents import PathLike
 
 FOLDER = "{folder}"
 """Placeholder for the folder of the file, such as in "{folder}/../EMODB"."""

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serjax import data, report
-from serjax.csv_cells import name_of_cell, safe_cell
 from serjax.data.splits.predefined import read_split_file
+from serjax.files.csv_cells import name_of_cell, safe_cell
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "'=1", "''@x", "=cmd|'/C calc'!A0"]
 

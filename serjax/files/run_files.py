@@ -2,7 +2,7 @@
 
 from typing import Any, NotRequired, TypedDict
 
-from serjax.schema import Count, Fraction, Seconds
+from serjax.files.schema import Count, Fraction, Seconds
 
 
 class IntervalContent(TypedDict):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from serjax.errors import InputError
-from serjax.locks import locked
+from serjax.files.locks import locked
 
 
 def test_a_second_holder_is_refused(tmp_path):
@@ -21,7 +21,7 @@ def test_a_second_holder_is_refused(tmp_path):
 def test_a_killed_holder_unlocks(tmp_path):
     program = (
         "import os, sys, pathlib\n"
-        "from serjax.locks import locked\n"
+        "from serjax.files.locks import locked\n"
         "with locked(pathlib.Path(sys.argv[1]), 'busy'):\n"
         "    os.kill(os.getpid(), 9)\n"
     )
