@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Float32, PRNGKeyArray
 from serjax.augment.fill import Fill, check_fill, fill_value
 from serjax.augment.sampling import Range, bernoulli, check_range, uniform
 from serjax.errors import InputError
-from serjax.features.arrays import as_masked, at_least_float32
+from serjax.features.arrays import as_masked, at_least_float32, with_rank
 from serjax.kernels import kernel
 
 
@@ -213,7 +213,7 @@ def _from_middle(
     valid: Bool[Array, "*batch frames"], bins: int
 ) -> tuple[Float32[Array, "*batch frames {bins}"], Float32[Array, "*batch frames {bins}"]]:
     """Computes distances from the middle valid frame, and from the middle bin."""
-    frame = jnp.arange(valid.shape[-1], dtype=jnp.float32)
+    frame = with_rank(jnp.arange(valid.shape[-1], dtype=jnp.float32), valid.ndim)
     count = jnp.maximum(valid.sum(axis=-1, keepdims=True, dtype=jnp.float32), 1)
     middle = jnp.sum(jnp.where(valid, frame, 0), axis=-1, keepdims=True) / count
     shape = (*valid.shape, bins)
@@ -235,7 +235,7 @@ def _displace(
     values = jnp.where(valid[..., None], at_least_float32(spectrogram) - outside, 0)
     frames, bins = values.shape[-2:]
     position = jnp.stack(jnp.meshgrid(jnp.arange(frames), jnp.arange(bins), indexing="ij"))
-    position = position.astype(values.dtype) + offset.astype(values.dtype)
+    position = with_rank(position.astype(values.dtype), offset.ndim) + offset.astype(values.dtype)
 
     def interpolate(
         image: Float[Array, "frames bins"], coordinates: Float[Array, "2 frames bins"]

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from serjax.augment.sampling import Range, bernoulli, check_range, uniform
 from serjax.errors import InputError
-from serjax.features.arrays import as_utterances, as_waveform
+from serjax.features.arrays import as_utterances, as_waveform, with_rank
 from serjax.kernels import kernel
 
 
@@ -47,7 +47,8 @@ def add_noise(
     check_range("snr_db", snr_db)
     waveform, lengths = as_utterances(waveform, lengths)
     noise_key, ratio_key, choice_key = jax.random.split(key, 3)
-    is_noisy = jnp.arange(waveform.shape[-1], dtype=jnp.int32) < lengths[..., None]
+    position = with_rank(jnp.arange(waveform.shape[-1], dtype=jnp.int32), waveform.ndim)
+    is_noisy = position < lengths[..., None]
     is_noisy &= bernoulli(choice_key, lengths.shape, probability)[..., None]
     noise = jnp.where(is_noisy, jax.random.normal(noise_key, waveform.shape, waveform.dtype), 0)
     ratio = 10 ** (uniform(ratio_key, lengths.shape, snr_db).astype(waveform.dtype) / 10)
@@ -113,7 +114,7 @@ def shift(
     shifts = jax.random.randint(
         key, lengths.shape, -largest_samples, largest_samples + 1, jnp.int32
     )
-    position = jnp.arange(waveform.shape[-1], dtype=jnp.int32)
+    position = with_rank(jnp.arange(waveform.shape[-1], dtype=jnp.int32), waveform.ndim)
     source = (position - shifts) % jnp.maximum(lengths, 1)
     return jnp.where(position < lengths, jnp.take_along_axis(waveform, source, axis=-1), 0)
 
@@ -158,7 +159,7 @@ def change_speed(
         )
     shape = (*lengths.shape, 1)
     surplus = jax.random.randint(key, shape, slowest, fastest + 1, jnp.int32)
-    index = jnp.arange(samples, dtype=jnp.int32)
+    index = with_rank(jnp.arange(samples, dtype=jnp.int32), waveform.ndim)
     # Output sample i reads the input at i (1 + surplus / 1000).
     offset = index * surplus
     left, thousandths = index + offset // 1000, offset % 1000

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int32, Integer
+from jaxtyping import Array, Bool, Float, Int32, Integer, Shaped
 
 from serjax.errors import InputError
 
@@ -23,6 +23,15 @@ def at_least_float32(x: Float[Array | np.ndarray, "*shape"]) -> Float[Array, "*s
     """Widens 16-bit floats, whose sums of squares would overflow or lose their small terms."""
     x = jnp.asarray(x)
     return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+
+
+def with_rank(x: Shaped[Array | np.ndarray, "..."], rank: int) -> Shaped[Array, "..."]:
+    """Adds axes of length 1 before the others until an array has `rank` axes.
+
+    Explicit, because an axis that is added silently is an error where JAX is told to be strict.
+    """
+    x = jnp.asarray(x)
+    return x.reshape((1,) * (rank - x.ndim) + x.shape)
 
 
 def as_waveform(waveform: Waveform) -> Float[Array, "*batch samples"]:
@@ -79,7 +88,8 @@ def as_utterances(
     if lengths is None:
         return waveform, jnp.full(waveform.shape[:-1], samples, jnp.int32)
     lengths = as_lengths(lengths, waveform)
-    is_valid = jnp.arange(samples, dtype=jnp.int32) < lengths[..., None]
+    position = with_rank(jnp.arange(samples, dtype=jnp.int32), waveform.ndim)
+    is_valid = position < lengths[..., None]
     return jnp.where(is_valid, waveform, 0), lengths
 
 

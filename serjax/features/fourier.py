@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
 from serjax.errors import InputError
-from serjax.features.arrays import Lengths, Waveform, as_lengths, as_waveform
+from serjax.features.arrays import Lengths, Waveform, as_lengths, as_waveform, with_rank
 from serjax.kernels import kernel
 
 Window = str | tuple[str | float, ...]
@@ -97,7 +97,7 @@ def frame_mask(
         center=center,
     )
     position = jnp.arange(frames, dtype=jnp.int32)
-    return jnp.expand_dims(position, range(count.ndim)) < count[..., None]
+    return with_rank(position, count.ndim + 1) < count[..., None]
 
 
 # `jax.scipy.signal.stft` has no lengths, no hop by itself, and scales by the window.
@@ -152,13 +152,14 @@ def stft(
         )
     if lengths is not None:
         lengths = as_lengths(lengths, waveform)
-        position = jnp.arange(samples, dtype=jnp.int32)
+        position = with_rank(jnp.arange(samples, dtype=jnp.int32), waveform.ndim)
         waveform = jnp.where(position < lengths[..., None], waveform, 0)
     padded = _pad(waveform, lengths, fft_size // 2, pad_mode) if center else waveform
 
     frames = frame_count(samples, hop_samples, fft_size=fft_size, center=center)
     taper = jnp.asarray(_centred_window(window, window_samples, fft_size), waveform.dtype)
-    spectrum = jnp.fft.rfft(frame(padded, frames, hop_samples, fft_size) * taper)
+    windows = frame(padded, frames, hop_samples, fft_size)
+    spectrum = jnp.fft.rfft(windows * with_rank(taper, windows.ndim))
     if lengths is None:
         return spectrum
     mask = frame_mask(lengths, frames, hop_samples, fft_size=fft_size, center=center)
@@ -251,7 +252,8 @@ def _pad(waveform: jax.Array, lengths: jax.Array | None, width: int, mode: str) 
     # Mirroring at both ends repeats the utterance, forwards and backwards, with this period. As an
     # index, the mirror can stand at the end of each utterance in a batch.
     period = jnp.maximum(2 * (lengths - 1), 1)[..., None]
-    phase = jnp.arange(-width, samples + width, dtype=jnp.int32) % period
+    position = jnp.arange(-width, samples + width, dtype=jnp.int32)
+    phase = with_rank(position, waveform.ndim) % period
     return jnp.take_along_axis(waveform, jnp.minimum(phase, period - phase), axis=-1)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from serjax import features
 from serjax.errors import InputError, unknown_name
 from serjax.features import image, voice_activity
-from serjax.features.arrays import Lengths, Mask, Spectrogram, Waveform
+from serjax.features.arrays import Lengths, Mask, Spectrogram, Waveform, with_rank
 
 _SILENCE = ("keep", "remove", "voiced", "voiced_segment")
 _FITS = ("pad", "resize")
@@ -278,7 +278,7 @@ class FrontEnd:
             x = image.resize(x, self.image_size)
             # A row is valid if any fraction of it is, so that no utterance is too short for one.
             valid_rows = -(-mask.sum(axis=-1, keepdims=True, dtype=jnp.int32) * rows // frames)
-            mask = jnp.arange(rows, dtype=jnp.int32) < valid_rows
+            mask = with_rank(jnp.arange(rows, dtype=jnp.int32), mask.ndim) < valid_rows
         if self.colormap is None:
             x = x[..., None]
         else:

@@ -19,6 +19,7 @@ from serjax.features.arrays import (
     as_masked,
     as_spectrogram,
     at_least_float32,
+    with_rank,
 )
 from serjax.kernels import kernel
 
@@ -147,8 +148,9 @@ def resize_frames(
     # Output frame i reads a triangle around its position among the valid frames. Its half width is
     # one frame, or one output frame if that is longer.
     step = count / frames
-    position = (jnp.arange(frames, dtype=values.dtype)[:, None] + 0.5) * step - 0.5
-    source = jnp.arange(values.shape[-2], dtype=values.dtype)
+    index = with_rank(jnp.arange(frames, dtype=values.dtype)[:, None], values.ndim)
+    position = (index + 0.5) * step - 0.5
+    source = with_rank(jnp.arange(values.shape[-2], dtype=values.dtype), values.ndim)
     weight = jnp.maximum(0, 1 - jnp.abs(source - position) / jnp.maximum(step, 1))
     weight = jnp.where(mask[..., None, :], weight, 0)
     total = weight.sum(axis=-1, keepdims=True)
@@ -175,5 +177,8 @@ def imagenet_normalize(image: Float[Array | np.ndarray, "*shape 3"]) -> Float[Ar
     image = jnp.asarray(image)
     if image.ndim < 1 or image.shape[-1] != 3:
         raise InputError(f"image: expected three colours [..., 3], found shape {image.shape}")
-    mean = jnp.asarray(IMAGENET_MEAN, image.dtype)
-    return (image - mean) / jnp.asarray(IMAGENET_STD, image.dtype)
+    mean, deviation = (
+        with_rank(jnp.asarray(values, image.dtype), image.ndim)
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    return (image - mean) / deviation

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from serjax.features.arrays import Lengths, Waveform, as_utterances
+from serjax.features.arrays import Lengths, Waveform, as_utterances, with_rank
 from serjax.kernels import kernel
 
 # What remains of a constant waveform after its mean is subtracted: rounding.
@@ -33,7 +33,8 @@ def remove_offset(
         [-0.25, 0.25, 0.0]
     """
     waveform, lengths = as_utterances(waveform, lengths)
-    is_valid = jnp.arange(waveform.shape[-1], dtype=jnp.int32) < lengths[..., None]
+    position = with_rank(jnp.arange(waveform.shape[-1], dtype=jnp.int32), waveform.ndim)
+    is_valid = position < lengths[..., None]
     count = jnp.maximum(lengths, 1)[..., None].astype(waveform.dtype)
     loudest = jnp.abs(waveform).max(axis=-1, keepdims=True)
     # The mean of a weak signal on a large offset is rounded; that of the rest is not.

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int32
 
 from serjax.errors import InputError
-from serjax.features.arrays import Lengths, Waveform, as_utterances
+from serjax.features.arrays import Lengths, Waveform, as_utterances, with_rank
 from serjax.features.fourier import frame
 from serjax.features.level import remove_offset
 from serjax.kernels import kernel
@@ -70,7 +70,7 @@ def remove_silence(
     waveform, lengths = as_utterances(waveform, lengths)
     blocks = _blocks(waveform, block_samples)
     end = (jnp.arange(blocks.shape[-2], dtype=jnp.int32) + 1) * block_samples
-    is_whole = end <= lengths[..., None]
+    is_whole = with_rank(end, waveform.ndim) <= lengths[..., None]
     amplitude = jnp.where(is_whole, blocks.max(axis=-1) - blocks.min(axis=-1), 0)
     is_loud = amplitude >= threshold * amplitude.max(axis=-1, keepdims=True)
     before = jnp.concatenate([jnp.ones_like(is_loud[..., :1]), is_loud[..., :-1]], axis=-1)
@@ -167,19 +167,21 @@ def voiced_frames(
     taper_correlation = np.correlate(taper, taper, "full")[window_samples - 1 :]
     bias = jnp.asarray(taper_correlation[lags] / taper_correlation[0], waveform.dtype)
     fft_size = _power_of_two(window_samples + int(lags[-1]))
-    spectrum = jnp.fft.rfft(windows * jnp.asarray(taper, waveform.dtype), fft_size)
+    tapered = windows * with_rank(jnp.asarray(taper, waveform.dtype), windows.ndim)
+    spectrum = jnp.fft.rfft(tapered, fft_size)
     correlation = jnp.fft.irfft(spectrum.real**2 + spectrum.imag**2, fft_size)
     energy = correlation[..., :1]
     has_energy = energy > 0
     normalized = correlation[..., lags] / jnp.where(has_energy, energy, 1)
-    strength = jnp.where(has_energy, normalized, 0) / bias
+    strength = jnp.where(has_energy, normalized, 0) / with_rank(bias, normalized.ndim)
     strength = jnp.where(strength > 1, 1 / jnp.maximum(strength, 1), strength).max(axis=-1)
 
     peak = jnp.abs(windows).max(axis=-1)
     loudest = jnp.abs(waveform).max(axis=-1, keepdims=True)
     relative = jnp.where(loudest > 0, peak / jnp.where(loudest > 0, loudest, 1), 0)
     weakness = jnp.maximum(0, 2 - relative * ((1 + voicing_threshold) / silence_threshold))
-    is_valid = jnp.arange(blocks, dtype=jnp.int32) * block_samples < lengths[..., None]
+    first = with_rank(jnp.arange(blocks, dtype=jnp.int32) * block_samples, waveform.ndim)
+    is_valid = first < lengths[..., None]
     return is_valid & (strength > voicing_threshold + weakness)
 
 
@@ -255,7 +257,8 @@ def voiced_chunks(
     )
     count = samples // chunk_samples
     chunks = speech[..., : count * chunk_samples].reshape(*speech.shape[:-1], count, chunk_samples)
-    is_valid = jnp.arange(count, dtype=jnp.int32) < (lengths // chunk_samples)[..., None]
+    position = with_rank(jnp.arange(count, dtype=jnp.int32), speech.ndim)
+    is_valid = position < (lengths // chunk_samples)[..., None]
     return jnp.where(is_valid[..., None], chunks, 0), is_valid
 
 
@@ -279,6 +282,7 @@ def _select_blocks(
     """Moves the selected blocks to the front and clears the others; see `remove_silence`."""
     blocks = _blocks(waveform, block_samples)
     first = jnp.arange(blocks.shape[-2], dtype=jnp.int32) * block_samples
+    first = with_rank(first, waveform.ndim)
     size = jnp.where(is_selected, jnp.clip(lengths[..., None] - first, 0, block_samples), 0)
     # Only an utterance's last block can be shorter than the others, and it stays the last. So whole
     # blocks can be moved.
@@ -286,9 +290,8 @@ def _select_blocks(
     moved = jnp.take_along_axis(blocks, order[..., None], axis=-2)
     moved = moved.reshape(*waveform.shape[:-1], -1)[..., : waveform.shape[-1]]
     lengths = size.sum(axis=-1, dtype=jnp.int32)
-    return jnp.where(
-        jnp.arange(waveform.shape[-1], dtype=jnp.int32) < lengths[..., None], moved, 0
-    ), lengths
+    position = with_rank(jnp.arange(waveform.shape[-1], dtype=jnp.int32), waveform.ndim)
+    return jnp.where(position < lengths[..., None], moved, 0), lengths
 
 
 def _power_of_two(minimum: int) -> int:

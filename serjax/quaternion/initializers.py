@@ -48,9 +48,9 @@ def polar_initializer(criterion: str = "he") -> Initializer:
         # direction of two is a uniform phase, and the direction of three a uniform axis. All come
         # from one draw, because draws take XLA long to compile.
         normals = jax.random.normal(key, (9, *shape[1:]), dtype)
-        length = jnp.linalg.norm(normals[:4], axis=0) / math.sqrt(2 * fans)
-        phase = normals[4:6] / jnp.linalg.norm(normals[4:6], axis=0)
-        axis = normals[6:] / jnp.linalg.norm(normals[6:], axis=0)
+        length = jnp.linalg.norm(normals[:4], axis=0, keepdims=True) / math.sqrt(2 * fans)
+        phase = normals[4:6] / jnp.linalg.norm(normals[4:6], axis=0, keepdims=True)
+        axis = normals[6:] / jnp.linalg.norm(normals[6:], axis=0, keepdims=True)
         return length * jnp.concatenate([phase[:1], phase[1:] * axis])
 
     return initialize

@@ -303,7 +303,8 @@ def test_layer_applies_the_function_to_its_parameters(name, key):
     }
     bias = jnp.asarray(normal(1, *params["bias"].shape), jnp.float32)
     y = layer.apply({"params": {**params, "bias": bias}}, x)
-    assert_close(y, function(x, params["rule"], params["kernel"]) + bias, 1e-6)
+    expected = function(x, params["rule"], params["kernel"])
+    assert_close(y, expected + bias.reshape((1,) * (expected.ndim - 1) + (-1,)), 1e-6)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -49,7 +49,7 @@ def test_statistics_pooling_sums_bfloat16_in_float32():
 
 @pytest.mark.parametrize("lengths", [[6, 6], [3, 0]])
 def test_statistics_pooling_of_constants_has_a_finite_gradient(lengths):
-    mask = jnp.arange(6) < jnp.array(lengths)[:, None]
+    mask = jnp.arange(6)[None] < jnp.array(lengths)[:, None]
     x = jnp.full((2, 6, 4), 2.0)
     gradient = jax.jit(jax.grad(lambda x: StatisticsPooling().apply({}, x, mask).sum()))(x)
     assert jnp.all(jnp.isfinite(gradient))
