@@ -30,8 +30,9 @@ from serjax.ops.cpu import use_threaded_convolutions  # noqa: E402
 # The commands do the same, before any array is made.
 use_threaded_convolutions()
 
-# A float64 constant or an implicit promotion that slips into a kernel is an error here.
+# A float64 constant, an implicit promotion or an axis that is added silently is an error here.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Compilation makes the first example of a property test slow; a deadline would only measure that.
 settings.register_profile("serjax", deadline=None, derandomize=True, max_examples=25)

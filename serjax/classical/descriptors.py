@@ -9,6 +9,7 @@ import numpy as np
 from serjax import features
 from serjax.data import batches
 from serjax.data.batches import Examples
+from serjax.features.arrays import with_rank
 from serjax.features.front_ends import FrontEnd
 
 # 25 ms every 10 ms; every utterance of the usual corpora is shorter than half a minute.
@@ -137,8 +138,9 @@ def _spectral(magnitude: jax.Array) -> jax.Array:
     hz = jnp.linspace(0, FRONT_END.sample_rate / 2, bins, dtype=jnp.float32)
     total = magnitude.sum(axis=-1, keepdims=True)
     fraction = jnp.where(total > 0, magnitude / jnp.where(total > 0, total, 1), 0)
-    centroid = (fraction * hz).sum(axis=-1, keepdims=True)
-    bandwidth = jnp.sqrt((fraction * (hz - centroid) ** 2).sum(axis=-1))
+    of_bins = with_rank(hz, fraction.ndim)
+    centroid = (fraction * of_bins).sum(axis=-1, keepdims=True)
+    bandwidth = jnp.sqrt((fraction * (of_bins - centroid) ** 2).sum(axis=-1))
     # The first bin at which the sum reaches the fraction; the minimum guards against rounding.
     threshold = _ROLLOFF * fraction.sum(axis=-1, keepdims=True)
     below = (jnp.cumsum(fraction, axis=-1) < threshold).sum(-1)

@@ -19,7 +19,7 @@ def _parameters(
     x: Float[Array, "..."],
     kernel_size: tuple[int, ...] = (),
     groups: int = 1,
-) -> list[Array]:
+) -> tuple[Array, Array, Array, Array | None]:
     """Returns input, multiplication tensor, kernel and bias in the dtype of the arithmetic."""
     name, n = type(layer).__name__, layer.components
     check_blocks(x.shape[-1], n, f"{name}, input")
@@ -31,8 +31,11 @@ def _parameters(
     bias = None
     if layer.use_bias:
         bias = layer.param("bias", nn.initializers.zeros, (layer.features,), layer.param_dtype)
-    arrays = x, multiplication, kernel, bias
-    return list(nn.dtypes.promote_dtype(*arrays, dtype=layer.dtype, inexact=True))
+    arrays = nn.dtypes.promote_dtype(
+        x, multiplication, kernel, bias, dtype=layer.dtype, inexact=True
+    )
+    x, multiplication, kernel, bias = arrays
+    return x, multiplication, kernel, bias
 
 
 class PHMDense(nn.Module):

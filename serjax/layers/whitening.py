@@ -25,7 +25,7 @@ def _whitening_matrix(
     rounding = 16 * jnp.finfo(covariance.dtype).eps
     ridge = epsilon + rounding * jnp.trace(matrices, axis1=-2, axis2=-1)
     factors = jax.lax.linalg.cholesky(
-        matrices + ridge[:, None, None] * identity, symmetrize_input=False
+        matrices + ridge[:, None, None] * identity[None], symmetrize_input=False
     )
     inverse = jax.lax.linalg.triangular_solve(
         factors, jnp.broadcast_to(identity, factors.shape), left_side=True, lower=True
@@ -128,5 +128,6 @@ class WhiteningBatchNorm(nn.Module):
         symmetric = triangle + jnp.swapaxes(triangle, 0, 1) - diagonal
         factor = jnp.sum(symmetric[:, :, None] * _whitening_matrix(cov, self.epsilon)[None], axis=1)
         # Summed term by term, because products of one matrix per value would be transposed.
+        factor = jnp.expand_dims(factor, range(x.ndim - 1))
         y = jnp.sum(factor * centered[..., None, :, :], axis=-2).reshape(x.shape)
         return add_bias(y, bias.astype(y.dtype)).astype(self.dtype or x.dtype)

@@ -278,7 +278,7 @@ def test_colours_equal_those_of_the_normalized_spectrogram(normalization):
     spectrogram, is_valid = jax.jit(plain)(*inputs)
     np.testing.assert_array_equal(mask, is_valid)
     assert x.shape == (3, *coloured.input_shape) == (3, 512, 128, 3)
-    expected = image.colorize(spectrogram[..., 0], "magma")
+    expected = np.asarray(image.colorize(spectrogram[..., 0], "magma"))
     if normalization == "standard":
         # The mean and standard deviation of ImageNet's colours, as for torchvision's networks.
         mean, deviation = np.float32([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])

@@ -80,7 +80,8 @@ def test_layer_equals_its_definition(name, dtype, tolerance, key):
         params = {name: jnp.asarray(normal(1, *p.shape), dtype) for name, p in params.items()}
         y = jax.jit(layer.apply)({"params": params}, x)
         assert y.dtype == dtype
-        expected = definition(np.asarray(x), np.asarray(params["kernel"])) + params["bias"]
+        params = {name: np.asarray(value) for name, value in params.items()}
+        expected = definition(np.asarray(x), params["kernel"]) + params["bias"]
         assert_close(y, expected, tolerance)
 
 
