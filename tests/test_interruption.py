@@ -15,10 +15,25 @@ from serjax import interruption
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def start(body):
+@pytest.fixture
+def start():
     """Starts a process that calls `body` as a command does, and waits until it prints "ready"."""
+    started = []
+
+    def start_one(body):
+        started.append(start_process(body))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+
+
+def start_process(body):
+    # A shell lets the commands that it starts in the background ignore Ctrl-C.
     program = f"""
 import signal, sys, time, weakref
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from serjax import interruption
 from serjax.cli.parser import run_command
 interruption.exit_on_interrupt()
@@ -91,7 +106,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_ctrl_c_ends_a_command_with_status_130(body):
+def test_ctrl_c_ends_a_command_with_status_130(start, body):
     process = start(body)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -111,7 +126,7 @@ REQUEST = """
 """
 
 
-def test_a_loop_that_saves_is_not_ended():
+def test_a_loop_that_saves_is_not_ended(start):
     process = start(REQUEST.format(seconds=4))
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
@@ -119,7 +134,7 @@ def test_a_loop_that_saves_is_not_ended():
     assert process.returncode != 0  # the loop did not stop by itself
 
 
-def test_a_second_ctrl_c_ends_it():
+def test_a_second_ctrl_c_ends_it(start):
     process = start(REQUEST.format(seconds=60))
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
