@@ -149,7 +149,7 @@ def _randomize_signs(key: jax.Array, x: jax.Array) -> jax.Array:
     # One random word gives 32 signs: a word for each element would take a CPU longer than much of
     # the code that is timed.
     words = jax.random.bits(key, (-(-x.size // 32), 1), jnp.uint32)
-    bits = (words >> jnp.arange(32, dtype=jnp.uint32)) & 1
+    bits = (words >> jnp.arange(32, dtype=jnp.uint32)[None]) & 1
     return jnp.where(bits.reshape(-1)[: x.size].reshape(x.shape) == 1, x, -x)
 
 

@@ -37,7 +37,7 @@ def test_the_program_contains_no_later_layer():
             x = jax.lax.conv_general_dilated(
                 x, layer["kernel"], (1, 1), "SAME", dimension_numbers=order
             )
-            x = jax.nn.relu(x + layer["bias"])
+            x = jax.nn.relu(x + layer["bias"][None, None, None])
         return x
 
     def cost(function):

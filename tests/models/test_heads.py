@@ -60,7 +60,7 @@ def test_resnet_statistics_with_mean_pooling_is_mean_dense_and_dense():
     logits, features = model.apply(variables, x)
     params, statistics = variables["params"], variables["batch_stats"]["dense1_norm"]
     y = dense(params["dense1"], np.asarray(features[list(features)[-1]]).mean(axis=(1, 2)))
-    norm = params["dense1_norm"]
+    norm, statistics = jax.tree.map(np.asarray, (params["dense1_norm"], statistics))
     y = (y - statistics["mean"]) / np.sqrt(statistics["var"] + 1e-5) * norm["scale"] + norm["bias"]
     y = np.where(y > 0, y, params["dense1_act"]["negative_slope"] * y)
     assert_close(logits, dense(params["head"], y))

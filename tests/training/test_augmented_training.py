@@ -85,7 +85,7 @@ def test_presets_are_joined_in_order():
 
 def test_a_policy_is_a_preset(key):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 50, 40)), jnp.float32)
-    mask = jnp.arange(50) < jnp.array([[50], [20]])
+    mask = jnp.arange(50)[None] < jnp.array([[50], [20]])
     result = augment.PRESETS["aggressive"].apply_to_spectrogram(key, x, mask)
     keys = jax.random.fold_in(key, 0)
     np.testing.assert_array_equal(result, augment.spec_augment(keys, x, "aggressive", mask=mask))

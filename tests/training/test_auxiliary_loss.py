@@ -29,7 +29,7 @@ MODEL = models.create("dscnn", 3, hidden=8)
 def centre_loss(features, batch, logits, *, layer):
     """Squared distance to the mean of the example's class in the batch (Wen et al., 2016)."""
     x = features[layer].reshape(len(logits), -1)
-    same = (batch.label[:, None] == batch.label) * batch.weight
+    same = (batch.label[:, None] == batch.label[None]) * batch.weight[None]
     centres = jax.lax.stop_gradient(same @ x / jnp.maximum(same.sum(-1, keepdims=True), 1))
     return jnp.square(x - centres).sum(-1)
 

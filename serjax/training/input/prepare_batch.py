@@ -37,7 +37,7 @@ def _random_chunks(
     # Room at the end, so that every cut has the same size.
     padded = jnp.pad(x, ((0, 0), (0, longest), (0, 0)))
     cut = jax.vmap(lambda rows, first: jax.lax.dynamic_slice_in_dim(rows, first, longest))
-    mask = jnp.arange(longest, dtype=jnp.int32) < jnp.minimum(valid, chunk)[:, None]
+    mask = jnp.arange(longest, dtype=jnp.int32)[None] < jnp.minimum(valid, chunk)[:, None]
     return jnp.where(mask[..., None], cut(padded, offset), 0), mask
 
 
