@@ -34,6 +34,9 @@ use_threaded_convolutions()
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# It registers a network, and is imported only by commands that tests start.
+collect_ignore = ["reliability/tiny_network.py"]
+
 # Compilation makes the first example of a property test slow; a deadline would only measure that.
 settings.register_profile("serjax", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("serjax")
@@ -90,8 +93,10 @@ def standard_promotion() -> Iterator[None]:
     """For tests that train: Optax promotes implicitly, which the strict rules forbid."""
     # Not as a context, which other threads would not share.
     jax.config.update("jax_numpy_dtype_promotion", "standard")
+    jax.config.update("jax_numpy_rank_promotion", "allow")
     yield
     jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,8 @@ CALLS = {
     "features.mel_spectrogram": ((WAVEFORM, 8000), MEL),
     "features.mfcc": ((WAVEFORM,), {**MEL, "coefficients": 3}),
     "features.normalize": ((SPECTROGRAM, MASK), {"method": "standard", "axes": (-2,)}),
+    "features.normalize_level": ((WAVEFORM, LENGTHS), {}),
+    "features.remove_offset": ((WAVEFORM, LENGTHS), {}),
     "features.remove_silence": ((WAVEFORM, LENGTHS), {}),
     "features.remove_unvoiced": ((WAVEFORM, LENGTHS), {}),
     "features.resize": ((SPECTROGRAM, (5, 6)), {}),

@@ -183,7 +183,8 @@ def run_command(main: Callable[[], int]) -> None:
         reason = error.strerror or str(error) or type(error).__name__
         status = _report(error, f"error: {': '.join([*names, reason])}", 1)
     except MemoryError as error:
-        status = _report(error, "error: out of memory", 1)
+        reason = str(error).partition("\n")[0]
+        status = _report(error, f"error: out of memory{f': {reason}' if reason else ''}", 1)
     interruption.end(status)
 
 

@@ -22,6 +22,7 @@ from serjax.anti_transfer import (
 from serjax.anti_transfer.source_network import chance_level_note
 from serjax.data import batches
 from serjax.errors import InputError
+from serjax.files import portable
 from serjax.training import single_run
 from serjax.training.build import abstract_variables, build_model, input_shape
 from serjax.training.checks import check_config
@@ -219,7 +220,7 @@ def test_a_run_with_a_frozen_embedding_caches_the_source_network(speakers, tmp_p
         )
     assert report.read_history(folder / "history.csv")[0]["train_anti_transfer"] > 0
     content = json.loads((folder / "config.json").read_text())
-    assert content["auxiliary_losses"] == [
+    assert portable.to_absolute(content["auxiliary_losses"], folder) == [
         {
             "name": "anti_transfer",
             "weight": 1.0,

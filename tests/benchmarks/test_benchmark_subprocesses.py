@@ -23,5 +23,5 @@ def test_peak_memory_of_a_subprocess_is_measured(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     before, after = subprocesses.call("allocation", "allocate", {"mib": 512})
     assert after - before == pytest.approx(512 << 20, rel=0.1)  # only the array
-    with pytest.raises(InputError, match=r"allocation.*status 1.*no room"):
+    with pytest.raises(InputError, match=r"allocation.*status 1.*out of memory: no room"):
         subprocesses.call("allocation", "fail", {})

@@ -261,7 +261,8 @@ def test_pytorch_files_of_half_precision_are_read(tmp_path):
 def test_a_missing_package_is_named(monkeypatch, tmp_path, package, suffix, extra):
     path = tmp_path / f"w.{suffix}"
     path.write_bytes(b"")
-    monkeypatch.setitem(sys.modules, package, None)
+    for name in (package, f"{package}.numpy"):  # the second may be imported already
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(InputError, match=rf"pip install 'serjax\[{extra}\]'"):
         load(path)
 

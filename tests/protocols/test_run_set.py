@@ -476,7 +476,7 @@ class TestComparison:
             report.compare(a, other)
         status, _, errors = command("compare", a, "nowhere")
         assert status == 2
-        assert "nowhere/predictions.csv: expected a file of a run folder" in errors
+        assert "nowhere/predictions.csv: expected a file, found: No such file" in errors
         status, _, errors = command("compare", a, a, "--resamples", "0")
         assert status == 2
         assert "resamples: expected at least 1, found 0" in errors
