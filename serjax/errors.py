@@ -15,6 +15,16 @@ class InputError(ValueError):
     """
 
 
+def first_line(error: BaseException) -> str:
+    r"""Returns the first line of an exception's message, or the name of its type if it has none.
+
+    Example:
+        >>> first_line(ValueError("no such tensor\nat file.cc:12")), first_line(KeyError())
+        ('no such tensor', 'KeyError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Formats the message for a name that is not known, and suggests the nearest known name.
 

@@ -2,6 +2,7 @@
 read with checks, so that a damaged one or one of somebody else ends in an error that names it.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -165,6 +166,11 @@ def parse_json(text: str, path: PathLike) -> Any:
         values = (each.values() if isinstance(each, dict) else each for each in layer)
         layer = [each for inner in values for each in inner if isinstance(each, dict | list)]
     raise _too_deep(path)
+
+
+def json_hash(content: Any) -> str:
+    """Returns a SHA-256 of values that JSON holds, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _too_deep(path: PathLike) -> InputError:

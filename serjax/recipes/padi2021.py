@@ -125,7 +125,7 @@ RECIPE = Recipe(
         "`--data-dir voxceleb=DIR` trains one on VoxCeleb1's, 94 % of their utterances, or "
         "`--init` names one; without either, Table 3 starts from random weights, and Figure 4 has "
         "no rows with transfer.",
-        "The copies of a segment are augmented anew in every epoch, and so may theirs be.",
+        "The copies of a segment are augmented differently in every epoch, and so may theirs be.",
         "Segments shorter than a chunk are masked where theirs are padded.",
         "They do not say when training stops, nor name a validation set. Here it is one of four "
         "sessions, or of Figure 4's five folds, and the best of at most 30 epochs is tested.",

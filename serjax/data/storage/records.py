@@ -8,6 +8,7 @@ from typing import Any, overload
 from serjax.audio import AudioError
 from serjax.data.corpus import CorpusError
 from serjax.data.storage import fields
+from serjax.errors import first_line
 
 
 class Records(Sequence[Mapping[str, Any]]):
@@ -88,5 +89,5 @@ def _files(folder: Path, corpus: str) -> list[Path]:
 
 def _reason(error: Exception) -> str:
     """Returns the first line of an error of a library, which can name its own source files."""
-    text = (str(error).splitlines() or [""])[0].partition("; Source Location")[0]
+    text = first_line(error).partition("; Source Location")[0]
     return text[:200] or type(error).__name__

@@ -10,8 +10,6 @@ table.
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +24,7 @@ from serjax.data.storage import fields
 from serjax.data.storage.fields import field_names
 from serjax.data.storage.records import Records
 from serjax.errors import InputError
-from serjax.files import read_json
+from serjax.files import json_hash, read_json
 from serjax.files.schema import Range
 
 _WANTED = "expected a folder that `serjax corpus NAME --data-dir P --write FOLDER` wrote"
@@ -176,7 +174,7 @@ def metadata(path: Path) -> Metadata:
 def checksum(values: Mapping[str, Any]) -> str:
     """Returns the hash of metadata, without their own checksum."""
     others = {key: value for key, value in values.items() if key != "checksum"}
-    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+    return json_hash(others)
 
 
 def _problem(values: Metadata) -> str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serjax.errors import InputError
+from serjax.errors import InputError, first_line
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -47,7 +47,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         return dict(load_file(path))
     except Exception as error:  # of a library in Rust, such as for a type that NumPy lacks
-        raise InputError(f"{path}: not a safetensors file: {_reason(error)}") from error
+        raise InputError(f"{path}: not a safetensors file: {first_line(error)[:200]}") from error
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -61,7 +61,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of the interpreter of pickles, any for a damaged file
         raise InputError(
-            f"{path}: not a file of tensors that PyTorch can read: {_reason(error)}"
+            f"{path}: not a file of tensors that PyTorch can read: {first_line(error)[:200]}"
         ) from error
     if not isinstance(state, dict):
         raise InputError(f"{path}: expected tensors by name, found {type(state).__name__}")
@@ -76,9 +76,5 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         try:
             arrays[name] = value.detach().numpy()
         except Exception as error:  # of a kind of tensor that NumPy lacks
-            raise InputError(f"{path}: {name!r}: {_reason(error)}") from error
+            raise InputError(f"{path}: {name!r}: {first_line(error)[:200]}") from error
     return arrays
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -5,7 +5,6 @@ and shape of each, because Orbax does not notice a flipped bit.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +12,8 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from serjax.errors import InputError
+from serjax.errors import InputError, first_line
+from serjax.files import json_hash
 
 Tree = TypeVar("Tree")
 
@@ -24,11 +24,6 @@ HASHES = "hashes"
 def array_hashes(tree: Any) -> dict[str, str]:
     """Returns a SHA-256 of the content, dtype and shape of each array of a tree, by its path."""
     return {path: _hash_of(leaf) for path, leaf in _leaves(tree).items()}
-
-
-def json_hash(content: Any) -> str:
-    """Returns a SHA-256 of values that JSON holds."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -85,7 +80,7 @@ def read_checkpoint(folder: Path, item: str, like: Tree, *, also: str = "") -> t
     try:
         return _read(folder, item, like, also)
     except Exception as error:  # Orbax raises plain exceptions for damaged files
-        line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        line = first_line(error)[:200]
         raise InputError(
             f"{folder}: not a checkpoint of this model, or a damaged one: {line}"
         ) from error

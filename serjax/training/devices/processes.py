@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from serjax.errors import InputError
+from serjax.errors import InputError, first_line
 
 T = TypeVar("T")
 
@@ -180,7 +180,7 @@ def by_all(action: Callable[[], T]) -> T:
         error = raised
     failed = np.flatnonzero(gather(error is not None).any(1))
     if len(failed):
-        line = (str(error).splitlines() or [type(error).__name__])[0]
+        line = "" if error is None else first_line(error)
         line = _broadcast(line, int(failed[0]))
         raise error or InputError(f"process {failed[0]}: {line}")
     return results[0]

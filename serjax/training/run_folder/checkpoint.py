@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import jax
 
-from serjax.errors import InputError
-from serjax.files import schema
+from serjax.errors import InputError, first_line
+from serjax.files import json_hash, schema
 from serjax.models.pretrained.saved_arrays import (
     HASHES,
     array_hashes,
-    json_hash,
     read_checkpoint,
     saved_steps,
 )
@@ -53,10 +52,6 @@ def _orbax() -> Any:
 
 def _nbytes(tree: Any) -> int:
     return sum(x.nbytes for x in jax.tree.leaves(tree))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _put_like(tree: Tree, like: Tree) -> Tree:
@@ -171,8 +166,8 @@ class Checkpoints:
             )
         except (OSError, ValueError) as error:  # tensorstore's are ValueErrors
             raise InputError(
-                f"{folder}: cannot be written: {_first_line(error)}; the checkpoints before it "
-                f"are complete"
+                f"{folder}: cannot be written: {first_line(error)[:200]}; the checkpoints before "
+                "it are complete"
             ) from error
         if not saved:
             raise InputError(f"{folder}: cannot be written: found later checkpoints next to it")

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 
 from serjax import models, options, report
-from serjax.errors import InputError
+from serjax.errors import InputError, first_line
 from serjax.files import PathLike
 from serjax.models.pretrained.saved_arrays import read_best
 from serjax.models.variables import Variables
@@ -81,7 +81,7 @@ def load_run(folder: PathLike, model: str | None = None, **model_options: Any) -
         network = build_model(config, len(classes))
         like = abstract_variables(network, front_end_of(config))
     except (TypeError, ValueError, ArithmeticError) as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0]
+        line = first_line(error)
         raise InputError(f"{path}: not options of {name}: {line}") from error
     like = {"params": like["params"], "batch_stats": like.get("batch_stats", {})}
     variables = jax.device_put(read_best(folder, metrics["best_step"], like))
